@@ -1,0 +1,77 @@
+//! `cargo xtask bench`: one JSON line per measurement on standard output, everything else on standard error.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::page::Profile;
+use crate::{install, page, process, serve};
+
+/// A benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Encoding and decoding codons, natively.
+    Codon,
+    /// Opening the page to the first application message, beside js-libp2p, PeerJS and bare channels.
+    Join,
+    /// 64 MiB from tab to tab, beside js-libp2p and bare channels.
+    Transfer,
+}
+
+/// Runs `benches`, or all where none is named.
+///
+/// # Errors
+/// When a benchmark cannot be built or started.
+pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
+    let all = [Bench::Codon, Bench::Join, Bench::Transfer];
+    let benches = if benches.is_empty() { &all } else { benches };
+    for bench in benches {
+        match bench {
+            Bench::Codon => measure(&mut process::cargo([
+                "bench",
+                "--package=chorus-core",
+                "--bench=codon",
+            ]))?,
+            Bench::Join => measure(&mut in_chromium("join")?)?,
+            Bench::Transfer => measure(&mut in_chromium("transfer")?)?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the command of a benchmark in tabs, with the relay and the page as they are shipped.
+fn in_chromium(name: &str) -> Result<Command> {
+    let page = page::build(Profile::Release)?;
+    let relay = serve::relay(Profile::Release)?;
+    let mut command = Command::new(install::node()?);
+    command
+        .arg(format!("bench/{name}.mjs"))
+        .current_dir(process::root().join("tests"))
+        .env("CHORUS_RELAY", relay)
+        .env("CHORUS_PAGE", page)
+        .env("CHROMIUM", install::chromium()?);
+    Ok(command)
+}
+
+/// Runs a benchmark and passes its measurements on; other lines go to standard error.
+fn measure(command: &mut Command) -> Result<()> {
+    let mut measured = 0;
+    let status = process::follow(command, false, |line| {
+        if serde_json::from_str::<serde_json::Value>(line)
+            .is_ok_and(|value| value.get("bench").is_some())
+        {
+            println!("{line}");
+            measured += 1;
+        } else {
+            eprintln!("{line}");
+        }
+    })?;
+    if !status.success() {
+        bail!("the benchmark ended with {status}");
+    }
+    if measured == 0 {
+        bail!("the benchmark measured nothing");
+    }
+    Ok(())
+}

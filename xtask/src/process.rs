@@ -1,0 +1,124 @@
+//! Child processes: run to the end, capture, or read along. Every command is shown before it runs.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Returns the workspace's root directory.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+}
+
+/// Returns cargo's target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// Returns a cargo command that runs in the workspace's root, with the cargo that started xtask.
+pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Runs `command` with the terminal's streams.
+///
+/// # Errors
+/// When it cannot be started or ends with another status than 0.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    show(command);
+    // Standard output belongs to the results (bench prints JSON lines there), a tool's chatter does not.
+    let status = command
+        .stdout(std::io::stderr())
+        .status()
+        .with_context(|| format!("{} does not start", name(command)))?;
+    check(command, status)
+}
+
+/// Runs `command`, passes each line of its standard output to `on_line` and, when `echo` is set, to ours.
+///
+/// # Errors
+/// When it cannot be started or its output cannot be read; a failing status is the caller's to judge.
+pub(crate) fn follow(
+    command: &mut Command,
+    echo: bool,
+    mut on_line: impl FnMut(&str),
+) -> Result<ExitStatus> {
+    show(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} does not start", name(command)))?;
+    let output = child.stdout.take().expect("standard output is piped");
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        if echo {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{line}")?;
+            out.flush()?;
+        }
+        on_line(&line);
+    }
+    Ok(child.wait()?)
+}
+
+/// Returns the standard output of `program` without showing anything.
+///
+/// # Errors
+/// As [`run`], or when the output is not UTF-8.
+pub(crate) fn capture_quietly(program: &str, args: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .with_context(|| format!("{program} does not start"))?;
+    if !output.status.success() {
+        bail!("{program} {} ended with {}", args.join(" "), output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Returns whether `program` starts and succeeds with `args`, without showing anything.
+pub(crate) fn succeeds(program: &str, args: &[&str]) -> bool {
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Prints the command as a shell would show it, on standard error.
+fn show(command: &Command) {
+    let args: Vec<_> = command
+        .get_args()
+        .map(|arg| arg.to_string_lossy())
+        .collect();
+    eprintln!("$ {} {}", name(command), args.join(" "));
+}
+
+/// Returns the program's file name.
+fn name(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    program
+        .file_name()
+        .unwrap_or(command.get_program())
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn check(command: &Command, status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("{} ended with {status}", name(command));
+    }
+    Ok(())
+}
