@@ -9,5 +9,6 @@ pub mod bounds;
 pub mod codon;
 pub mod digest;
 pub mod key;
+pub mod packet;
 pub mod time;
 pub mod wire;
