@@ -27,7 +27,11 @@ impl LimitError {
     /// # Errors
     /// `LimitError` with the three values where `got > max`.
     pub const fn check(what: &'static str, got: u64, max: u64) -> Result<(), Self> {
-        if got > max { Err(Self { what, got, max }) } else { Ok(()) }
+        if got > max {
+            Err(Self { what, got, max })
+        } else {
+            Ok(())
+        }
     }
 
     /// The same as [`LimitError::check`] for lengths in memory.

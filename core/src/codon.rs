@@ -84,13 +84,19 @@ impl Codon {
 
     /// Returns the name of the codon where it has one, such as `WHEN_IMMEDIATE`.
     pub fn name(self) -> Option<&'static str> {
-        Self::NAMED.iter().find(|(_, codon)| *codon == self).map(|(name, _)| *name)
+        Self::NAMED
+            .iter()
+            .find(|(_, codon)| *codon == self)
+            .map(|(name, _)| *name)
     }
 
     /// Reads three upper-case letters at compile time; anything else does not compile.
     const fn unmarked(letters: &str) -> Self {
-        let &[first, second, third] = letters.as_bytes() else { panic!("a codon has three letters") };
-        let (Some(first), Some(second), Some(third)) = (base(first), base(second), base(third)) else {
+        let &[first, second, third] = letters.as_bytes() else {
+            panic!("a codon has three letters")
+        };
+        let (Some(first), Some(second), Some(third)) = (base(first), base(second), base(third))
+        else {
             panic!("a codon is written over A, C, G, T")
         };
         Self(first << 4 | second << 2 | third)
@@ -99,7 +105,9 @@ impl Codon {
 
 impl fmt::Display for Codon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.letters().iter().try_for_each(|&letter| fmt::Write::write_char(f, char::from(letter)))
+        self.letters()
+            .iter()
+            .try_for_each(|&letter| fmt::Write::write_char(f, char::from(letter)))
     }
 }
 
@@ -118,14 +126,19 @@ impl FromStr for Codon {
     fn from_str(text: &str) -> Result<Self, CodonError> {
         match decode(text)?.as_slice() {
             [byte] => Ok(Self(*byte)),
-            _ => Err(CodonError { position: 0, text: text.chars().take(3).collect() }),
+            _ => Err(CodonError {
+                position: 0,
+                text: text.chars().take(3).collect(),
+            }),
         }
     }
 }
 
 /// A place in a text where no codon stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no codon at letter {position}: {text:?} (three letters of A, C, G, T, the third in upper case)")]
+#[error(
+    "no codon at letter {position}: {text:?} (three letters of A, C, G, T, the third in upper case)"
+)]
 pub struct CodonError {
     /// Byte offset of the offending triplet in the text.
     pub position: usize,
@@ -153,7 +166,11 @@ pub fn encode_into(payload: &[u8], letters: &mut [u8]) -> Result<usize, LimitErr
     let needed = payload.len().saturating_mul(3);
     let room = letters.len();
     let Some(letters) = letters.get_mut(..needed) else {
-        return Err(LimitError { what: "letters of a genetic sequence", got: needed as u64, max: room as u64 });
+        return Err(LimitError {
+            what: "letters of a genetic sequence",
+            got: needed as u64,
+            max: room as u64,
+        });
     };
     encode_exact(payload, letters);
     Ok(needed)
@@ -165,7 +182,8 @@ pub fn encode_into(payload: &[u8], letters: &mut [u8]) -> Result<usize, LimitErr
 /// [`CodonError`] with the place of the first triplet that is no codon.
 pub fn decode(text: &str) -> Result<Vec<u8>, CodonError> {
     let mut payload = vec![0; text.len() / 3];
-    decode_exact(text.as_bytes(), &mut payload).map_err(|position| CodonError::at(position, text.as_bytes()))?;
+    decode_exact(text.as_bytes(), &mut payload)
+        .map_err(|position| CodonError::at(position, text.as_bytes()))?;
     Ok(payload)
 }
 
@@ -176,7 +194,12 @@ pub fn decode(text: &str) -> Result<Vec<u8>, CodonError> {
 pub fn decode_into(letters: &[u8], payload: &mut [u8]) -> Result<usize, DecodeIntoError> {
     let (needed, room) = (letters.len() / 3, payload.len());
     let Some(payload) = payload.get_mut(..needed) else {
-        return Err(LimitError { what: "bytes of a genetic sequence", got: needed as u64, max: room as u64 }.into());
+        return Err(LimitError {
+            what: "bytes of a genetic sequence",
+            got: needed as u64,
+            max: room as u64,
+        }
+        .into());
     };
     decode_exact(letters, payload).map_err(|position| CodonError::at(position, letters))?;
     Ok(needed)
@@ -226,14 +249,21 @@ fn decode_exact(letters: &[u8], payload: &mut [u8]) -> Result<(), usize> {
     let mut faults = 0;
     let (triplets, rest) = letters.as_chunks::<3>();
     for (&[first, second, third], byte) in triplets.iter().zip(payload) {
-        let entry = DECODE[0][usize::from(first)] | DECODE[1][usize::from(second)] | DECODE[2][usize::from(third)];
+        let entry = DECODE[0][usize::from(first)]
+            | DECODE[1][usize::from(second)]
+            | DECODE[2][usize::from(third)];
         faults |= entry;
         *byte = entry.to_le_bytes()[0];
     }
     if faults & FAULT == 0 && rest.is_empty() {
         return Ok(());
     }
-    let is_fault = |letters: &[u8; 3]| letters.iter().zip(&DECODE).any(|(&l, table)| table[usize::from(l)] == FAULT);
+    let is_fault = |letters: &[u8; 3]| {
+        letters
+            .iter()
+            .zip(&DECODE)
+            .any(|(&l, table)| table[usize::from(l)] == FAULT)
+    };
     Err(triplets.iter().position(is_fault).unwrap_or(triplets.len()) * 3)
 }
 
@@ -315,7 +345,10 @@ mod tests {
             ("ORDER_PARALLEL", "AAC", 0x01),
         ];
         for ((name, letters, byte), (named, codon)) in table.into_iter().zip(Codon::NAMED) {
-            assert_eq!((name, letters, byte), (named, &*codon.to_string(), codon.as_byte()));
+            assert_eq!(
+                (name, letters, byte),
+                (named, &*codon.to_string(), codon.as_byte())
+            );
             assert_eq!(codon.name(), Some(name));
             assert_eq!(letters.parse(), Ok(codon));
         }
@@ -339,7 +372,10 @@ mod tests {
     fn the_letters_of_known_bytes_do_not_change() {
         assert_eq!(encode(&[0, 0x40, 0x80, 0xc0]), "AAAAaAaAAaaA");
         assert_eq!(encode(&[0x3f, 0x7f, 0xbf, 0xff]), "TTTTtTtTTttT");
-        assert_eq!(encode(&[0, 1, 2, 3, 4, 5, 6, 7]), "AAAAACAAGAATACAACCACGACT");
+        assert_eq!(
+            encode(&[0, 1, 2, 3, 4, 5, 6, 7]),
+            "AAAAACAAGAATACAACCACGACT"
+        );
         assert_eq!(encode(b"Chorus"), "AaTGgAGtTTaGTcCTaT");
         assert_eq!(encode(b""), "");
     }
@@ -367,7 +403,11 @@ mod tests {
             ("ATGATUATGATUATGATUATGATUATGATU", 3, "ATU"),
         ] {
             let error = decode(text).unwrap_err();
-            assert_eq!((error.position, &*error.text), (position, offending), "{text}");
+            assert_eq!(
+                (error.position, &*error.text),
+                (position, offending),
+                "{text}"
+            );
         }
         assert_eq!(
             decode("ATGAXG").unwrap_err().to_string(),
@@ -381,7 +421,13 @@ mod tests {
         let error = encode_into(&[1, 2], &mut letters).unwrap_err();
         assert_eq!((error.got, error.max, letters), (6, 5, [0; 5]));
         let mut payload = [0; 1];
-        assert!(matches!(decode_into(b"ATGATG", &mut payload), Err(DecodeIntoError::Limit(_))));
-        assert_eq!((decode_into(b"ATG", &mut payload), payload), (Ok(1), [0x0e]));
+        assert!(matches!(
+            decode_into(b"ATGATG", &mut payload),
+            Err(DecodeIntoError::Limit(_))
+        ));
+        assert_eq!(
+            (decode_into(b"ATG", &mut payload), payload),
+            (Ok(1), [0x0e])
+        );
     }
 }

@@ -46,23 +46,33 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        read_hex(text).map(Self).ok_or_else(|| DigestError::Hex { text: shorten(text) })
+        read_hex(text).map(Self).ok_or_else(|| DigestError::Hex {
+            text: shorten(text),
+        })
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom);
+            return String::deserialize(deserializer)?
+                .parse()
+                .map_err(serde::de::Error::custom);
         }
         let bytes = <&[u8]>::deserialize(deserializer)?;
-        let bytes = bytes.try_into().map_err(|_| serde::de::Error::custom("digest must be 32 bytes"))?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| serde::de::Error::custom("digest must be 32 bytes"))?;
         Ok(Self(bytes))
     }
 }
@@ -176,7 +186,9 @@ impl ContentId {
             return Ok(Self::new(codec, Digest(digest)));
         }
         let start = bytes.get(..8).unwrap_or(bytes);
-        Err(DigestError::ContentId { got: alloc::format!("{} bytes {start:02x?}", bytes.len()) })
+        Err(DigestError::ContentId {
+            got: alloc::format!("{} bytes {start:02x?}", bytes.len()),
+        })
     }
 
     fn to_cid(self) -> Option<cid::Cid> {
@@ -222,14 +234,18 @@ impl Serialize for ContentId {
         if serializer.is_human_readable() {
             return serializer.collect_str(self);
         }
-        self.to_cid().ok_or_else(|| serde::ser::Error::custom("content id"))?.serialize(serializer)
+        self.to_cid()
+            .ok_or_else(|| serde::ser::Error::custom("content id"))?
+            .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ContentId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom);
+            return String::deserialize(deserializer)?
+                .parse()
+                .map_err(serde::de::Error::custom);
         }
         let cid = cid::Cid::deserialize(deserializer)?;
         Self::from_bytes(&cid.to_bytes()).map_err(serde::de::Error::custom)
@@ -261,7 +277,9 @@ pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result
 
 /// Reads exactly `2 * N` lower-case hexadecimal digits.
 pub(crate) fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
     if pairs.len() != N {
         return None;
     }
@@ -295,14 +313,23 @@ mod tests {
     fn the_digest_of_abc_is_the_one_in_fips_180() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::sha256(b"abc").to_string(), abc);
-        assert_eq!(Hasher::default().update(b"a").update(b"bc").finish(), Digest::sha256(b"abc"));
+        assert_eq!(
+            Hasher::default().update(b"a").update(b"bc").finish(),
+            Digest::sha256(b"abc")
+        );
         assert_eq!(abc.parse(), Ok(Digest::sha256(b"abc")));
     }
 
     #[test]
     fn a_digest_in_capitals_or_of_another_length_is_refused() {
         let hex = Digest::sha256(b"abc").to_string();
-        for text in [hex.to_uppercase(), hex[1..].to_string(), hex[2..].to_string(), "é".repeat(32), String::new()] {
+        for text in [
+            hex.to_uppercase(),
+            hex[1..].to_string(),
+            hex[2..].to_string(),
+            "é".repeat(32),
+            String::new(),
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }
@@ -312,9 +339,15 @@ mod tests {
     #[test]
     fn content_ids_are_those_of_ipfs() {
         let hello = ContentId::of(Codec::Raw, b"hello world");
-        assert_eq!(hello.to_string(), "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e");
+        assert_eq!(
+            hello.to_string(),
+            "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
+        );
         let map = ContentId::of(Codec::DagCbor, &[0xa0]);
-        assert_eq!(map.to_string(), "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua");
+        assert_eq!(
+            map.to_string(),
+            "bafyreigbtj4x7ip5legnfznufuopl4sg4knzc2cof6duas4b3q2fy6swua"
+        );
     }
 
     #[test]
@@ -325,7 +358,10 @@ mod tests {
             assert_eq!(ContentId::from_bytes(&id.to_bytes()), Ok(id));
             let cbor = serde_ipld_dagcbor::to_vec(&id).unwrap();
             assert_eq!(cbor[..5], [0xd8, 0x2a, 0x58, 37, 0]);
-            assert_eq!(serde_ipld_dagcbor::from_slice::<ContentId>(&cbor).unwrap(), id);
+            assert_eq!(
+                serde_ipld_dagcbor::from_slice::<ContentId>(&cbor).unwrap(),
+                id
+            );
             assert!(id.verify(b"x") && !id.verify(b"y"));
         }
     }

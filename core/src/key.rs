@@ -79,8 +79,12 @@ impl PublicKey {
     /// [`KeyError::Signature`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), KeyError> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        let refused = |_| KeyError::Signature { signer: self.peer_id() };
-        verifying_key(&self.0)?.verify_strict(message, &signature).map_err(refused)
+        let refused = |_| KeyError::Signature {
+            signer: self.peer_id(),
+        };
+        verifying_key(&self.0)?
+            .verify_strict(message, &signature)
+            .map_err(refused)
     }
 }
 
@@ -115,8 +119,12 @@ impl PeerId {
     /// # Errors
     /// [`KeyError::PeerId`] unless `bytes` has 38 bytes and the prefix of Ed25519 ids.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let key = bytes.strip_prefix(&PREFIX).and_then(|key| key.try_into().ok());
-        key.map(Self).ok_or_else(|| KeyError::PeerId { got: alloc::format!("{} bytes", bytes.len()) })
+        let key = bytes
+            .strip_prefix(&PREFIX)
+            .and_then(|key| key.try_into().ok());
+        key.map(Self).ok_or_else(|| KeyError::PeerId {
+            got: alloc::format!("{} bytes", bytes.len()),
+        })
     }
 
     /// Returns the key that the id contains.
@@ -151,7 +159,9 @@ impl FromStr for PeerId {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let refused = || KeyError::PeerId { got: text.chars().take(60).collect() };
+        let refused = || KeyError::PeerId {
+            got: text.chars().take(60).collect(),
+        };
         // Base58 costs O(n²): look at the length first.
         if text.len() != Self::TEXT_LEN {
             return Err(refused());
@@ -169,7 +179,9 @@ impl Serialize for PeerId {
 
 impl<'de> Deserialize<'de> for PeerId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -205,17 +217,30 @@ impl fmt::Debug for Signature {
 
 impl Serialize for Signature {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_bytes(&self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || serde::de::Error::custom("signature must be 64 bytes, in text 128 lower-case hexadecimal digits");
+        let wrong = || {
+            serde::de::Error::custom(
+                "signature must be 64 bytes, in text 128 lower-case hexadecimal digits",
+            )
+        };
         if deserializer.is_human_readable() {
-            return read_hex(&String::deserialize(deserializer)?).map(Self).ok_or_else(wrong);
+            return read_hex(&String::deserialize(deserializer)?)
+                .map(Self)
+                .ok_or_else(wrong);
         }
-        <&[u8]>::deserialize(deserializer)?.try_into().map(Self).map_err(|_| wrong())
+        <&[u8]>::deserialize(deserializer)?
+            .try_into()
+            .map(Self)
+            .map_err(|_| wrong())
     }
 }
 
@@ -244,7 +269,9 @@ pub enum KeyError {
 }
 
 fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, KeyError> {
-    let refused = KeyError::Point { peer_id: PeerId(*bytes) };
+    let refused = KeyError::Point {
+        peer_id: PeerId(*bytes),
+    };
     match VerifyingKey::from_bytes(bytes) {
         Ok(key) if !key.is_weak() => Ok(key),
         _ => Err(refused),
@@ -262,13 +289,16 @@ mod tests {
 
     /// RFC 8032, section 7.1, TEST 2.
     fn rfc8032_test_2() -> Keypair {
-        Keypair::from_seed(&read_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap())
+        Keypair::from_seed(
+            &read_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap(),
+        )
     }
 
     #[test]
     fn signatures_are_those_of_rfc_8032() {
         let key = rfc8032_test_2();
-        let public: [u8; 32] = read_hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c").unwrap();
+        let public: [u8; 32] =
+            read_hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c").unwrap();
         assert_eq!(key.public().as_bytes(), &public);
         let signature = key.sign(&[0x72]);
         assert_eq!(
@@ -277,7 +307,12 @@ mod tests {
              085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
         );
         assert_eq!(key.public().verify(&[0x72], &signature), Ok(()));
-        assert_eq!(key.public().verify(&[0x73], &signature), Err(KeyError::Signature { signer: key.peer_id() }));
+        assert_eq!(
+            key.public().verify(&[0x73], &signature),
+            Err(KeyError::Signature {
+                signer: key.peer_id()
+            })
+        );
     }
 
     /// The keys are libp2p specs, peer-ids/peer-ids.md, "Test vectors"; the id is what go-libp2p's tests expect of them.
@@ -286,9 +321,15 @@ mod tests {
         let public = "1ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e";
         let public = PublicKey::from_bytes(&read_hex(public).unwrap()).unwrap();
         let secret = "7e0830617c4a7de83925dfb2694556b12936c477a0e1feb2e148ec9da60fee7d";
-        assert_eq!(Keypair::from_seed(&read_hex(secret).unwrap()).public(), public);
+        assert_eq!(
+            Keypair::from_seed(&read_hex(secret).unwrap()).public(),
+            public
+        );
         let id = public.peer_id();
-        assert_eq!(id.to_string(), "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq");
+        assert_eq!(
+            id.to_string(),
+            "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq"
+        );
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(PeerId::from_bytes(&id.to_bytes()), Ok(id));
         assert_eq!(id.public_key(), Ok(public));
@@ -304,7 +345,10 @@ mod tests {
             "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3p0",
             "",
         ] {
-            assert!(matches!(text.parse::<PeerId>(), Err(KeyError::PeerId { .. })), "{text}");
+            assert!(
+                matches!(text.parse::<PeerId>(), Err(KeyError::PeerId { .. })),
+                "{text}"
+            );
         }
         assert!(PeerId::from_bytes(&[0; 38]).is_err());
         assert!(PeerId::from_bytes(&rfc8032_test_2().peer_id().to_bytes()[..37]).is_err());
@@ -317,7 +361,10 @@ mod tests {
         let mut off_curve = [0; 32];
         off_curve[0] = 2;
         for bytes in [identity, [0; 32], off_curve] {
-            assert!(matches!(PublicKey::from_bytes(&bytes), Err(KeyError::Point { .. })), "{bytes:?}");
+            assert!(
+                matches!(PublicKey::from_bytes(&bytes), Err(KeyError::Point { .. })),
+                "{bytes:?}"
+            );
         }
     }
 
@@ -325,7 +372,10 @@ mod tests {
     fn a_secret_key_is_never_printed() {
         let key = rfc8032_test_2();
         let printed = alloc::format!("{key:?}");
-        assert_eq!(printed, alloc::format!("Keypair({}, secret)", key.peer_id().short()));
+        assert_eq!(
+            printed,
+            alloc::format!("Keypair({}, secret)", key.peer_id().short())
+        );
         assert_eq!(*Keypair::from_seed(&key.seed()).seed(), *key.seed());
     }
 }

@@ -51,7 +51,8 @@ use core::time::Duration;
 
 pub use self::error::PacketError;
 pub use self::instruction::{
-    Dtype, How, Instructions, MAX_DIMENSIONS, MAX_PERIOD_SECS, MAX_TEXT, Order, What, When, Where, Why,
+    Dtype, How, Instructions, MAX_DIMENSIONS, MAX_PERIOD_SECS, MAX_TEXT, Order, What, When, Where,
+    Why,
 };
 pub use self::replay::{Admission, ReplayConfig, ReplayGuard};
 pub use self::sequence::Payload;
@@ -106,8 +107,17 @@ impl PacketDraft {
     }
 
     /// Drafts a packet that names the root of its content, with default instructions and life.
-    pub fn link(packet_type: impl Into<String>, root: ContentId, size: u64, content_digest: Digest) -> Self {
-        Self::new(packet_type.into(), Payload::Link { root, size }, content_digest)
+    pub fn link(
+        packet_type: impl Into<String>,
+        root: ContentId,
+        size: u64,
+        content_digest: Digest,
+    ) -> Self {
+        Self::new(
+            packet_type.into(),
+            Payload::Link { root, size },
+            content_digest,
+        )
     }
 
     fn new(packet_type: String, payload: Payload, content_digest: Digest) -> Self {
@@ -126,14 +136,21 @@ impl PacketDraft {
     /// # Errors
     /// What a receiver would refuse: see the fields and [`PacketError`].
     pub fn sign(self, key: &Keypair, network: &str, now: Timestamp) -> Result<Packet, PacketError> {
-        let sequence = Sequence { instructions: self.instructions, payload: self.payload };
+        let sequence = Sequence {
+            instructions: self.instructions,
+            payload: self.payload,
+        };
         let parts = Parts {
             author: key.peer_id(),
             packet_type: self.packet_type,
             // Read back what was written: the sender keeps to the bounds by the receiver's own check.
             sequence: Sequence::from_bytes(&sequence.to_bytes())?,
             // There is no −0 in DAG-CBOR.
-            quality: self.quality.into_iter().map(|(name, value)| (name, value + 0.0)).collect(),
+            quality: self
+                .quality
+                .into_iter()
+                .map(|(name, value)| (name, value + 0.0))
+                .collect(),
             content_digest: self.content_digest,
             timestamp: now,
             ttl_secs: self.ttl_secs,
@@ -159,7 +176,11 @@ pub struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// A policy with a tolerance of [`MAX_CLOCK_SKEW`].
     pub const fn new(network: &'a str, now: Timestamp) -> Self {
-        Self { network, now, max_skew: MAX_CLOCK_SKEW }
+        Self {
+            network,
+            now,
+            max_skew: MAX_CLOCK_SKEW,
+        }
     }
 }
 
@@ -183,7 +204,10 @@ impl UnverifiedPacket {
         let signature = signature.ok_or_else(|| malformed("missing field `signature`".into()))?;
         let sealed = Sealed::new(parts, signature)?;
         if sealed.cbor != bytes {
-            return Err(PacketError::NotCanonical { got: bytes.len(), canonical: sealed.cbor.len() });
+            return Err(PacketError::NotCanonical {
+                got: bytes.len(),
+                canonical: sealed.cbor.len(),
+            });
         }
         Ok(Self(sealed))
     }
@@ -196,7 +220,8 @@ impl UnverifiedPacket {
     pub fn from_json(text: &str) -> Result<Self, PacketError> {
         LimitError::check_len("packet bytes in JSON", text.len(), MAX_PACKET_JSON)?;
         let malformed = |message| PacketError::Json { message };
-        let form: Form<'_, String> = serde_json::from_str(text).map_err(|error| malformed(format!("{error}")))?;
+        let form: Form<'_, String> =
+            serde_json::from_str(text).map_err(|error| malformed(format!("{error}")))?;
         let sequence = codon::decode(&form.genetic_sequence)?;
         let (mut parts, signature) = Parts::read(form, &sequence)?;
         let signature = signature.ok_or_else(|| malformed("missing field `signature`".into()))?;
@@ -214,8 +239,14 @@ impl UnverifiedPacket {
         sealed.check_time(policy)?;
         let author = sealed.parts.author;
         let key = author.public_key().map_err(PacketError::Author)?;
-        key.verify(&sealed.parts.signed_bytes(policy.network)?, &sealed.signature)
-            .map_err(|_| PacketError::Signature { author, network: policy.network.into() })?;
+        key.verify(
+            &sealed.parts.signed_bytes(policy.network)?,
+            &sealed.signature,
+        )
+        .map_err(|_| PacketError::Signature {
+            author,
+            network: policy.network.into(),
+        })?;
         sealed.parts.check_content()?;
         Ok(Packet(Arc::new(sealed)))
     }
@@ -313,7 +344,8 @@ impl Packet {
     pub fn to_json(&self) -> String {
         let sequence = codon::encode(&self.0.parts.sequence.to_bytes());
         // Text keys and finite numbers: there is nothing that JSON could not express.
-        serde_json::to_string(&self.0.parts.form(sequence, Some(self.0.signature))).unwrap_or_default()
+        serde_json::to_string(&self.0.parts.form(sequence, Some(self.0.signature)))
+            .unwrap_or_default()
     }
 }
 

@@ -59,7 +59,11 @@ impl Timestamp {
 
     /// Creates a timestamp `millis` milliseconds after the Unix epoch; values past [`Timestamp::MAX`] become it.
     pub const fn from_millis(millis: u64) -> Self {
-        if millis > Self::MAX.0 { Self::MAX } else { Self(millis) }
+        if millis > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(millis)
+        }
     }
 
     /// Returns the milliseconds since the Unix epoch.
@@ -82,7 +86,9 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `MAX` keeps every value in jiff's range; the epoch stands in for what cannot happen.
-        let civil = i64::try_from(self.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+        let civil = i64::try_from(self.0)
+            .ok()
+            .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
         write!(f, "{:.3}", civil.unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 }
@@ -92,14 +98,20 @@ impl FromStr for Timestamp {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        let malformed = || TimeError::Malformed { text: shorten(text) };
+        let malformed = || TimeError::Malformed {
+            text: shorten(text),
+        };
         if !has_rfc3339_shape(text.as_bytes()) {
             return Err(malformed());
         }
         let civil = text.parse::<jiff::Timestamp>().map_err(|_| malformed())?;
-        let millis = u64::try_from(civil.as_millisecond()).map_err(|_| TimeError::OutOfRange { text: shorten(text) })?;
+        let millis = u64::try_from(civil.as_millisecond()).map_err(|_| TimeError::OutOfRange {
+            text: shorten(text),
+        })?;
         if millis > Self::MAX.0 {
-            return Err(TimeError::OutOfRange { text: shorten(text) });
+            return Err(TimeError::OutOfRange {
+                text: shorten(text),
+            });
         }
         Ok(Self(millis))
     }
@@ -107,14 +119,20 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_u64(self.0)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            return String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom);
+            return String::deserialize(deserializer)?
+                .parse()
+                .map_err(serde::de::Error::custom);
         }
         let millis = u64::deserialize(deserializer)?;
         if millis > Self::MAX.0 {
@@ -154,11 +172,21 @@ pub enum TimeError {
 /// jiff reads far more than RFC 3339; one spelling per moment is enough here.
 fn has_rfc3339_shape(text: &[u8]) -> bool {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
-    let Some((head, tail)) = text.split_at_checked(SHAPE.len()) else { return false };
-    let head_fits = head.iter().zip(SHAPE).all(|(&c, &s)| if s == b'0' { c.is_ascii_digit() } else { c == s });
+    let Some((head, tail)) = text.split_at_checked(SHAPE.len()) else {
+        return false;
+    };
+    let head_fits = head.iter().zip(SHAPE).all(|(&c, &s)| {
+        if s == b'0' {
+            c.is_ascii_digit()
+        } else {
+            c == s
+        }
+    });
     let tail_fits = match tail {
         [b'Z'] => true,
-        [b'.', decimals @ .., b'Z'] => (1..=3).contains(&decimals.len()) && decimals.iter().all(u8::is_ascii_digit),
+        [b'.', decimals @ .., b'Z'] => {
+            (1..=3).contains(&decimals.len()) && decimals.iter().all(u8::is_ascii_digit)
+        }
         _ => false,
     };
     head_fits && tail_fits
@@ -180,7 +208,10 @@ mod tests {
         assert_eq!(at.to_string(), "2026-11-21T04:00:00.000Z");
         assert_eq!("2026-11-21T04:00:00.000Z".parse(), Ok(at));
         assert_eq!("2026-11-21T04:00:00Z".parse(), Ok(at));
-        assert_eq!(Timestamp::from_millis(7).to_string(), "1970-01-01T00:00:00.007Z");
+        assert_eq!(
+            Timestamp::from_millis(7).to_string(),
+            "1970-01-01T00:00:00.007Z"
+        );
     }
 
     #[test]
@@ -204,7 +235,10 @@ mod tests {
             "2026-11-21T04:00:00Z[UTC]",
             "é026-11-21T04:00:00Z",
         ] {
-            assert!(matches!(text.parse::<Timestamp>(), Err(TimeError::Malformed { .. })), "{text}");
+            assert!(
+                matches!(text.parse::<Timestamp>(), Err(TimeError::Malformed { .. })),
+                "{text}"
+            );
         }
         for text in ["1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z"] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
@@ -214,8 +248,14 @@ mod tests {
     #[test]
     fn arithmetic_stops_at_the_ends() {
         assert_eq!(Instant::MAX + Duration::from_secs(1), Instant::MAX);
-        assert_eq!(Instant::ORIGIN.saturating_duration_since(Instant::MAX), Duration::ZERO);
+        assert_eq!(
+            Instant::ORIGIN.saturating_duration_since(Instant::MAX),
+            Duration::ZERO
+        );
         assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
-        assert_eq!(Instant::from_micros(5) + Duration::from_millis(1), Instant::from_micros(1005));
+        assert_eq!(
+            Instant::from_micros(5) + Duration::from_millis(1),
+            Instant::from_micros(1005)
+        );
     }
 }

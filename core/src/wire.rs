@@ -69,7 +69,11 @@ impl<'a> Reader<'a> {
     /// [`WireError::Truncated`].
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let Some((head, tail)) = self.bytes.split_at_checked(count) else {
-            return Err(WireError::Truncated { position: self.position, needed: count, left: self.bytes.len() });
+            return Err(WireError::Truncated {
+                position: self.position,
+                needed: count,
+                left: self.bytes.len(),
+            });
         };
         self.bytes = tail;
         self.position += count;
@@ -130,7 +134,11 @@ impl<'a> Reader<'a> {
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 let minimal = byte != 0 || shift == 0;
-                return if minimal { Ok(value) } else { Err(WireError::Varint { position }) };
+                return if minimal {
+                    Ok(value)
+                } else {
+                    Err(WireError::Varint { position })
+                };
             }
         }
         Err(WireError::Varint { position })
@@ -154,7 +162,10 @@ impl<'a> Reader<'a> {
         if self.bytes.is_empty() {
             return Ok(());
         }
-        Err(WireError::Trailing { position: self.position, left: self.bytes.len() })
+        Err(WireError::Trailing {
+            position: self.position,
+            left: self.bytes.len(),
+        })
     }
 }
 
@@ -172,7 +183,9 @@ impl Writer {
 
     /// Starts empty with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity) }
+        Self {
+            bytes: Vec::with_capacity(capacity),
+        }
     }
 
     /// Writes `bytes` as they are.
@@ -253,7 +266,10 @@ mod tests {
             (255, &[0xff, 0x01]),
             (300, &[0xac, 0x02]),
             (16384, &[0x80, 0x80, 0x01]),
-            (u64::MAX >> 1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+            (
+                u64::MAX >> 1,
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+            ),
         ] {
             assert_eq!(written(value), bytes);
             assert_eq!(Reader::new(bytes).uvarint(), Ok(value));
@@ -263,7 +279,10 @@ mod tests {
     #[test]
     fn a_varint_that_is_longer_than_needed_is_refused() {
         for bytes in [&[0x81, 0x00][..], &[0x80, 0x00], &[0xff; 9], &[0x80; 20]] {
-            assert_eq!(Reader::new(bytes).uvarint(), Err(WireError::Varint { position: 0 }));
+            assert_eq!(
+                Reader::new(bytes).uvarint(),
+                Err(WireError::Varint { position: 0 })
+            );
         }
         assert_eq!(Reader::new(&[0]).uvarint(), Ok(0));
     }
@@ -271,14 +290,22 @@ mod tests {
     #[test]
     fn a_length_past_its_bound_is_refused_before_the_bytes_are_looked_at() {
         let mut reader = Reader::new(&[0xff, 0xff, 0xff, 0x7f]);
-        let limit = LimitError { what: "name bytes", got: 0x0fff_ffff, max: 64 };
+        let limit = LimitError {
+            what: "name bytes",
+            got: 0x0fff_ffff,
+            max: 64,
+        };
         assert_eq!(reader.bytes("name bytes", 64), Err(WireError::Limit(limit)));
     }
 
     #[test]
     fn a_truncated_input_names_the_place() {
         let mut reader = Reader::new(&[3, 1, 2]);
-        let error = WireError::Truncated { position: 1, needed: 3, left: 2 };
+        let error = WireError::Truncated {
+            position: 1,
+            needed: 3,
+            left: 2,
+        };
         assert_eq!(reader.bytes("name bytes", 64), Err(error));
     }
 
@@ -288,9 +315,18 @@ mod tests {
         writer.u8(1).u16(2).u32(3).u64(4).bytes(b"five").put(b"6");
         let bytes = writer.into_bytes();
         let mut reader = Reader::new(&bytes);
-        assert_eq!((reader.u8(), reader.u16(), reader.u32(), reader.u64()), (Ok(1), Ok(2), Ok(3), Ok(4)));
+        assert_eq!(
+            (reader.u8(), reader.u16(), reader.u32(), reader.u64()),
+            (Ok(1), Ok(2), Ok(3), Ok(4))
+        );
         assert_eq!(reader.bytes("text", 4), Ok(&b"five"[..]));
-        assert_eq!(reader.finish(), Err(WireError::Trailing { position: 20, left: 1 }));
+        assert_eq!(
+            reader.finish(),
+            Err(WireError::Trailing {
+                position: 20,
+                left: 1
+            })
+        );
         assert_eq!((reader.take(1), reader.finish()), (Ok(&b"6"[..]), Ok(())));
     }
 }

@@ -36,7 +36,10 @@ impl Block {
     /// [`BlockError::Limit`] past [`MAX_BLOCK`].
     pub fn new(codec: Codec, bytes: Vec<u8>) -> Result<Self, BlockError> {
         LimitError::check_len("block bytes", bytes.len(), MAX_BLOCK)?;
-        Ok(Self { cid: ContentId::of(codec, &bytes), bytes })
+        Ok(Self {
+            cid: ContentId::of(codec, &bytes),
+            bytes,
+        })
     }
 
     /// Checks that `bytes` are what `cid` names. O(n).
@@ -45,7 +48,11 @@ impl Block {
     /// [`BlockError::Limit`] past [`MAX_BLOCK`], [`BlockError::Mismatch`].
     pub fn verify(cid: ContentId, bytes: Vec<u8>) -> Result<Self, BlockError> {
         LimitError::check_len("block bytes", bytes.len(), MAX_BLOCK)?;
-        if cid.verify(&bytes) { Ok(Self { cid, bytes }) } else { Err(BlockError::Mismatch { cid }) }
+        if cid.verify(&bytes) {
+            Ok(Self { cid, bytes })
+        } else {
+            Err(BlockError::Mismatch { cid })
+        }
     }
 }
 
@@ -62,8 +69,14 @@ pub struct Manifest {
 impl Manifest {
     /// Cuts `content` into leaves and names them. O(n).
     pub fn of(content: &[u8]) -> Self {
-        let leaves = content.chunks(LEAF_SIZE).map(|leaf| ContentId::of(Codec::Raw, leaf)).collect();
-        Self { size: content.len() as u64, leaves }
+        let leaves = content
+            .chunks(LEAF_SIZE)
+            .map(|leaf| ContentId::of(Codec::Raw, leaf))
+            .collect();
+        Self {
+            size: content.len() as u64,
+            leaves,
+        }
     }
 
     /// Encodes the manifest and names it.
@@ -72,8 +85,9 @@ impl Manifest {
     /// [`BlockError`] where [`Manifest::from_cbor`] would refuse it, with [`MAX_OBJECT`].
     pub fn to_block(&self) -> Result<Block, BlockError> {
         self.check(MAX_OBJECT)?;
-        let bytes =
-            serde_ipld_dagcbor::to_vec(self).map_err(|error| BlockError::Manifest { message: format!("{error}") })?;
+        let bytes = serde_ipld_dagcbor::to_vec(self).map_err(|error| BlockError::Manifest {
+            message: format!("{error}"),
+        })?;
         Block::new(Codec::DagCbor, bytes)
     }
 
@@ -88,7 +102,8 @@ impl Manifest {
         let manifest: Self =
             serde_ipld_dagcbor::from_slice(bytes).map_err(|error| malformed(format!("{error}")))?;
         manifest.check(max_object)?;
-        let canonical = serde_ipld_dagcbor::to_vec(&manifest).map_err(|error| malformed(format!("{error}")))?;
+        let canonical =
+            serde_ipld_dagcbor::to_vec(&manifest).map_err(|error| malformed(format!("{error}")))?;
         if canonical != bytes {
             return Err(malformed("not canonical".into()));
         }
@@ -106,18 +121,26 @@ impl Manifest {
         LimitError::check("object bytes", self.size, max_object.min(MAX_OBJECT))?;
         let needed = self.size.div_ceil(LEAF_SIZE as u64);
         if self.leaves.len() as u64 != needed {
-            let message = format!("{} leaves where {} bytes need {needed}", self.leaves.len(), self.size);
+            let message = format!(
+                "{} leaves where {} bytes need {needed}",
+                self.leaves.len(),
+                self.size
+            );
             return Err(BlockError::Manifest { message });
         }
         if let Some(leaf) = self.leaves.iter().find(|leaf| leaf.codec() != Codec::Raw) {
-            return Err(BlockError::Manifest { message: format!("leaf {leaf} is not raw") });
+            return Err(BlockError::Manifest {
+                message: format!("leaf {leaf} is not raw"),
+            });
         }
         // One name is one length: a short last leaf that occurs before can never arrive.
         if let [before @ .., last] = &*self.leaves
             && self.leaf_len(before.len()) != LEAF_SIZE
             && before.contains(last)
         {
-            return Err(BlockError::Manifest { message: format!("leaf {last} has two lengths") });
+            return Err(BlockError::Manifest {
+                message: format!("leaf {last} has two lengths"),
+            });
         }
         Ok(())
     }
@@ -128,7 +151,13 @@ pub fn split(content: &[u8]) -> (Manifest, impl Iterator<Item = Block> + '_) {
     let manifest = Manifest::of(content);
     let cids = manifest.leaves.clone();
     let leaves = cids.into_iter().zip(content.chunks(LEAF_SIZE));
-    (manifest, leaves.map(|(cid, leaf)| Block { cid, bytes: leaf.to_vec() }))
+    (
+        manifest,
+        leaves.map(|(cid, leaf)| Block {
+            cid,
+            bytes: leaf.to_vec(),
+        }),
+    )
 }
 
 /// An object on its way: verifies each leaf as it arrives. Resumable: insert what a store still has, ask for
@@ -151,8 +180,18 @@ impl Assembly {
     pub fn new(manifest: Manifest) -> Result<Self, BlockError> {
         manifest.check(MAX_OBJECT)?;
         let lens = |index| manifest.leaf_len(index);
-        let missing = manifest.leaves.iter().enumerate().map(|(index, &cid)| (cid, lens(index))).collect();
-        Ok(Self { manifest, missing, arrived: BTreeMap::new(), bytes_arrived: 0 })
+        let missing = manifest
+            .leaves
+            .iter()
+            .enumerate()
+            .map(|(index, &cid)| (cid, lens(index)))
+            .collect();
+        Ok(Self {
+            manifest,
+            missing,
+            arrived: BTreeMap::new(),
+            bytes_arrived: 0,
+        })
     }
 
     /// Returns the manifest.
@@ -163,8 +202,14 @@ impl Assembly {
     /// Returns the leaves that have not arrived, each once, with its length in bytes, in the order of the object.
     pub fn missing(&self) -> impl Iterator<Item = (ContentId, usize)> + '_ {
         let mut named = BTreeSet::new();
-        let in_order = self.manifest.leaves.iter().filter_map(|cid| self.missing.get_key_value(cid));
-        in_order.filter(move |(cid, _)| named.insert(**cid)).map(|(cid, len)| (*cid, *len))
+        let in_order = self
+            .manifest
+            .leaves
+            .iter()
+            .filter_map(|cid| self.missing.get_key_value(cid));
+        in_order
+            .filter(move |(cid, _)| named.insert(**cid))
+            .map(|(cid, len)| (*cid, *len))
     }
 
     /// Returns how long a leaf that is missing must be, in bytes: how much to accept from whoever sends it.
@@ -192,10 +237,18 @@ impl Assembly {
         let Block { cid, bytes } = block;
         let Some(&expected) = self.missing.get(&cid) else {
             let is_known = self.arrived.contains_key(&cid);
-            return Err(if is_known { BlockError::Duplicate { cid } } else { BlockError::Foreign { cid } });
+            return Err(if is_known {
+                BlockError::Duplicate { cid }
+            } else {
+                BlockError::Foreign { cid }
+            });
         };
         if bytes.len() != expected {
-            return Err(BlockError::Length { cid, got: bytes.len(), expected });
+            return Err(BlockError::Length {
+                cid,
+                got: bytes.len(),
+                expected,
+            });
         }
         if !cid.verify(&bytes) {
             return Err(BlockError::Mismatch { cid });
@@ -217,13 +270,17 @@ impl Assembly {
     /// [`BlockError::Incomplete`]: the assembly is dropped, so ask [`Assembly::is_complete`] first;
     /// [`BlockError::Memory`].
     pub fn into_bytes(self) -> Result<Vec<u8>, BlockError> {
-        let incomplete = || BlockError::Incomplete { missing: self.missing.len() };
+        let incomplete = || BlockError::Incomplete {
+            missing: self.missing.len(),
+        };
         if !self.is_complete() {
             return Err(incomplete());
         }
         // A leaf that occurs a thousand times arrives once: `max_object` bounds that, and this the rest.
         let mut content = Vec::new();
-        let out_of_memory = BlockError::Memory { size: self.manifest.size };
+        let out_of_memory = BlockError::Memory {
+            size: self.manifest.size,
+        };
         let size = usize::try_from(self.manifest.size).map_err(|_| out_of_memory.clone())?;
         content.try_reserve_exact(size).map_err(|_| out_of_memory)?;
         for cid in &self.manifest.leaves {
@@ -239,7 +296,11 @@ impl Assembly {
     pub fn into_content(self, stated: Digest) -> Result<Vec<u8>, BlockError> {
         let content = self.into_bytes()?;
         let actual = Digest::sha256(&content);
-        if actual == stated { Ok(content) } else { Err(BlockError::ContentHash { stated, actual }) }
+        if actual == stated {
+            Ok(content)
+        } else {
+            Err(BlockError::ContentHash { stated, actual })
+        }
     }
 }
 

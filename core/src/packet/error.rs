@@ -131,7 +131,9 @@ pub enum PacketError {
     #[error("organism_id: {0}")]
     Author(KeyError),
     /// The signature does not cover this packet in this network.
-    #[error("signature is not {author}'s over this packet in network {network:?}: altered, or signed for another network")]
+    #[error(
+        "signature is not {author}'s over this packet in network {network:?}: altered, or signed for another network"
+    )]
     Signature {
         /// Who is said to have signed.
         author: PeerId,

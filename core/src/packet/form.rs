@@ -47,8 +47,14 @@ pub(super) struct Metadata {
 
 impl Metadata {
     pub(super) fn of(instructions: &Instructions) -> Self {
-        let [integration_when, integration_where, integration_how, integration_why, integration_what, integration_order] =
-            instructions.lines();
+        let [
+            integration_when,
+            integration_where,
+            integration_how,
+            integration_why,
+            integration_what,
+            integration_order,
+        ] = instructions.lines();
         Self {
             integration_when,
             integration_where,
@@ -65,7 +71,11 @@ impl Metadata {
         for ((field, metadata), (_, sequence)) in self.fields().into_iter().zip(expected.fields()) {
             if metadata != sequence {
                 let metadata = metadata.chars().take(MAX_SHOWN).collect();
-                return Err(PacketError::Metadata { field, metadata, sequence: sequence.into() });
+                return Err(PacketError::Metadata {
+                    field,
+                    metadata,
+                    sequence: sequence.into(),
+                });
             }
         }
         Ok(())
@@ -103,7 +113,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
 /// # Errors
 /// [`PacketError::Cbor`] where a number is not finite.
 pub(super) fn to_cbor(form: &Form<'_, Bytes<'_>>) -> Result<Vec<u8>, PacketError> {
-    serde_ipld_dagcbor::to_vec(form).map_err(|error| PacketError::Cbor { message: format!("{error}") })
+    serde_ipld_dagcbor::to_vec(form).map_err(|error| PacketError::Cbor {
+        message: format!("{error}"),
+    })
 }
 
 const MAX_SHOWN: usize = 100;

@@ -60,7 +60,9 @@ pub enum Where {
 
 impl Default for Where {
     fn default() -> Self {
-        Self::Memory { region: "shared".into() }
+        Self::Memory {
+            region: "shared".into(),
+        }
     }
 }
 
@@ -108,7 +110,9 @@ pub enum Why {
 
 impl Default for Why {
     fn default() -> Self {
-        Self::Learn { task: String::new() }
+        Self::Learn {
+            task: String::new(),
+        }
     }
 }
 
@@ -141,7 +145,9 @@ pub enum What {
 
 impl Default for What {
     fn default() -> Self {
-        Self::Parameters { name: String::new() }
+        Self::Parameters {
+            name: String::new(),
+        }
     }
 }
 
@@ -282,16 +288,25 @@ trait Instruction: Sized {
 fn write_one(instruction: &impl Instruction, writer: &mut Writer) {
     let mut arguments = Writer::new();
     instruction.write(&mut arguments);
-    writer.u8(instruction.codon().as_byte()).bytes(&arguments.into_bytes());
+    writer
+        .u8(instruction.codon().as_byte())
+        .bytes(&arguments.into_bytes());
 }
 
 fn read_one<I: Instruction>(reader: &mut Reader<'_>) -> Result<I, PacketError> {
     let position = reader.position();
     let codon = Codon::from_byte(reader.u8()?);
     let bytes = reader.bytes("bytes of an instruction's arguments", MAX_ARGUMENTS)?;
-    let mut arguments = Arguments { field: I::FIELD, reader: Reader::new(bytes) };
+    let mut arguments = Arguments {
+        field: I::FIELD,
+        reader: Reader::new(bytes),
+    };
     let instruction = I::read(codon, &mut arguments)?;
-    let instruction = instruction.ok_or(PacketError::Instruction { field: I::FIELD, codon, position })?;
+    let instruction = instruction.ok_or(PacketError::Instruction {
+        field: I::FIELD,
+        codon,
+        position,
+    })?;
     arguments.reader.finish()?;
     Ok(instruction)
 }
@@ -304,14 +319,25 @@ struct Arguments<'a> {
 
 impl Arguments<'_> {
     fn refused(&self, argument: &'static str, expected: &'static str, got: String) -> PacketError {
-        PacketError::Argument { field: self.field, argument, expected, got }
+        PacketError::Argument {
+            field: self.field,
+            argument,
+            expected,
+            got,
+        }
     }
 
     fn text(&mut self, argument: &'static str) -> Result<String, PacketError> {
-        let bytes = self.reader.bytes("bytes of an instruction's text", MAX_TEXT)?;
+        let bytes = self
+            .reader
+            .bytes("bytes of an instruction's text", MAX_TEXT)?;
         match core::str::from_utf8(bytes) {
             Ok(text) if !text.chars().any(char::is_control) => Ok(text.into()),
-            _ => Err(self.refused(argument, "UTF-8 without control characters", format!("{}", bytes.escape_ascii()))),
+            _ => Err(self.refused(
+                argument,
+                "UTF-8 without control characters",
+                format!("{}", bytes.escape_ascii()),
+            )),
         }
     }
 
@@ -319,7 +345,11 @@ impl Arguments<'_> {
         let value = f64::from_bits(self.reader.u64()?);
         let is_canonical = value.is_finite() && (value != 0.0 || value.is_sign_positive());
         if !is_canonical || value < min || value > max {
-            return Err(self.refused(argument, "a finite number in range, zero without a sign", format!("{value:?}")));
+            return Err(self.refused(
+                argument,
+                "a finite number in range, zero without a sign",
+                format!("{value:?}"),
+            ));
         }
         Ok(value)
     }
@@ -353,7 +383,9 @@ impl Instruction for When {
     fn write(&self, arguments: &mut Writer) {
         match self {
             Self::Immediate => {}
-            Self::Threshold { metric, value } => write_number(arguments.bytes(metric.as_bytes()), *value),
+            Self::Threshold { metric, value } => {
+                write_number(arguments.bytes(metric.as_bytes()), *value)
+            }
             Self::Periodic { secs } => {
                 arguments.u64(*secs);
             }
@@ -383,7 +415,11 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Immediate => f.write_str("WHEN_IMMEDIATE"),
-            Self::Threshold { metric, value } => write!(f, "WHEN_THRESHOLD metric={} value={value:?}", Quoted(metric)),
+            Self::Threshold { metric, value } => write!(
+                f,
+                "WHEN_THRESHOLD metric={} value={value:?}",
+                Quoted(metric)
+            ),
             Self::Periodic { secs } => write!(f, "WHEN_PERIODIC secs={secs}"),
         }
     }
@@ -402,7 +438,9 @@ impl Instruction for Where {
 
     fn write(&self, arguments: &mut Writer) {
         match self {
-            Self::Memory { region: text } | Self::Pattern { pattern: text } | Self::Genetic { locus: text } => {
+            Self::Memory { region: text }
+            | Self::Pattern { pattern: text }
+            | Self::Genetic { locus: text } => {
                 arguments.bytes(text.as_bytes());
             }
         }
@@ -410,9 +448,15 @@ impl Instruction for Where {
 
     fn read(codon: Codon, arguments: &mut Arguments<'_>) -> Result<Option<Self>, PacketError> {
         Ok(Some(match codon {
-            Codon::WHERE_MEMORY => Self::Memory { region: arguments.text("region")? },
-            Codon::WHERE_PATTERN => Self::Pattern { pattern: arguments.text("pattern")? },
-            Codon::WHERE_GENETIC => Self::Genetic { locus: arguments.text("locus")? },
+            Codon::WHERE_MEMORY => Self::Memory {
+                region: arguments.text("region")?,
+            },
+            Codon::WHERE_PATTERN => Self::Pattern {
+                pattern: arguments.text("pattern")?,
+            },
+            Codon::WHERE_GENETIC => Self::Genetic {
+                locus: arguments.text("locus")?,
+            },
             _ => return Ok(None),
         }))
     }
@@ -448,7 +492,9 @@ impl Instruction for How {
 
     fn read(codon: Codon, arguments: &mut Arguments<'_>) -> Result<Option<Self>, PacketError> {
         Ok(Some(match codon {
-            Codon::HOW_MERGE => Self::Merge { weight: arguments.number("weight", 0.0, 1.0)? },
+            Codon::HOW_MERGE => Self::Merge {
+                weight: arguments.number("weight", 0.0, 1.0)?,
+            },
             Codon::HOW_REPLACE => Self::Replace,
             Codon::HOW_APPEND => Self::Append,
             _ => return Ok(None),
@@ -479,7 +525,9 @@ impl Instruction for Why {
 
     fn write(&self, arguments: &mut Writer) {
         match self {
-            Self::Optimize { metric: text } | Self::Adapt { context: text } | Self::Learn { task: text } => {
+            Self::Optimize { metric: text }
+            | Self::Adapt { context: text }
+            | Self::Learn { task: text } => {
                 arguments.bytes(text.as_bytes());
             }
         }
@@ -487,9 +535,15 @@ impl Instruction for Why {
 
     fn read(codon: Codon, arguments: &mut Arguments<'_>) -> Result<Option<Self>, PacketError> {
         Ok(Some(match codon {
-            Codon::WHY_OPTIMIZE => Self::Optimize { metric: arguments.text("metric")? },
-            Codon::WHY_ADAPT => Self::Adapt { context: arguments.text("context")? },
-            Codon::WHY_LEARN => Self::Learn { task: arguments.text("task")? },
+            Codon::WHY_OPTIMIZE => Self::Optimize {
+                metric: arguments.text("metric")?,
+            },
+            Codon::WHY_ADAPT => Self::Adapt {
+                context: arguments.text("context")?,
+            },
+            Codon::WHY_LEARN => Self::Learn {
+                task: arguments.text("task")?,
+            },
             _ => return Ok(None),
         }))
     }
@@ -518,7 +572,11 @@ impl Instruction for What {
 
     fn write(&self, arguments: &mut Writer) {
         match self {
-            Self::Weights { tensor, dtype, shape } => {
+            Self::Weights {
+                tensor,
+                dtype,
+                shape,
+            } => {
                 arguments.bytes(tensor.as_bytes()).u8(*dtype as u8);
                 // A count past one byte is past `MAX_DIMENSIONS` too, so that it is refused when read back.
                 arguments.u8(u8::try_from(shape.len()).unwrap_or(u8::MAX));
@@ -542,10 +600,13 @@ impl Instruction for What {
                 dtype: arguments.dtype()?,
                 shape: arguments.shape()?,
             },
-            Codon::WHAT_STRUCTURE => {
-                Self::Structure { name: arguments.text("name")?, format: arguments.text("format")? }
-            }
-            Codon::WHAT_PARAMETERS => Self::Parameters { name: arguments.text("name")? },
+            Codon::WHAT_STRUCTURE => Self::Structure {
+                name: arguments.text("name")?,
+                format: arguments.text("format")?,
+            },
+            Codon::WHAT_PARAMETERS => Self::Parameters {
+                name: arguments.text("name")?,
+            },
             _ => return Ok(None),
         }))
     }
@@ -554,11 +615,25 @@ impl Instruction for What {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Weights { tensor, dtype, shape } => {
-                write!(f, "WHAT_WEIGHTS tensor={} dtype={} shape={shape:?}", Quoted(tensor), dtype.name())
+            Self::Weights {
+                tensor,
+                dtype,
+                shape,
+            } => {
+                write!(
+                    f,
+                    "WHAT_WEIGHTS tensor={} dtype={} shape={shape:?}",
+                    Quoted(tensor),
+                    dtype.name()
+                )
             }
             Self::Structure { name, format } => {
-                write!(f, "WHAT_STRUCTURE name={} format={}", Quoted(name), Quoted(format))
+                write!(
+                    f,
+                    "WHAT_STRUCTURE name={} format={}",
+                    Quoted(name),
+                    Quoted(format)
+                )
             }
             Self::Parameters { name } => write!(f, "WHAT_PARAMETERS name={}", Quoted(name)),
         }
@@ -590,8 +665,9 @@ impl Instruction for Order {
             Codon::ORDER_FIRST => Self::First,
             Codon::ORDER_AFTER => {
                 let bytes = arguments.reader.take(ContentId::LEN)?;
-                let cid = ContentId::from_bytes(bytes)
-                    .map_err(|error| arguments.refused("cid", "a content id", format!("{error}")))?;
+                let cid = ContentId::from_bytes(bytes).map_err(|error| {
+                    arguments.refused("cid", "a content id", format!("{error}"))
+                })?;
                 Self::After { cid }
             }
             Codon::ORDER_PARALLEL => Self::Parallel,

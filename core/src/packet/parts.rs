@@ -29,7 +29,10 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Takes a form apart, whose genetic sequence is `sequence`, and checks every bound that needs no key and no clock.
-    pub(super) fn read<S>(form: Form<'_, S>, sequence: &[u8]) -> Result<(Self, Option<Signature>), PacketError> {
+    pub(super) fn read<S>(
+        form: Form<'_, S>,
+        sequence: &[u8],
+    ) -> Result<(Self, Option<Signature>), PacketError> {
         let sequence = Sequence::from_bytes(sequence)?;
         form.metadata.check(&sequence.instructions)?;
         let parts = Self {
@@ -69,7 +72,10 @@ impl Parts {
     pub(super) fn signed_bytes(&self, network: &str) -> Result<Vec<u8>, PacketError> {
         let body = self.to_cbor(None)?;
         let mut writer = Writer::with_capacity(body.len() + 2 * MAX_NAME);
-        writer.bytes(SIGNING_DOMAIN).bytes(network.as_bytes()).put(&body);
+        writer
+            .bytes(SIGNING_DOMAIN)
+            .bytes(network.as_bytes())
+            .put(&body);
         Ok(writer.into_bytes())
     }
 
@@ -80,20 +86,32 @@ impl Parts {
         for (name, &value) in &self.quality {
             check_name("quality metric", name)?;
             if !value.is_finite() {
-                return Err(PacketError::Quality { name: name.clone(), value });
+                return Err(PacketError::Quality {
+                    name: name.clone(),
+                    value,
+                });
             }
         }
         if !(1..=MAX_TTL_SECS).contains(&self.ttl_secs) {
-            return Err(PacketError::Ttl { got: self.ttl_secs, max: MAX_TTL_SECS });
+            return Err(PacketError::Ttl {
+                got: self.ttl_secs,
+                max: MAX_TTL_SECS,
+            });
         }
         Ok(())
     }
 
     /// Checks that inline content has the stated hash. Linked content is checked when it has arrived.
     pub(super) fn check_content(&self) -> Result<(), PacketError> {
-        let Payload::Inline(content) = &self.sequence.payload else { return Ok(()) };
+        let Payload::Inline(content) = &self.sequence.payload else {
+            return Ok(());
+        };
         let (stated, actual) = (self.content_digest, Digest::sha256(content));
-        if stated == actual { Ok(()) } else { Err(PacketError::ContentHash { stated, actual }) }
+        if stated == actual {
+            Ok(())
+        } else {
+            Err(PacketError::ContentHash { stated, actual })
+        }
     }
 }
 
@@ -112,21 +130,36 @@ impl Sealed {
         let cbor = parts.to_cbor(Some(signature))?;
         LimitError::check_len("packet bytes", cbor.len(), MAX_PACKET)?;
         let cid = ContentId::of(Codec::DagCbor, &cbor);
-        Ok(Self { parts, signature, cbor, cid })
+        Ok(Self {
+            parts,
+            signature,
+            cbor,
+            cid,
+        })
     }
 
     pub(super) fn expires_at(&self) -> Timestamp {
-        self.parts.timestamp.saturating_add(Duration::from_secs(self.parts.ttl_secs))
+        self.parts
+            .timestamp
+            .saturating_add(Duration::from_secs(self.parts.ttl_secs))
     }
 
     pub(super) fn check_time(&self, policy: &Policy<'_>) -> Result<(), PacketError> {
         let Policy { now, max_skew, .. } = *policy;
         let (timestamp, expired_at) = (self.parts.timestamp, self.expires_at());
         if timestamp > now.saturating_add(max_skew) {
-            return Err(PacketError::Future { timestamp, now, max_skew });
+            return Err(PacketError::Future {
+                timestamp,
+                now,
+                max_skew,
+            });
         }
         if expired_at.saturating_add(max_skew) < now {
-            return Err(PacketError::Expired { expired_at, now, max_skew });
+            return Err(PacketError::Expired {
+                expired_at,
+                now,
+                max_skew,
+            });
         }
         Ok(())
     }
@@ -135,8 +168,17 @@ impl Sealed {
 fn check_name(what: &'static str, name: &str) -> Result<(), PacketError> {
     let is_name = name.len() <= MAX_NAME
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"._/-".contains(&c));
-    if is_name { Ok(()) } else { Err(PacketError::Name { what, got: name.chars().take(MAX_NAME).collect() }) }
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"._/-".contains(&c));
+    if is_name {
+        Ok(())
+    } else {
+        Err(PacketError::Name {
+            what,
+            got: name.chars().take(MAX_NAME).collect(),
+        })
+    }
 }
 
 /// Keeps a signature made for a packet from meaning anything elsewhere.

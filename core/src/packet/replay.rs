@@ -23,7 +23,11 @@ pub struct ReplayConfig {
 
 impl Default for ReplayConfig {
     fn default() -> Self {
-        Self { capacity: 65_536, per_author: 4096, max_skew: MAX_CLOCK_SKEW }
+        Self {
+            capacity: 65_536,
+            per_author: 4096,
+            max_skew: MAX_CLOCK_SKEW,
+        }
     }
 }
 
@@ -34,7 +38,11 @@ impl ReplayConfig {
     /// [`LimitError`] where `per_author` is above `capacity`, or `capacity` above 2²⁴.
     pub fn validate(&self) -> Result<(), LimitError> {
         LimitError::check_len("replay capacity (packets)", self.capacity, 1 << 24)?;
-        LimitError::check_len("replay capacity per author (packets)", self.per_author, self.capacity)
+        LimitError::check_len(
+            "replay capacity per author (packets)",
+            self.per_author,
+            self.capacity,
+        )
     }
 }
 
@@ -68,7 +76,13 @@ pub struct ReplayGuard {
 impl ReplayGuard {
     /// Starts with nothing seen.
     pub const fn new(config: ReplayConfig) -> Self {
-        Self { config, seen: BTreeMap::new(), by_end: BTreeSet::new(), authors: BTreeMap::new(), refused: 0 }
+        Self {
+            config,
+            seen: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            authors: BTreeMap::new(),
+            refused: 0,
+        }
     }
 
     /// Remembers a packet that ends at `expires_at`. Only the whole is bounded, not the author's share: use
@@ -79,7 +93,12 @@ impl ReplayGuard {
 
     /// Remembers a packet, within its author's share.
     pub fn insert_packet(&mut self, packet: &Packet, now: Timestamp) -> Admission {
-        self.admit(packet.cid(), Some(packet.author()), packet.expires_at(), now)
+        self.admit(
+            packet.cid(),
+            Some(packet.author()),
+            packet.expires_at(),
+            now,
+        )
     }
 
     /// Tells whether a packet is remembered.
@@ -115,7 +134,13 @@ impl ReplayGuard {
         }
     }
 
-    fn admit(&mut self, cid: ContentId, author: Option<PeerId>, expires_at: Timestamp, now: Timestamp) -> Admission {
+    fn admit(
+        &mut self,
+        cid: ContentId,
+        author: Option<PeerId>,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Admission {
         self.evict(now);
         if self.seen.contains_key(&cid) {
             return Admission::Duplicate;
@@ -124,8 +149,13 @@ impl ReplayGuard {
         if end < now {
             return Admission::Expired;
         }
-        let share = author.and_then(|author| self.authors.get(&author)).copied().unwrap_or_default();
-        if self.seen.len() >= self.config.capacity || (author.is_some() && share >= self.config.per_author) {
+        let share = author
+            .and_then(|author| self.authors.get(&author))
+            .copied()
+            .unwrap_or_default();
+        if self.seen.len() >= self.config.capacity
+            || (author.is_some() && share >= self.config.per_author)
+        {
             self.refused = self.refused.saturating_add(1);
             return Admission::Full;
         }
@@ -157,7 +187,11 @@ mod tests {
     const SKEW: Duration = Duration::from_secs(10);
 
     fn guard(capacity: usize, per_author: usize) -> ReplayGuard {
-        ReplayGuard::new(ReplayConfig { capacity, per_author, max_skew: SKEW })
+        ReplayGuard::new(ReplayConfig {
+            capacity,
+            per_author,
+            max_skew: SKEW,
+        })
     }
 
     fn cid(n: u8) -> ContentId {
@@ -194,10 +228,15 @@ mod tests {
         let mut guard = guard(8, 2);
         let packet = |seed: u8, content: u8| {
             let draft = PacketDraft::inline("test", alloc::vec![content]);
-            draft.sign(&Keypair::from_seed(&[seed; 32]), "main", at(0)).unwrap()
+            draft
+                .sign(&Keypair::from_seed(&[seed; 32]), "main", at(0))
+                .unwrap()
         };
         for content in 0..2 {
-            assert_eq!(guard.insert_packet(&packet(1, content), at(0)), Admission::Fresh);
+            assert_eq!(
+                guard.insert_packet(&packet(1, content), at(0)),
+                Admission::Fresh
+            );
         }
         assert_eq!(guard.insert_packet(&packet(1, 2), at(0)), Admission::Full);
         assert_eq!(guard.insert_packet(&packet(2, 2), at(0)), Admission::Fresh);
@@ -208,7 +247,13 @@ mod tests {
     #[test]
     fn bounds_that_contradict_each_other_are_named() {
         assert_eq!(ReplayConfig::default().validate(), Ok(()));
-        let error = ReplayConfig { capacity: 1, per_author: 2, max_skew: SKEW }.validate().unwrap_err();
+        let error = ReplayConfig {
+            capacity: 1,
+            per_author: 2,
+            max_skew: SKEW,
+        }
+        .validate()
+        .unwrap_err();
         assert_eq!((error.got, error.max), (2, 1));
     }
 }

@@ -40,11 +40,17 @@ impl Payload {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, PacketError> {
         match reader.u8()? {
-            INLINE => Ok(Self::Inline(reader.bytes("inline bytes", MAX_INLINE)?.to_vec())),
+            INLINE => Ok(Self::Inline(
+                reader.bytes("inline bytes", MAX_INLINE)?.to_vec(),
+            )),
             LINK => {
-                let refused = |got| PacketError::Payload { expected: "a link to a dag-cbor block", got };
+                let refused = |got| PacketError::Payload {
+                    expected: "a link to a dag-cbor block",
+                    got,
+                };
                 let root = reader.take(ContentId::LEN)?;
-                let root = ContentId::from_bytes(root).map_err(|error| refused(format!("{error}")))?;
+                let root =
+                    ContentId::from_bytes(root).map_err(|error| refused(format!("{error}")))?;
                 if root.codec() != Codec::DagCbor {
                     return Err(refused(format!("{root}")));
                 }
@@ -52,7 +58,10 @@ impl Payload {
                 LimitError::check("linked bytes", size, block::MAX_OBJECT)?;
                 Ok(Self::Link { root, size })
             }
-            kind => Err(PacketError::Payload { expected: "of kind 0 or 1", got: format!("kind {kind}") }),
+            kind => Err(PacketError::Payload {
+                expected: "of kind 0 or 1",
+                got: format!("kind {kind}"),
+            }),
         }
     }
 }
@@ -66,7 +75,11 @@ pub(super) struct Sequence {
 
 impl Sequence {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let inline = if let Payload::Inline(content) = &self.payload { content.len() } else { 0 };
+        let inline = if let Payload::Inline(content) = &self.payload {
+            content.len()
+        } else {
+            0
+        };
         let mut writer = Writer::with_capacity(inline + USUAL_INSTRUCTIONS);
         self.instructions.write(&mut writer);
         self.payload.write(&mut writer);
@@ -78,7 +91,10 @@ impl Sequence {
         let instructions = Instructions::read(&mut reader)?;
         let payload = Payload::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { instructions, payload })
+        Ok(Self {
+            instructions,
+            payload,
+        })
     }
 }
 
