@@ -1,14 +1,28 @@
-//! Everything a Chorus node decides. Stub of the map; the founder writes it.
-#![no_std]
+//! Everything that a Chorus node decides, for browsers and servers alike.
+//!
+//! | layer | modules | may import |
+//! |---|---|---|
+//! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
+//! | domain | [`packet`], `learner`, `webrtc`, [`status`] | foundation |
+//! | node | [`node`] | everything above |
+//! | driver | `net` (feature `net`) | `node`, and libp2p |
+//!
+//! Invariants: without feature `net` the crate is `no_std`, does no IO, reads no clock and logs nothing; remote input
+//! never panics and never allocates what it announces before it arrives; the same inputs give the same outputs.
+//!
+//! What it does not do: it brings no transports and no storage. The crates `web` and `relay` do.
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 
 extern crate alloc;
-#[cfg(any(test, feature = "std"))]
-extern crate std;
 
 pub mod bounds;
 pub mod codon;
 pub mod digest;
 pub mod key;
+#[cfg(feature = "net")]
+pub mod net;
+pub mod node;
 pub mod packet;
+pub mod status;
 pub mod time;
 pub mod wire;

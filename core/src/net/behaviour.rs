@@ -1,0 +1,115 @@
+//! What runs on a connection.
+
+use std::time::Duration;
+
+use libp2p::{
+    PeerId, gossipsub, identify,
+    identity::Keypair,
+    kad::{self, store::MemoryStoreConfig},
+    ping, relay,
+    request_response::{self, ProtocolSupport},
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+};
+
+use super::{
+    Config, NetError, Part,
+    direct::Direct,
+    protocol::{Codec, Names},
+};
+use crate::digest::Digest;
+
+/// The swarm's behaviour; `X` is the caller's own.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour<X: NetworkBehaviour> {
+    pub(crate) identify: identify::Behaviour,
+    pub(crate) ping: ping::Behaviour,
+    pub(crate) relay_client: Toggle<relay::client::Behaviour>,
+    pub(crate) kademlia: Direct<kad::Behaviour<kad::store::MemoryStore>>,
+    pub(crate) gossip: Direct<gossipsub::Behaviour>,
+    pub(crate) blocks: Direct<request_response::Behaviour<Codec>>,
+    pub(crate) streams: Direct<libp2p_stream::Behaviour>,
+    pub(crate) extra: X,
+}
+
+impl<X: NetworkBehaviour> Behaviour<X> {
+    pub(crate) fn new(
+        key: &Keypair,
+        config: &Config,
+        names: &Names,
+        relay_client: Option<relay::client::Behaviour>,
+        extra: X,
+    ) -> Result<Self, NetError> {
+        let local = key.public().to_peer_id();
+        let identify = identify::Config::new("chorus/1.0.0".into(), key.public())
+            .with_agent_version(config.agent.clone())
+            .with_push_listen_addr_updates(true)
+            // Addresses are kept by the driver, which prefers WebRTC.
+            .with_cache_size(0);
+        let ping = ping::Config::new().with_interval(config.ping_interval).with_timeout(config.ping_timeout);
+        let protocols = [(names.blocks.clone(), ProtocolSupport::Full)];
+        let blocks = request_response::Config::default()
+            .with_request_timeout(REQUEST_TIMEOUT)
+            .with_max_concurrent_streams(MAX_STREAMS);
+        Ok(Self {
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping),
+            relay_client: relay_client.into(),
+            kademlia: Direct::new(kademlia(local, config, names)),
+            gossip: Direct::new(gossip(key.clone(), names)?),
+            blocks: Direct::new(request_response::Behaviour::with_codec(Codec, protocols, blocks)),
+            streams: Direct::new(libp2p_stream::Behaviour::new()),
+            extra,
+        })
+    }
+}
+
+fn kademlia(local: PeerId, config: &Config, names: &Names) -> kad::Behaviour<kad::store::MemoryStore> {
+    let mut kademlia = kad::Config::new(names.kademlia.clone());
+    kademlia
+        .set_provider_record_ttl(Some(config.record_ttl))
+        .set_provider_publication_interval(Some(config.record_ttl / 3))
+        .set_query_timeout(Duration::from_secs(20))
+        .set_periodic_bootstrap_interval((config.part == Part::Relay).then_some(Duration::from_secs(60)));
+    let limits = MemoryStoreConfig {
+        max_records: 0,
+        max_provided_keys: 4096,
+        max_providers_per_key: MAX_PROVIDERS,
+        ..MemoryStoreConfig::default()
+    };
+    let store = kad::store::MemoryStore::with_config(local, limits);
+    let mut kademlia = kad::Behaviour::with_config(local, store, kademlia);
+    // Explicit: rust-libp2p turns a browser into a server as soon as its circuit address is confirmed.
+    kademlia.set_mode(Some(if config.part == Part::Relay { kad::Mode::Server } else { kad::Mode::Client }));
+    kademlia
+}
+
+fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError> {
+    let config = gossipsub::ConfigBuilder::default()
+        .heartbeat_interval(Duration::from_secs(1))
+        // Degrees for small meshes of weak nodes. Source: field notes §4.
+        .mesh_n_low(3)
+        .mesh_n(4)
+        .mesh_n_high(8)
+        .mesh_outbound_min(1)
+        .flood_publish(true)
+        .max_transmit_size(MAX_GOSSIP)
+        .validation_mode(gossipsub::ValidationMode::Permissive)
+        .validate_messages()
+        // The same packet is the same message, whoever publishes it.
+        .message_id_fn(|message| gossipsub::MessageId::from(Digest::sha256(&message.data).as_bytes().to_vec()))
+        .build()
+        .map_err(|e| NetError::Gossip(e.to_string()))?;
+    let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(key), config)
+        .map_err(|e| NetError::Gossip(e.into()))?;
+    gossip.subscribe(&names.packets).map_err(|e| NetError::Gossip(e.to_string()))?;
+    Ok(gossip)
+}
+
+/// Time for the answer to a block request. Guess: an offer of 10 MB over a slow line.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Inbound block requests served at once on one connection.
+const MAX_STREAMS: usize = 64;
+/// Members that a relay names for one key. Source: their addresses fit Kademlia's 16 KiB message.
+const MAX_PROVIDERS: usize = 48;
+/// Largest gossip message in bytes: a flooded packet and gossipsub's own fields.
+const MAX_GOSSIP: usize = 64 * 1024;

@@ -1,0 +1,540 @@
+//! Nodes wired together in virtual time: every message is delivered, in order, unless a test says otherwise.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::ToString,
+    vec,
+    vec::Vec,
+};
+use core::time::Duration;
+
+use super::*;
+use crate::{
+    bounds::LEAF_SIZE,
+    digest::Digest,
+    key::Keypair,
+    packet::{
+        PacketDraft,
+        block::split,
+    },
+};
+
+/// What a wire does to an answer on its way back.
+#[derive(Clone, Copy, PartialEq)]
+enum Line {
+    Honest,
+    Garbage,
+    Silent,
+    Malformed,
+}
+
+struct Host {
+    key: Keypair,
+    node: Node,
+    store: BTreeMap<ContentId, Vec<u8>>,
+    events: Vec<Event>,
+    replies: BTreeMap<u64, Result<Reply, NodeError>>,
+    verdicts: Vec<Verdict>,
+    dialled: Vec<PeerId>,
+    served: usize,
+    line: Line,
+}
+
+struct Mesh {
+    hosts: Vec<Host>,
+    links: BTreeSet<(usize, usize)>,
+    queue: VecDeque<(usize, Input)>,
+    pending: BTreeMap<(usize, u64), (usize, u64)>,
+    now: Now,
+    token: u64,
+}
+
+impl Mesh {
+    fn new(configs: Vec<Config>) -> Self {
+        let now = Now { instant: Instant::from_micros(0), wall: Timestamp::from_millis(1_800_000_000_000) };
+        let hosts = configs
+            .into_iter()
+            .enumerate()
+            .map(|(i, config)| {
+                let key = Keypair::from_seed(&[i as u8 + 1; 32]);
+                Host {
+                    node: Node::new(key.peer_id(), config, now),
+                    key,
+                    store: BTreeMap::new(),
+                    events: Vec::new(),
+                    replies: BTreeMap::new(),
+                    verdicts: Vec::new(),
+                    dialled: Vec::new(),
+                    served: 0,
+                    line: Line::Honest,
+                }
+            })
+            .collect();
+        Self { hosts, links: BTreeSet::new(), queue: VecDeque::new(), pending: BTreeMap::new(), now, token: 0 }
+    }
+
+    fn tabs(count: usize) -> Self {
+        Self::new(vec![Config::default(); count])
+    }
+
+    fn id(&self, host: usize) -> PeerId {
+        self.hosts[host].key.peer_id()
+    }
+
+    fn host_of(&self, peer: PeerId) -> usize {
+        self.hosts.iter().position(|h| h.key.peer_id() == peer).unwrap()
+    }
+
+    fn connect(&mut self, a: usize, b: usize) {
+        self.links.insert((a.min(b), a.max(b)));
+        for (from, to) in [(a, b), (b, a)] {
+            let (peer, role) = (self.id(to), if self.hosts[to].node.config.forward { Role::Relay } else { Role::Member });
+            self.input(from, Input::Connected { peer, connection: to as u64, path: Path::Direct });
+            self.input(from, Input::Identified { peer, role });
+        }
+        self.run();
+    }
+
+    fn disconnect(&mut self, a: usize, b: usize) {
+        self.links.remove(&(a.min(b), a.max(b)));
+        for (from, to) in [(a, b), (b, a)] {
+            let peer = self.id(to);
+            self.input(from, Input::Disconnected { peer, connection: to as u64 });
+        }
+        self.run();
+    }
+
+    fn linked(&self, a: usize, b: usize) -> bool {
+        self.links.contains(&(a.min(b), a.max(b)))
+    }
+
+    fn input(&mut self, host: usize, input: Input) {
+        self.queue.push_back((host, input));
+    }
+
+    fn command(&mut self, host: usize, command: Command) -> u64 {
+        self.token += 1;
+        let id = self.token;
+        self.input(host, Input::Command(id, command));
+        self.run();
+        id
+    }
+
+    fn run(&mut self) {
+        let mut steps = 0;
+        while let Some((host, input)) = self.queue.pop_front() {
+            steps += 1;
+            assert!(steps < 100_000, "the mesh does not come to rest");
+            self.hosts[host].node.handle(self.now, input);
+            loop {
+                match self.hosts[host].node.poll_output() {
+                    Output::Idle { .. } => break,
+                    output => self.carry_out(host, output),
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, waking every node when it asks to be woken.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.instant + time;
+        loop {
+            let wake = self.hosts.iter_mut().map(|h| match h.node.poll_output() {
+                Output::Idle { wake_at } => wake_at,
+                output => panic!("left over: {output:?}"),
+            });
+            let next = wake.min().unwrap().min(end);
+            let step = next.saturating_duration_since(self.now.instant);
+            self.now.instant = next;
+            self.now.wall = Timestamp::from_millis(self.now.wall.as_millis() + step.as_millis() as u64);
+            if next >= end {
+                return;
+            }
+            for host in 0..self.hosts.len() {
+                self.input(host, Input::Tick);
+            }
+            self.run();
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, output: Output) {
+        let local = self.id(host);
+        match output {
+            Output::Publish(data) => {
+                for to in 0..self.hosts.len() {
+                    if to != host && self.linked(host, to) {
+                        self.token += 1;
+                        let token = self.token;
+                        self.input(to, Input::Gossip { from: local, token, data: data.clone() });
+                    }
+                }
+            }
+            Output::Send { peer, id, request } => {
+                let to = self.host_of(peer);
+                assert!(self.linked(host, to), "sends only where it is connected");
+                let request = Request::decode(&request.encode()).unwrap();
+                self.token += 1;
+                self.pending.insert((to, self.token), (host, id));
+                let token = self.token;
+                self.input(to, Input::Request { peer: local, token, request });
+            }
+            Output::Respond { token, response } => {
+                let (to, id) = self.pending.remove(&(host, token)).expect("answers once");
+                let mut response = Response::decode(&response.encode()).unwrap();
+                self.hosts[host].served += usize::from(matches!(response, Response::Block(_)));
+                let result = match (self.hosts[host].line, &mut response) {
+                    (Line::Silent, _) => return,
+                    (Line::Malformed, _) => Err(Failure::Malformed),
+                    (Line::Garbage, Response::Block(bytes)) => {
+                        bytes[0] ^= 1;
+                        Ok(response)
+                    }
+                    _ => Ok(response),
+                };
+                self.input(to, Input::Response { id, result });
+            }
+            Output::Load(cid) => {
+                let bytes = self.hosts[host].store.get(&cid).cloned();
+                self.input(host, Input::Loaded { cid, bytes });
+            }
+            Output::Store { cid, bytes, .. } => drop(self.hosts[host].store.insert(cid, bytes)),
+            Output::Forget(cid) => drop(self.hosts[host].store.remove(&cid)),
+            Output::Reply(id, result) => drop(self.hosts[host].replies.insert(id, result)),
+            Output::Emit(event) => self.hosts[host].events.push(event),
+            Output::Verdict { verdict, .. } => self.hosts[host].verdicts.push(verdict),
+            Output::Dial(peer) => self.hosts[host].dialled.push(peer),
+            Output::Disconnect { peer, connection: None } => {
+                let to = self.host_of(peer);
+                self.links.remove(&(host.min(to), host.max(to)));
+                self.input(host, Input::Disconnected { peer, connection: to as u64 });
+                self.input(to, Input::Disconnected { peer: local, connection: host as u64 });
+            }
+            Output::Disconnect { .. }
+            | Output::Discover
+            | Output::Provide(_)
+            | Output::FindProviders(_)
+            | Output::Idle { .. } => {}
+        }
+    }
+
+    fn share(&mut self, host: usize, content: &[u8]) -> ContentId {
+        self.share_with(host, content, |_| {})
+    }
+
+    fn share_with(&mut self, host: usize, content: &[u8], change: impl FnOnce(&mut PacketDraft)) -> ContentId {
+        let (mut draft, blocks) = if content.len() <= 1024 {
+            (PacketDraft::inline("note", content.to_vec()), Vec::new())
+        } else {
+            let (manifest, leaves) = split(content);
+            let root = manifest.to_block().unwrap();
+            let draft = PacketDraft::link("file", root.cid, content.len() as u64, Digest::sha256(content));
+            (draft, leaves.chain([root]).collect())
+        };
+        change(&mut draft);
+        let packet = draft.sign(&self.hosts[host].key, "main", self.now.wall).unwrap();
+        let cid = packet.cid();
+        self.command(host, Command::Share { packet, blocks });
+        cid
+    }
+
+    fn knows(&self, host: usize, cid: &ContentId) -> bool {
+        self.hosts[host].node.library.get(cid).is_some()
+    }
+
+    fn got(&self, host: usize, command: u64) -> &[u8] {
+        match self.hosts[host].replies.get(&command) {
+            Some(Ok(Reply::Object(_, content))) => content,
+            other => panic!("no object: {other:?}"),
+        }
+    }
+}
+
+fn content(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
+}
+
+fn relay() -> Config {
+    Config { forward: true, mirror: Some(Mirror::default()), ..Config::default() }
+}
+
+#[test]
+fn a_small_packet_reaches_every_neighbour_once() {
+    let mut mesh = Mesh::tabs(3);
+    mesh.connect(0, 1);
+    mesh.connect(0, 2);
+    let cid = mesh.share(0, b"hello");
+    assert!(mesh.knows(1, &cid) && mesh.knows(2, &cid));
+    let received = |e: &&Event| matches!(e, Event::PacketReceived { .. });
+    assert_eq!(mesh.hosts[1].events.iter().filter(received).count(), 1);
+    assert_eq!(mesh.hosts[1].verdicts, [Verdict::Accept]);
+}
+
+#[test]
+fn a_newcomer_catches_up_with_what_was_shared_before() {
+    let mut mesh = Mesh::tabs(2);
+    let cid = mesh.share(0, b"earlier");
+    mesh.connect(0, 1);
+    assert!(mesh.knows(1, &cid));
+}
+
+#[test]
+fn a_large_object_comes_from_several_providers_at_once() {
+    let mut mesh = Mesh::tabs(4);
+    let bytes = content(LEAF_SIZE * 9 + 17);
+    for host in [0, 1, 2] {
+        mesh.connect(host, 3);
+    }
+    mesh.connect(0, 1);
+    mesh.connect(0, 2);
+    let cid = mesh.share(0, &bytes);
+    for host in [1, 2] {
+        let get = mesh.command(host, Command::Get(cid));
+        assert_eq!(mesh.got(host, get), bytes);
+    }
+    let before: Vec<_> = mesh.hosts.iter().map(|h| h.served).collect();
+    let providers = vec![mesh.id(1), mesh.id(2)];
+    mesh.token += 1;
+    let get = mesh.token;
+    mesh.input(3, Input::Command(get, Command::Get(cid)));
+    mesh.input(3, Input::Providers { cid, peers: providers });
+    mesh.run();
+    assert_eq!(mesh.got(3, get), bytes);
+    let served: Vec<_> = mesh.hosts.iter().zip(before).map(|(h, b)| h.served - b).collect();
+    assert!(served.iter().filter(|n| **n > 0).count() >= 2, "served {served:?}");
+}
+
+#[test]
+fn garbage_is_counted_and_the_block_comes_from_elsewhere() {
+    let mut mesh = Mesh::tabs(3);
+    let bytes = content(LEAF_SIZE * 3);
+    mesh.connect(0, 1);
+    let cid = mesh.share(0, &bytes);
+    let get = mesh.command(1, Command::Get(cid));
+    assert_eq!(mesh.got(1, get), bytes);
+    mesh.connect(0, 2);
+    mesh.connect(1, 2);
+    mesh.hosts[0].line = Line::Garbage;
+    let get = mesh.command(2, Command::Get(cid));
+    assert_eq!(mesh.got(2, get), bytes);
+    assert!(mesh.hosts[2].node.counters().blocks_garbage > 0);
+}
+
+#[test]
+fn a_peer_that_sends_only_garbage_is_banned_and_stays_out() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let cids: Vec<_> = (0..MAX_FAULTS as usize).map(|i| mesh.share(0, &content(LEAF_SIZE + i + 1))).collect();
+    mesh.hosts[0].line = Line::Garbage;
+    for cid in cids {
+        mesh.command(1, Command::Get(cid));
+    }
+    assert!(!mesh.linked(0, 1));
+    mesh.connect(0, 1);
+    assert_eq!(mesh.hosts[1].node.counters().connections_refused, 1);
+}
+
+#[test]
+fn a_silent_peer_costs_time_and_nothing_else() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let cid = mesh.share(0, &content(LEAF_SIZE * 2));
+    mesh.hosts[0].line = Line::Silent;
+    let get = mesh.command(1, Command::Get(cid));
+    mesh.pass(FETCH_PATIENCE + Duration::from_secs(2));
+    let result = mesh.hosts[1].replies.get(&get).expect("an answer in the end");
+    assert!(matches!(result, Err(NodeError::NotFound { .. })), "{result:?}");
+    assert!(mesh.hosts[1].node.wants.table.is_empty() && mesh.hosts[1].node.fetches.is_empty());
+}
+
+#[test]
+fn a_fetch_goes_on_where_it_stopped_when_its_provider_comes_back() {
+    let mut mesh = Mesh::tabs(2);
+    let bytes = content(LEAF_SIZE * 20);
+    mesh.connect(0, 1);
+    let cid = mesh.share(0, &bytes);
+    mesh.hosts[0].line = Line::Silent;
+    let get = mesh.command(1, Command::Get(cid));
+    mesh.pass(Duration::from_secs(3));
+    mesh.disconnect(0, 1);
+    mesh.hosts[0].line = Line::Honest;
+    mesh.connect(0, 1);
+    mesh.pass(Duration::from_secs(3));
+    assert_eq!(mesh.got(1, get), bytes);
+}
+
+#[test]
+fn a_relay_finds_a_block_for_whoever_cannot_reach_its_holder() {
+    let mut mesh = Mesh::new(vec![Config::default(), Config { mirror: None, ..relay() }, Config::default()]);
+    mesh.connect(0, 1);
+    mesh.connect(2, 1);
+    let bytes = content(LEAF_SIZE * 3 + 5);
+    let cid = mesh.share(0, &bytes);
+    let get = mesh.command(2, Command::Get(cid));
+    mesh.pass(Duration::from_secs(1));
+    assert_eq!(mesh.got(2, get), bytes);
+}
+
+#[test]
+fn a_relay_keeps_a_file_after_its_author_left() {
+    let mut mesh = Mesh::new(vec![Config::default(), relay(), Config::default()]);
+    mesh.connect(0, 1);
+    let bytes = content(LEAF_SIZE * 3 + 5);
+    let cid = mesh.share(0, &bytes);
+    mesh.disconnect(0, 1);
+    mesh.connect(2, 1);
+    let get = mesh.command(2, Command::Get(cid));
+    assert_eq!(mesh.got(2, get), bytes);
+}
+
+#[test]
+fn an_offer_is_answered_when_everything_is_kept() {
+    let mut mesh = Mesh::new(vec![Config::default(), relay()]);
+    let bytes = content(LEAF_SIZE * 2 + 5);
+    let cid = mesh.share(0, &bytes);
+    mesh.connect(0, 1);
+    let peer = mesh.id(1);
+    for _ in 0..2 {
+        let offer = mesh.command(0, Command::Offer { peer, cid });
+        assert!(matches!(mesh.hosts[0].replies.get(&offer), Some(Ok(Reply::Stored))));
+    }
+    assert!(mesh.knows(1, &cid));
+}
+
+#[test]
+fn an_object_over_the_limit_is_refused_with_both_sizes() {
+    let mut mesh = Mesh::new(vec![Config::default(), Config { max_object: 1000, ..Config::default() }]);
+    mesh.connect(0, 1);
+    let cid = mesh.share(0, &content(2000));
+    let get = mesh.command(1, Command::Get(cid));
+    assert!(matches!(mesh.hosts[1].replies.get(&get), Some(Err(NodeError::TooLarge { size: 2000, max: 1000 }))));
+}
+
+#[test]
+fn a_packet_of_another_network_is_rejected_and_counted() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let key = Keypair::from_seed(&[9; 32]);
+    let packet = PacketDraft::inline("note", b"x".to_vec()).sign(&key, "other", mesh.now.wall).unwrap();
+    let (from, data) = (mesh.id(0), News::Packet(packet.as_cbor().to_vec()).encode());
+    mesh.input(1, Input::Gossip { from, token: 7, data });
+    mesh.run();
+    assert_eq!(mesh.hosts[1].verdicts, [Verdict::Reject]);
+    assert_eq!(mesh.hosts[1].node.counters().packets_refused, 1);
+    assert_eq!(mesh.hosts[1].node.peers[&from].faults, 1);
+}
+
+#[test]
+fn an_expired_packet_is_ignored_without_blame() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let packet = {
+        let mut draft = PacketDraft::inline("note", b"x".to_vec());
+        draft.ttl_secs = 60;
+        draft.sign(&mesh.hosts[0].key, "main", mesh.now.wall).unwrap()
+    };
+    mesh.pass(Duration::from_secs(3600));
+    let (from, data) = (mesh.id(0), News::Packet(packet.as_cbor().to_vec()).encode());
+    mesh.input(1, Input::Gossip { from, token: 7, data });
+    mesh.run();
+    assert_eq!(mesh.hosts[1].verdicts, [Verdict::Ignore]);
+    assert_eq!(mesh.hosts[1].node.peers[&from].faults, 0);
+}
+
+#[test]
+fn random_bytes_on_the_topic_never_panic_and_never_pass() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let from = mesh.id(0);
+    let mut state = 1u64;
+    for len in 0..200usize {
+        let data = (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (state >> 33) as u8
+            })
+            .collect();
+        mesh.input(1, Input::Gossip { from, token: len as u64, data });
+    }
+    mesh.run();
+    assert!(!mesh.hosts[1].verdicts.contains(&Verdict::Accept));
+}
+
+#[test]
+fn requests_over_the_rate_are_refused_not_queued() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let peer = mesh.id(0);
+    let cid = ContentId::of(crate::digest::Codec::Raw, b"nothing");
+    for token in 0..2000u64 {
+        mesh.pending.insert((1, 1_000_000 + token), (0, u64::MAX));
+        mesh.input(1, Input::Request { peer, token: 1_000_000 + token, request: Request::Get { cid, hops: 0, hint: None } });
+    }
+    mesh.run();
+    let refused = mesh.hosts[1].node.counters().requests_refused;
+    assert!((900..1100).contains(&refused), "{refused}");
+}
+
+#[test]
+fn a_malformed_answer_counts_against_its_sender() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.hosts[0].line = Line::Malformed;
+    mesh.connect(0, 1);
+    let peer = mesh.id(0);
+    assert!(mesh.hosts[1].node.peers[&peer].faults > 0);
+}
+
+#[test]
+fn whom_discovery_names_is_dialled_within_bounds_and_again_after_a_failure() {
+    let mut mesh = Mesh::tabs(1);
+    let peers: Vec<_> = (50..60).map(|i| Keypair::from_seed(&[i; 32]).peer_id()).collect();
+    for peer in &peers {
+        mesh.input(0, Input::PeerFound(*peer));
+    }
+    mesh.run();
+    assert_eq!(mesh.hosts[0].dialled.len(), 4);
+    let first = mesh.hosts[0].dialled[0];
+    mesh.input(0, Input::DialFailed(first));
+    mesh.run();
+    assert_eq!(mesh.hosts[0].dialled.len(), 5);
+    for peer in mesh.hosts[0].dialled.clone() {
+        mesh.input(0, Input::DialFailed(peer));
+    }
+    mesh.run();
+    mesh.pass(Duration::from_secs(60));
+    assert!(mesh.hosts[0].dialled.iter().filter(|p| **p == first).count() > 1);
+}
+
+#[test]
+fn messages_survive_flips_and_cuts_without_panic() {
+    let cid = ContentId::of(crate::digest::Codec::DagCbor, b"x");
+    let hint = Some(Keypair::from_seed(&[1; 32]).peer_id());
+    let requests = [
+        Request::Get { cid, hops: 2, hint },
+        Request::Query { packet_type: Some("file".to_string()), limit: 9 },
+        Request::Offer { packet: vec![1, 2, 3] },
+    ];
+    for request in &requests {
+        assert_eq!(Request::decode(&request.encode()).as_ref(), Ok(request));
+    }
+    let responses = [
+        Response::Block(vec![5; 40]),
+        Response::NotFound,
+        Response::Packets(vec![vec![1], vec![]]),
+        Response::Stored,
+        Response::Refused("no".to_string()),
+    ];
+    for response in &responses {
+        assert_eq!(Response::decode(&response.encode()).as_ref(), Ok(response));
+    }
+    for bytes in requests.iter().map(Request::encode).chain(responses.iter().map(Response::encode)) {
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                let _ = (Request::decode(&flipped), Response::decode(&flipped), News::decode(&flipped));
+            }
+            let cut = &bytes[..at];
+            assert!(Request::decode(cut).is_err() || Response::decode(cut).is_err());
+        }
+    }
+}
