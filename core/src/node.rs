@@ -108,6 +108,8 @@ pub enum Input {
         /// What.
         role: Role,
     },
+    /// A peer hears the packets topic from now on: what was published since it connected may have missed it.
+    Subscribed(PeerId),
     /// A ping was answered.
     Ping {
         /// By whom.
@@ -508,6 +510,7 @@ impl Node {
             Input::Disconnected { peer, connection } => self.on_disconnected(peer, connection),
             Input::DialFailed(peer) => self.candidates.failed(peer, self.now.instant),
             Input::Identified { peer, role } => self.on_identified(peer, role),
+            Input::Subscribed(peer) => self.on_subscribed(peer),
             Input::Ping { peer, round_trip } => self.on_ping(peer, round_trip),
             Input::Gossip { from, token, data } => self.on_gossip(from, token, &data),
             Input::Request { peer, token, request } => self.on_request(peer, token, request),

@@ -1,7 +1,7 @@
 //! The future that runs a node: swarm events in, the node's outputs out, one timer.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -53,6 +53,7 @@ pub struct Driver<X: NetworkBehaviour> {
     commands: HashMap<u64, oneshot::Sender<Result<Reply, NodeError>>>,
     dials: HashMap<ConnectionId, oneshot::Sender<Result<(), String>>>,
     searches: HashMap<kad::QueryId, crate::digest::ContentId>,
+    unpublished: VecDeque<Vec<u8>>,
     closing: Option<oneshot::Sender<()>>,
 }
 
@@ -147,6 +148,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         commands: HashMap::new(),
         dials: HashMap::new(),
         searches: HashMap::new(),
+        unpublished: VecDeque::new(),
         closing: None,
     };
     match driver.store.packets() {
@@ -201,7 +203,10 @@ impl<X: NetworkBehaviour> Driver<X> {
                 () = patience => break,
             }
         }
-        if let Some(done) = self.closing.take() {
+        let done = self.closing.take();
+        // Ports are free before the closer hears of it.
+        drop(self);
+        if let Some(done) = done {
             let _ = done.send(());
         }
     }
@@ -231,11 +236,7 @@ impl<X: NetworkBehaviour> Driver<X> {
             Output::Discover => self.discover(),
             Output::Dial(peer) => self.dial(peer),
             Output::Disconnect { peer, connection } => self.disconnect(peer, connection),
-            Output::Publish(data) => {
-                let topic = self.names.packets.hash();
-                // Nobody to hear it yet: newcomers ask for what they missed.
-                let _ = self.swarm.behaviour_mut().gossip.get().publish(topic, data);
-            }
+            Output::Publish(data) => self.publish(data),
             Output::Verdict { token, from, verdict } => self.judge(token, from, verdict),
             Output::Send { peer, id, request } => {
                 let peer = to_libp2p(&peer);
@@ -280,6 +281,18 @@ impl<X: NetworkBehaviour> Driver<X> {
             }
             Output::Emit(event) => self.emit(Event::Node(event)),
             Output::Idle { .. } => {}
+        }
+    }
+
+    /// Publishes on the packets topic, or keeps the message until somebody subscribes.
+    fn publish(&mut self, data: Vec<u8>) {
+        let topic = self.names.packets.hash();
+        let published = self.swarm.behaviour_mut().gossip.get().publish(topic, data.clone());
+        if let Err(gossipsub::PublishError::NoPeersSubscribedToTopic) = published {
+            if self.unpublished.len() >= MAX_UNPUBLISHED {
+                self.unpublished.pop_front();
+            }
+            self.unpublished.push_back(data);
         }
     }
 
@@ -503,6 +516,14 @@ impl<X: NetworkBehaviour> Driver<X> {
                 self.gossip.insert(self.next_token, message_id);
                 self.handle(Input::Gossip { from, token: self.next_token, data: message.data });
             }
+            BehaviourEvent::Gossip(gossipsub::Event::Subscribed { peer_id, topic }) if topic == self.names.packets.hash() => {
+                for data in std::mem::take(&mut self.unpublished) {
+                    self.publish(data);
+                }
+                if let Some(peer) = from_libp2p(&peer_id) {
+                    self.handle(Input::Subscribed(peer));
+                }
+            }
             BehaviourEvent::Blocks(event) => self.on_blocks(event),
             BehaviourEvent::Extra(event) => (self.on_extra)(event),
             _ => {}
@@ -635,6 +656,8 @@ fn number(id: ConnectionId) -> u64 {
 const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1800);
 /// Time for connections to close.
 const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+/// Messages kept until somebody subscribes.
+const MAX_UNPUBLISHED: usize = 64;
 /// Actions a handle may queue.
 const ACTION_QUEUE: usize = 64;
 /// Event listeners of one driver.

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{
-    BAN, DISCOVERY_FIRST, DISCOVERY_LAST, Event, Failure, Filter, Node, NodeError, Output, Path, Reply, Request, Response,
+    DISCOVERY_FIRST, DISCOVERY_LAST, Event, Failure, Filter, Node, NodeError, Output, Path, Reply, Request, Response,
     Role, Sent, SentFor, message::MAX_QUERY, peer::Peer,
 };
 use crate::{key::PeerId, time::Instant};
@@ -85,6 +85,13 @@ impl Node {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.round_trip = Some(round_trip);
             self.emit_peer(peer);
+        }
+    }
+
+    pub(super) fn on_subscribed(&mut self, peer: PeerId) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.queried = false;
+            self.catch_up(peer);
         }
     }
 
@@ -195,7 +202,6 @@ impl Node {
     }
 
     fn is_banned(&self, peer: &PeerId) -> bool {
-        debug_assert!(BAN > Duration::ZERO);
         self.banned.get(peer).is_some_and(|until| *until > self.now.instant)
     }
 

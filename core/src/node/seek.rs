@@ -73,6 +73,7 @@ impl Node {
     /// Registers that `waiter` waits for a block; the store is asked first.
     pub(super) fn want(&mut self, cid: ContentId, waiter: Waiter, hints: &[PeerId], hops: u8) {
         let now = self.now.instant;
+        self.next_seek = self.next_seek.min(now + SEEK_INTERVAL);
         let want = self.wants.table.entry(cid).or_insert_with(|| {
             self.outputs.push_back(Output::Load(cid));
             Want {
