@@ -8,7 +8,7 @@ use std::{
 use futures::{FutureExt, StreamExt, channel::mpsc, channel::oneshot, select_biased};
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, PeerId as Libp2pId, Swarm, gossipsub, identify, identity, kad, ping, relay,
+    Multiaddr, PeerId as Libp2pId, Swarm, core::transport::ListenerId, gossipsub, identify, identity, kad, ping, relay,
     request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::{
         ConnectionId, DialError, NetworkBehaviour, SwarmEvent,
@@ -54,6 +54,7 @@ pub struct Driver<X: NetworkBehaviour> {
     dials: HashMap<ConnectionId, oneshot::Sender<Result<(), String>>>,
     searches: HashMap<kad::QueryId, crate::digest::ContentId>,
     unpublished: VecDeque<Vec<u8>>,
+    listening: Vec<ListenerId>,
     closing: Option<oneshot::Sender<()>>,
 }
 
@@ -113,10 +114,10 @@ pub(crate) fn new<X: NetworkBehaviour>(
             bootstrap.push((peer, address.clone()));
         }
     }
+    let mut listening = Vec::new();
     for address in &config.listen {
-        swarm
-            .listen_on(address.clone())
-            .map_err(|e| NetError::Listen { address: address.clone(), reason: e.to_string() })?;
+        let refused = |e: libp2p::TransportError<_>| NetError::Listen { address: address.clone(), reason: e.to_string() };
+        listening.push(swarm.listen_on(address.clone()).map_err(refused)?);
     }
     for address in &config.external {
         swarm.add_external_address(address.clone());
@@ -149,6 +150,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         dials: HashMap::new(),
         searches: HashMap::new(),
         unpublished: VecDeque::new(),
+        listening,
         closing: None,
     };
     match driver.store.packets() {
@@ -192,6 +194,9 @@ impl<X: NetworkBehaviour> Driver<X> {
 
     async fn shut_down(mut self) {
         self.swarm.behaviour_mut().kademlia.get().stop_providing(&self.names.members);
+        for listener in std::mem::take(&mut self.listening) {
+            self.swarm.remove_listener(listener);
+        }
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             let _ = self.swarm.disconnect_peer_id(peer);
