@@ -1,4 +1,4 @@
-//! Tests that belong to no crate: [`e2e`] uses the relay as a process, [`tidy`] reads the tree.
+//! Tests that belong to no crate: `e2e` uses the relay as a process, `tidy` reads the tree.
 //!
 //! `cargo xtask test e2e|tidy` runs them; it builds the relay first.
 

@@ -96,14 +96,12 @@ impl Relay {
             .status();
         assert!(killed.unwrap().success());
         // Standard output closes when the process ends, so nothing polls.
-        loop {
-            match self.lines.recv_timeout(deadline) {
-                Ok(line) => panic!("one line on standard output, and then: {line}"),
-                Err(RecvTimeoutError::Timeout) => {
-                    panic!("still running {deadline:?} after SIG{signal}")
-                }
-                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+        match self.lines.recv_timeout(deadline) {
+            Ok(line) => panic!("one line on standard output, and then: {line}"),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("still running {deadline:?} after SIG{signal}")
             }
+            Err(RecvTimeoutError::Disconnected) => self.child.wait().unwrap(),
         }
     }
 }
