@@ -23,11 +23,18 @@ impl Source {
             .map(|(index, line)| (index + 1, line))
     }
 
-    /// Returns the lines of code outside tests: no comments, nothing from `#[cfg(test)]` on its own line to the end
-    /// (tests close a file, architecture.md, "File order").
+    /// Returns the lines of code outside tests: no comments, no test file, no item under `#[cfg(test)]`; an item in
+    /// braces there is taken to be the last of its file (architecture.md, "File order").
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_test_file = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
+        let (mut is_over, mut after_condition) = (is_test_file, false);
         self.lines()
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+            .filter(move |(_, line)| {
+                let is_condition = line.trim() == "#[cfg(test)]";
+                let is_conditional = std::mem::replace(&mut after_condition, is_condition);
+                is_over |= is_conditional && line.trim_end().ends_with('{');
+                !(is_over || is_condition || is_conditional)
+            })
             .map(|(number, line)| (number, line.split("//").next().unwrap_or_default()))
     }
 
