@@ -3,4 +3,3 @@
 mod blocks;
 mod faults;
 mod life;
-mod relay;

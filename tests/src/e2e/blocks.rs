@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::relay::{EXIT_DEADLINE, Relay, chorus_relay, succeed};
+use crate::relay::{EXIT_DEADLINE, Relay, chorus_relay, succeed};
 
 /// Shares `content` through the relay at `url` and returns its content id.
 fn share(dir: &Path, content: &[u8], url: &str) -> String {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 
-use super::relay::{DEADLINE, EXIT_DEADLINE, Relay, chorus_relay, finish, run_command};
+use crate::relay::{DEADLINE, EXIT_DEADLINE, Relay, chorus_relay, finish, run_command};
 
 #[test]
 fn an_unknown_key_ends_check_and_run_with_2_and_its_name() {

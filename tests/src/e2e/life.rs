@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::relay::{EXIT_DEADLINE, Relay, chorus_relay, succeed};
+use crate::relay::{EXIT_DEADLINE, Relay, chorus_relay, succeed};
 
 #[test]
 fn a_ready_relay_names_itself_and_its_addresses() {

@@ -174,9 +174,17 @@ fn node(suite: &mut Suite, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Namespaces come with the issue that needs them; until `tests/netns` exists, that none runs is expected.
+/// Runs the tests in network namespaces, which only root of a Linux system can make.
 fn netns(suite: &mut Suite) -> Result<()> {
-    node(suite, "netns")
+    if !install::is_root() || std::env::consts::OS != "linux" {
+        eprintln!("note: network namespaces need root on Linux, so none of these tests runs");
+        return Ok(());
+    }
+    install::ip()?;
+    let relay = suite.native()?.relay()?.to_owned();
+    chorus_tests(suite, "netns::", |command| {
+        command.env("CHORUS_RELAY", &relay);
+    })
 }
 
 /// Returns whether `dir` holds a test file of Node's.

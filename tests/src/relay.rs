@@ -12,30 +12,36 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Time for one event (a ready line, a reply, an exit) on a loaded machine. Guess: ten times what it takes.
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Time that a signalled relay has. Source: contract, "it drains, persists and exits 0 within 5 s".
-pub(super) const EXIT_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const EXIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A running relay.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     child: Child,
     /// Its one line of JSON.
-    pub(super) ready: Value,
+    pub(crate) ready: Value,
     /// Lines of standard output after the ready line; closed when the process has ended.
     lines: Receiver<String>,
 }
 
 impl Relay {
     /// Starts a relay on free ports of 127.0.0.1 with its data in `data_dir` and waits until it is ready.
-    pub(super) fn start(data_dir: &Path) -> Self {
+    pub(crate) fn start(data_dir: &Path) -> Self {
         Self::start_with(data_dir, &[])
     }
 
     /// As [`Self::start`], with more arguments.
-    pub(super) fn start_with(data_dir: &Path, args: &[&str]) -> Self {
-        let mut child = run_command(data_dir)
-            .args(args)
+    pub(crate) fn start_with(data_dir: &Path, args: &[&str]) -> Self {
+        let mut command = run_command(data_dir);
+        command.args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts `command`, which runs a relay, and waits until it is ready.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -66,16 +72,16 @@ impl Relay {
     }
 
     /// Returns the relay's page address, `http://127.0.0.1:PORT`.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.ready["http"].as_str().unwrap().trim_end_matches('/')
     }
 
-    pub(super) fn peer_id(&self) -> &str {
+    pub(crate) fn peer_id(&self) -> &str {
         self.ready["peer_id"].as_str().unwrap()
     }
 
     /// Returns the multiaddrs it listens on.
-    pub(super) fn addrs(&self) -> Vec<&str> {
+    pub(crate) fn addrs(&self) -> Vec<&str> {
         self.ready["addrs"]
             .as_array()
             .unwrap()
@@ -85,12 +91,12 @@ impl Relay {
     }
 
     /// Requests `path` and returns the reply.
-    pub(super) fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         http_get(self.url(), path)
     }
 
     /// Sends `signal` (`TERM`, `INT`) and returns how the process ended, within `deadline`.
-    pub(super) fn stop(mut self, signal: &str, deadline: Duration) -> ExitStatus {
+    pub(crate) fn stop(mut self, signal: &str, deadline: Duration) -> ExitStatus {
         let killed = Command::new("kill")
             .args([&format!("-{signal}"), &self.child.id().to_string()])
             .status();
@@ -114,7 +120,7 @@ impl Drop for Relay {
 }
 
 /// Returns the command of a relay on free ports of 127.0.0.1.
-pub(super) fn run_command(data_dir: &Path) -> Command {
+pub(crate) fn run_command(data_dir: &Path) -> Command {
     let mut command = Command::new(binary());
     command.args([
         "run",
@@ -135,12 +141,12 @@ pub(super) fn run_command(data_dir: &Path) -> Command {
 }
 
 /// Runs the relay's binary to its end and returns what it printed; it is killed after the deadline.
-pub(super) fn chorus_relay<S: AsRef<OsStr>>(args: &[S]) -> Output {
+pub(crate) fn chorus_relay<S: AsRef<OsStr>>(args: &[S]) -> Output {
     finish(Command::new(binary()).args(args))
 }
 
 /// As [`chorus_relay`], and expects it to succeed.
-pub(super) fn succeed<S: AsRef<OsStr>>(args: &[S]) -> String {
+pub(crate) fn succeed<S: AsRef<OsStr>>(args: &[S]) -> String {
     let output = chorus_relay(args);
     assert!(
         output.status.success(),
@@ -151,7 +157,7 @@ pub(super) fn succeed<S: AsRef<OsStr>>(args: &[S]) -> String {
 }
 
 /// Runs `command` to its end, at most for the deadline.
-pub(super) fn finish(command: &mut Command) -> Output {
+pub(crate) fn finish(command: &mut Command) -> Output {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -186,7 +192,7 @@ pub(super) fn finish(command: &mut Command) -> Output {
 }
 
 /// Returns the relay that `CHORUS_RELAY` names, or the one beside this test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("CHORUS_RELAY") {
         return path.into();
     }
@@ -206,15 +212,15 @@ fn binary() -> PathBuf {
 
 /// What an HTTP server replied.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     head: String,
-    pub(super) body: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
     /// Returns the value of the header `name` (lower case).
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self
             .head
             .lines()
@@ -223,13 +229,13 @@ impl Reply {
         Some(value.trim())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// Requests `path` of the server at `url` (`http://host:port`) as a page of another origin would.
-pub(super) fn http_get(url: &str, path: &str) -> Reply {
+pub(crate) fn http_get(url: &str, path: &str) -> Reply {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
