@@ -26,7 +26,7 @@ impl Source {
     /// Returns the lines of code outside tests: no comments, no test file, no item under `#[cfg(test)]`; an item in
     /// braces there is taken to be the last of its file (architecture.md, "File order").
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_test_file = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
+        let is_test_file = self.is_tests();
         let (mut is_over, mut after_condition) = (is_test_file, false);
         self.lines()
             .filter(move |(_, line)| {
@@ -36,6 +36,14 @@ impl Source {
                 !(is_over || is_condition || is_conditional)
             })
             .map(|(number, line)| (number, line.split("//").next().unwrap_or_default()))
+    }
+
+    /// Returns whether the whole file is tests: `foo/tests.rs`, `foo/bar_tests.rs`, or below a `tests` directory.
+    fn is_tests(&self) -> bool {
+        ["/tests.rs", "_tests.rs"]
+            .iter()
+            .any(|end| self.path.ends_with(end))
+            || self.path.contains("/tests/")
     }
 
     fn is_rust(&self) -> bool {
