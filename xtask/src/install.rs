@@ -164,8 +164,7 @@ pub(crate) fn wasm_opt() -> Result<Option<Command>> {
 
 /// Installs a Debian package; on other systems and without root it says what to install.
 fn apt_install(package: &str) -> Result<()> {
-    let is_root = process::capture_quietly("id", &["-u"]).is_ok_and(|id| id.trim() == "0");
-    if !is_root || on_path("apt-get").is_none() {
+    if !is_root() || on_path("apt-get").is_none() {
         bail!("install {package} first, on Debian: apt-get install {package}");
     }
     process::run(Command::new("apt-get").args(["update", "-q"]))?;
@@ -174,6 +173,22 @@ fn apt_install(package: &str) -> Result<()> {
             .args(["install", "-yq", "--no-install-recommends", package])
             .env("DEBIAN_FRONTEND", "noninteractive"),
     )
+}
+
+/// Installs `ip`, which makes network namespaces.
+///
+/// # Errors
+/// Where it is missing and cannot be installed.
+pub(crate) fn ip() -> Result<()> {
+    if on_path("ip").is_none() {
+        apt_install("iproute2")?;
+    }
+    Ok(())
+}
+
+/// Returns whether xtask runs as root.
+pub(crate) fn is_root() -> bool {
+    process::capture_quietly("id", &["-u"]).is_ok_and(|id| id.trim() == "0")
 }
 
 /// Returns the first executable file `name` of the `PATH`.

@@ -1,0 +1,5 @@
+//! The relay as a process: its command line, its HTTP and its files, as scripts rely on them.
+
+mod blocks;
+mod faults;
+mod life;
