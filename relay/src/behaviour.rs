@@ -70,13 +70,13 @@ enum Action {
 
 #[derive(NetworkBehaviour)]
 #[behaviour(to_swarm = "InnerEvent")]
-struct Inner {
+pub(crate) struct Inner {
     limits: connection_limits::Behaviour,
     relay: relay::Behaviour,
 }
 
 #[derive(Debug)]
-struct InnerEvent(relay::Event);
+pub(crate) struct InnerEvent(relay::Event);
 
 impl From<relay::Event> for InnerEvent {
     fn from(event: relay::Event) -> Self {

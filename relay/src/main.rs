@@ -6,6 +6,7 @@
 mod behaviour;
 mod bootstrap;
 mod config;
+mod http;
 mod meter;
 mod metrics;
 mod store;

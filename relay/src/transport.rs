@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
-    PeerId, Transport as _,
+    PeerId, Transport,
     core::{
         muxing::StreamMuxerBox,
         transport::Boxed,
