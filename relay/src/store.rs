@@ -1,0 +1,499 @@
+//! The embedded store: one redb file under the data directory that holds the identity, the webrtc-direct certificate
+//! and the blocks.
+//!
+//! - Every write is one transaction, on disk when the call returns: a killed process loses nothing that was stored.
+//! - A new file is completed under another name and then linked into place, so a half-made file is never found.
+//! - A file that is damaged or belongs to something else is reported with its path and left as it is.
+//! - Blocks are bounded in bytes and in number; expired ones leave first, then the least recently used.
+//!
+//! It does not check that a block matches its content id, and it reads no clock: times are arguments.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io,
+    path::{Path, PathBuf},
+};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use zeroize::Zeroizing;
+
+use crate::store::index::{Entry, Index};
+
+mod index;
+
+/// A content id in its binary form (CIDv1, sha2-256).
+pub(crate) type BlockKey = [u8; 36];
+
+/// The open store. Only one process can hold it.
+pub(crate) struct BlockStore {
+    path: PathBuf,
+    database: Database,
+    index: Index,
+    /// Uses since they were last written, bounded by the number of blocks.
+    touched: HashMap<BlockKey, u64>,
+    counts: Counts,
+}
+
+/// Bounds of the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Sum of the lengths of all blocks, bytes.
+    pub(crate) max_bytes: u64,
+    /// Number of blocks.
+    pub(crate) max_blocks: u64,
+}
+
+/// What kind of block it is, and until when it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// Milliseconds since the Unix epoch; the block may go at this time.
+    pub(crate) expires_at: u64,
+    /// The block is a packet: it is listed by [`BlockStore::packets`].
+    pub(crate) packet: bool,
+}
+
+/// What is stored and what happened since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Blocks held.
+    pub(crate) blocks: u64,
+    /// Sum of their lengths, bytes.
+    pub(crate) bytes: u64,
+    /// Blocks dropped because their time had passed.
+    pub(crate) expired: u64,
+    /// Blocks dropped to make room.
+    pub(crate) evicted: u64,
+}
+
+/// The secrets that make a relay the same relay after a restart.
+pub(crate) struct Secrets {
+    /// Seed of the Ed25519 identity.
+    pub(crate) seed: Zeroizing<[u8; 32]>,
+    /// The webrtc-direct certificate with its private key, PEM.
+    pub(crate) certificate: Zeroizing<String>,
+}
+
+/// Why the store refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum StoreError {
+    /// The directory or file cannot be made, read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The file system is full.
+    #[error("{path}: no space left on the device; free some or lower store.max_bytes")]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has the store open.
+    #[error("{path}: in use by another process")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was not made by chorus-relay.
+    #[error("{path}: not a chorus-relay store, left untouched ({message})")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        message: String,
+    },
+    /// The file is damaged.
+    #[error("{path}: damaged, left as it is ({message}); move it away to start afresh")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        message: String,
+    },
+    /// A block above the bound of the whole store.
+    #[error("a block must be at most {max} bytes, got {got}")]
+    TooLarge {
+        /// Its length, bytes.
+        got: u64,
+        /// The bound, bytes.
+        max: u64,
+    },
+}
+
+/// The name of the store's file in the data directory.
+pub(crate) const FILE_NAME: &str = "chorus.redb";
+
+impl BlockStore {
+    /// Opens the store in `dir`; makes it, with the secrets that `generate` returns, when there is none.
+    ///
+    /// # Errors
+    /// The directory or file is not accessible, in use, damaged or foreign, or `generate` failed. Nothing that was
+    /// there is changed then.
+    pub(crate) fn open(
+        dir: &Path,
+        bounds: Bounds,
+        generate: impl FnOnce() -> Result<Secrets, StoreError>,
+    ) -> Result<Self, StoreError> {
+        make_private_dir(dir)?;
+        let path = dir.join(FILE_NAME);
+        let exists = path.try_exists().map_err(|source| io_error(&path, source))?;
+        let database = if exists { open_existing(&path)? } else { create(&path, &generate()?)? };
+        let mut store = Self {
+            index: Index::default(),
+            touched: HashMap::new(),
+            counts: Counts::default(),
+            database,
+            path,
+        };
+        store.load_index()?;
+        store.index.set_bounds(bounds);
+        Ok(store)
+    }
+
+    /// Whether `dir` holds a store already.
+    pub(crate) fn exists(dir: &Path) -> bool {
+        dir.join(FILE_NAME).exists()
+    }
+
+    /// The identity and certificate.
+    ///
+    /// # Errors
+    /// They are missing or have the wrong length.
+    pub(crate) fn secrets(&self) -> Result<Secrets, StoreError> {
+        let transaction = self.database.begin_read().map_err(|e| self.classify(e))?;
+        let table = transaction.open_table(SECRETS).map_err(|e| self.classify(e))?;
+        let read = |name: &str| -> Result<Zeroizing<Vec<u8>>, StoreError> {
+            let value = table.get(name).map_err(|e| self.classify(e))?;
+            let value = value.ok_or_else(|| self.corrupt(format!("{name} is missing")))?;
+            Ok(Zeroizing::new(value.value().to_vec()))
+        };
+        let seed: [u8; 32] = read(SEED)?
+            .as_slice()
+            .try_into()
+            .map_err(|_| self.corrupt("the identity seed is not 32 bytes".into()))?;
+        let certificate = std::str::from_utf8(&read(CERTIFICATE)?)
+            .map_err(|_| self.corrupt("the certificate is not text".into()))?
+            .to_string();
+        Ok(Secrets {
+            seed: Zeroizing::new(seed),
+            certificate: Zeroizing::new(certificate),
+        })
+    }
+
+    /// The block under `key` if it is held and its time has not passed at `now` (ms since the Unix epoch).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn get(&mut self, key: &BlockKey, now: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        if !self.has(key, now) {
+            return Ok(None);
+        }
+        let transaction = self.database.begin_read().map_err(|e| self.classify(e))?;
+        let table = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
+        let value = table.get(key).map_err(|e| self.classify(e))?;
+        let bytes = value.map(|value| value.value().to_vec());
+        if let Some(used) = self.index.touch(key) {
+            self.touched.insert(*key, used);
+        }
+        Ok(bytes)
+    }
+
+    /// Whether the block is held and its time has not passed.
+    pub(crate) fn has(&self, key: &BlockKey, now: u64) -> bool {
+        self.index.get(key).is_some_and(|entry| entry.expires_at > now)
+    }
+
+    /// Stores a block and makes room for it; a block that is there already is kept until the later time of the two.
+    ///
+    /// Returns when it is on disk. Cost: one transaction, that is one or two flushes of the disk.
+    ///
+    /// # Errors
+    /// The block alone is above the bound, the disk is full, or the file cannot be written. The store is as before then.
+    pub(crate) fn put(&mut self, key: &BlockKey, bytes: &[u8], keep: Keep, now: u64) -> Result<(), StoreError> {
+        let len = bytes.len() as u64;
+        let max = self.index.bounds().max_bytes;
+        if len > max {
+            return Err(StoreError::TooLarge { got: len, max });
+        }
+        let known = self.index.get(key);
+        if known.is_some_and(|entry| entry.covers(&keep) && entry.expires_at > now) {
+            if let Some(used) = self.index.touch(key) {
+                self.touched.insert(*key, used);
+            }
+            return Ok(());
+        }
+        let entry = Entry {
+            expires_at: keep.expires_at.max(known.map_or(0, |entry| entry.expires_at)),
+            packet: keep.packet || known.is_some_and(|entry| entry.packet),
+            len: bytes.len() as u32,
+            used: self.index.next_use(),
+        };
+        let plan = self.index.plan(key, entry, now);
+        self.commit(|blocks, entries| {
+            for gone in plan.expired.iter().chain(&plan.evicted) {
+                blocks.remove(gone)?;
+                entries.remove(gone)?;
+            }
+            blocks.insert(key, bytes)?;
+            entries.insert(key, entry.to_row())?;
+            Ok(())
+        })?;
+        self.index.apply(key, entry, &plan);
+        self.note(plan.expired.len(), plan.evicted.len());
+        Ok(())
+    }
+
+    /// Drops a block; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn remove(&mut self, key: &BlockKey) -> Result<(), StoreError> {
+        if self.index.get(key).is_none() {
+            return Ok(());
+        }
+        self.commit(|blocks, entries| {
+            blocks.remove(key)?;
+            entries.remove(key)?;
+            Ok(())
+        })?;
+        self.index.remove(key);
+        self.note(0, 0);
+        Ok(())
+    }
+
+    /// Drops the blocks whose time has passed at `now`, at most 1024 per call.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn purge(&mut self, now: u64) -> Result<usize, StoreError> {
+        let expired = self.index.expired(now, MAX_PURGE);
+        if expired.is_empty() {
+            return Ok(0);
+        }
+        self.commit(|blocks, entries| {
+            for key in &expired {
+                blocks.remove(key)?;
+                entries.remove(key)?;
+            }
+            Ok(())
+        })?;
+        for key in &expired {
+            self.index.remove(key);
+        }
+        self.note(expired.len(), 0);
+        Ok(expired.len())
+    }
+
+    /// The binary form of every packet that is held at `now`, oldest use first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn packets(&mut self, now: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let transaction = self.database.begin_read().map_err(|e| self.classify(e))?;
+        let table = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
+        let mut packets = Vec::new();
+        for key in self.index.packets(now) {
+            if let Some(value) = table.get(&key).map_err(|e| self.classify(e))? {
+                packets.push(value.value().to_vec());
+            }
+        }
+        Ok(packets)
+    }
+
+    /// Writes down which blocks were used since the last write, so that eviction after a restart knows.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        if self.touched.is_empty() {
+            return Ok(());
+        }
+        self.commit(|_, _| Ok(()))
+    }
+
+    /// What is stored and what happened since the store was opened.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn note(&mut self, expired: usize, evicted: usize) {
+        self.counts = Counts {
+            blocks: self.index.len() as u64,
+            bytes: self.index.bytes(),
+            expired: self.counts.expired + expired as u64,
+            evicted: self.counts.evicted + evicted as u64,
+        };
+    }
+
+    /// Runs `write` in one transaction, together with the uses that wait to be written.
+    fn commit(
+        &mut self,
+        write: impl FnOnce(&mut BlockTable<'_>, &mut EntryTable<'_>) -> Result<(), redb::StorageError>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(|e| self.classify(e))?;
+        {
+            let mut blocks = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
+            let mut entries = transaction.open_table(ENTRIES).map_err(|e| self.classify(e))?;
+            for key in self.touched.keys() {
+                if let Some(entry) = self.index.get(key) {
+                    entries.insert(key, entry.to_row()).map_err(|e| self.classify(e))?;
+                }
+            }
+            write(&mut blocks, &mut entries).map_err(|e| self.classify(e))?;
+        }
+        transaction.commit().map_err(|e| self.classify(e))?;
+        self.touched.clear();
+        Ok(())
+    }
+
+    fn load_index(&mut self) -> Result<(), StoreError> {
+        let transaction = self.database.begin_read().map_err(|e| self.classify(e))?;
+        let blocks = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
+        let entries = transaction.open_table(ENTRIES).map_err(|e| self.classify(e))?;
+        for row in entries.iter().map_err(|e| self.classify(e))? {
+            let (key, row) = row.map_err(|e| self.classify(e))?;
+            self.index.insert(&key.value(), Entry::from_row(row.value()));
+        }
+        let rows = redb::ReadableTableMetadata::len(&blocks).map_err(|e| self.classify(e))?;
+        if rows != self.index.len() as u64 {
+            return Err(self.corrupt(format!("{rows} blocks but {} index entries", self.index.len())));
+        }
+        self.note(0, 0);
+        Ok(())
+    }
+
+    fn corrupt(&self, message: String) -> StoreError {
+        StoreError::Corrupt {
+            path: self.path.clone(),
+            message,
+        }
+    }
+
+    fn classify(&self, error: impl Into<redb::Error>) -> StoreError {
+        classify(&self.path, error.into())
+    }
+}
+
+type BlockTable<'a> = redb::Table<'a, &'static BlockKey, &'static [u8]>;
+type EntryTable<'a> = redb::Table<'a, &'static BlockKey, (u64, u64, u32, bool)>;
+
+fn io_error(path: &Path, source: io::Error) -> StoreError {
+    let path = path.to_path_buf();
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::DiskFull { path },
+        _ => StoreError::Io { path, source },
+    }
+}
+
+fn classify(path: &Path, error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => StoreError::Foreign {
+            path: path.to_path_buf(),
+            message: source.to_string(),
+        },
+        redb::Error::Io(source) => io_error(path, source),
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_path_buf() },
+        other => StoreError::Corrupt {
+            path: path.to_path_buf(),
+            message: other.to_string(),
+        },
+    }
+}
+
+fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(|source| io_error(dir, source))
+}
+
+/// Opens a file that only its owner can read; `new` refuses one that is there.
+fn open_private_file(path: &Path, new: bool) -> Result<fs::File, StoreError> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create_new(new);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| io_error(path, source))
+}
+
+fn open_existing(path: &Path) -> Result<Database, StoreError> {
+    let file = open_private_file(path, false)?;
+    let metadata = file.metadata().map_err(|source| io_error(path, source))?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Err(StoreError::Foreign {
+            path: path.to_path_buf(),
+            message: "it is empty or not a file".into(),
+        });
+    }
+    let database = builder().create_file(file).map_err(|e| classify(path, e.into()))?;
+    check_stamp(&database).map_err(|message| StoreError::Foreign {
+        path: path.to_path_buf(),
+        message,
+    })?;
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(|source| io_error(path, source))?;
+    Ok(database)
+}
+
+fn check_stamp(database: &Database) -> Result<(), String> {
+    let transaction = database.begin_read().map_err(|error| error.to_string())?;
+    let stamps = transaction.open_table(STAMPS).map_err(|error| error.to_string())?;
+    let version = stamps.get(VERSION).map_err(|error| error.to_string())?.map(|value| value.value());
+    match version {
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(other) => Err(format!("format version must be {FORMAT_VERSION}, got {other}")),
+        None => Err("it has no format version".into()),
+    }
+}
+
+fn create(path: &Path, secrets: &Secrets) -> Result<Database, StoreError> {
+    let unfinished = path.with_extension(format!("redb.{}.new", std::process::id()));
+    let fail = |error: redb::Error| classify(&unfinished, error);
+    let file = open_private_file(&unfinished, true)?;
+    let database = builder().create_file(file).map_err(|e| fail(e.into()))?;
+    let transaction = database.begin_write().map_err(|e| fail(e.into()))?;
+    {
+        let mut stamps = transaction.open_table(STAMPS).map_err(|e| fail(e.into()))?;
+        stamps.insert(VERSION, FORMAT_VERSION).map_err(|e| fail(e.into()))?;
+        let mut table = transaction.open_table(SECRETS).map_err(|e| fail(e.into()))?;
+        table.insert(SEED, secrets.seed.as_slice()).map_err(|e| fail(e.into()))?;
+        table.insert(CERTIFICATE, secrets.certificate.as_bytes()).map_err(|e| fail(e.into()))?;
+        transaction.open_table(BLOCKS).map_err(|e| fail(e.into()))?;
+        transaction.open_table(ENTRIES).map_err(|e| fail(e.into()))?;
+    }
+    transaction.commit().map_err(|e| fail(e.into()))?;
+    // A link, unlike a rename, never replaces what another process put there meanwhile.
+    let linked = fs::hard_link(&unfinished, path).map_err(|source| io_error(path, source));
+    fs::remove_file(&unfinished).map_err(|source| io_error(&unfinished, source))?;
+    linked?;
+    Ok(database)
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+const STAMPS: TableDefinition<'_, &str, u64> = TableDefinition::new("chorus_relay");
+const VERSION: &str = "format_version";
+/// Raised when a table changes its meaning.
+const FORMAT_VERSION: u64 = 1;
+const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
+const SEED: &str = "identity_seed";
+const CERTIFICATE: &str = "webrtc_certificate";
+const BLOCKS: TableDefinition<'_, &BlockKey, &[u8]> = TableDefinition::new("blocks");
+/// Columns: expires_at (ms since the Unix epoch), last use (a counter), length (bytes), is a packet.
+const ENTRIES: TableDefinition<'_, &BlockKey, (u64, u64, u32, bool)> = TableDefinition::new("entries");
+/// redb's page cache. Guess: sixteen full blocks; the operating system caches the rest.
+const CACHE_BYTES: usize = 16 << 20;
+/// Expired blocks dropped in one transaction. Guess: a few milliseconds.
+const MAX_PURGE: usize = 1024;
+
+#[cfg(test)]
+mod tests;
