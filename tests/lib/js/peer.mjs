@@ -1,0 +1,95 @@
+// A js-libp2p peer with the same face as `peer.streams` of Chorus, for tabs and for Node: the interop suite drives both
+// sides with the same scenarios.
+
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify } from '@libp2p/identify'
+import { ping } from '@libp2p/ping'
+import { byteStream } from '@libp2p/utils'
+import { webRTC } from '@libp2p/webrtc'
+import { webSockets } from '@libp2p/websockets'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+
+/**
+ * Starts a peer.
+ *
+ * @param {{ relay?: string }} options `relay`: multiaddr of the relay to listen through; a peer that only dials has none.
+ */
+export async function start ({ relay } = {}) {
+  const node = await createLibp2p({
+    addresses: { listen: relay == null ? [] : ['/webrtc', `${relay}/p2p-circuit`] },
+    transports: [
+      webSockets(),
+      // No third-party server: both peers are on one host.
+      webRTC({ rtcConfiguration: { iceServers: [] } }),
+      circuitRelayTransport()
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() },
+    // Browsers' default refuses loopback and plain ws.
+    connectionGater: { denyDialMultiaddr: () => false }
+  })
+
+  return {
+    node,
+    id: node.peerId.toString(),
+
+    /** Resolves to the address under which browsers reach this peer, once the relay granted a reservation. */
+    address: () => new Promise(resolve => {
+      const look = () => {
+        const found = node.getMultiaddrs().map(String).find(addr => addr.includes('/p2p-circuit/webrtc'))
+        if (found == null) return
+        node.removeEventListener('self:peer:update', look)
+        resolve(found)
+      }
+      node.addEventListener('self:peer:update', look)
+      look()
+    }),
+
+    /** Resolves to the peer's id. */
+    dial: async addr => (await node.dial(multiaddr(addr))).remotePeer.toString(),
+
+    /** Resolves to the round-trip time in ms. */
+    ping: async peerId => await node.services.ping.ping(direct(node, peerId).remoteAddr),
+
+    open: async (peerId, protocol) => face(await direct(node, peerId).newStream(protocol)),
+
+    handle: async (protocol, fn) => {
+      await node.handle(protocol, (stream, connection) => {
+        Promise.resolve(fn(face(stream), connection.remotePeer.toString())).catch(() => {})
+      }, { maxInboundStreams: 64 })
+      return () => node.unhandle(protocol)
+    },
+
+    connections: async () => node.getConnections().map(connection => ({
+      peer: connection.remotePeer.toString(),
+      kind: connection.limits != null ? 'relayed' : 'direct',
+      addr: connection.remoteAddr.toString()
+    })),
+
+    close: () => node.stop()
+  }
+}
+
+/** Returns the connection that is no circuit. */
+function direct (node, peerId) {
+  const all = node.getConnections().filter(connection => connection.remotePeer.toString() === peerId)
+  const found = all.find(connection => connection.direct && connection.limits == null)
+  if (found == null) throw new Error(`no direct connection to ${peerId} among ${all.map(c => c.remoteAddr).join(' ')}`)
+  return found
+}
+
+/** A js-libp2p stream with the face of ours. */
+function face (stream) {
+  const bytes = byteStream(stream)
+  return {
+    /** Resolves to bytes, or to null at the end; rejects after a reset. */
+    read: async () => (await bytes.read())?.subarray() ?? null,
+    write: data => bytes.write(data),
+    closeWrite: () => stream.close(),
+    reset: async () => stream.abort(new Error('reset by the test'))
+  }
+}
