@@ -25,4 +25,5 @@ pub mod node;
 pub mod packet;
 pub mod status;
 pub mod time;
+pub mod webrtc;
 pub mod wire;
