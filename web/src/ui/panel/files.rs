@@ -1,0 +1,135 @@
+//! One button to share a file, and the files that others share.
+
+use std::rc::Rc;
+
+use web_sys::{DragEvent, Event, HtmlInputElement};
+use yew::{Callback, Html, Properties, TargetCast, classes, component, html, use_state};
+
+use crate::ui::Controls;
+use crate::view::{
+    format,
+    state::{FileRow, FileStage},
+};
+
+#[derive(Properties, PartialEq)]
+pub(crate) struct FilesProps {
+    pub(crate) files: Rc<Vec<FileRow>>,
+    pub(crate) controls: Option<Controls>,
+    #[prop_or("span-6")]
+    pub(crate) span: &'static str,
+}
+
+/// The button, which is also a place to drop files on, and the list.
+#[component]
+pub(crate) fn Files(props: &FilesProps) -> Html {
+    let is_over = use_state(|| false);
+    let onchange = {
+        let controls = props.controls.clone();
+        Callback::from(move |event: Event| {
+            let Some(input) = event.target_dyn_into::<HtmlInputElement>() else { return };
+            if let (Some(controls), Some(file)) = (&controls, input.files().and_then(|files| files.get(0))) {
+                controls.share(file);
+            }
+            // The same file can be chosen again.
+            input.set_value("");
+        })
+    };
+    let ondragover = {
+        let is_over = is_over.clone();
+        Callback::from(move |event: DragEvent| {
+            event.prevent_default();
+            is_over.set(true);
+        })
+    };
+    let ondragleave = {
+        let is_over = is_over.clone();
+        Callback::from(move |_: DragEvent| is_over.set(false))
+    };
+    let ondrop = {
+        let (controls, is_over) = (props.controls.clone(), is_over.clone());
+        Callback::from(move |event: DragEvent| {
+            event.prevent_default();
+            is_over.set(false);
+            let files = event.data_transfer().and_then(|data| data.files());
+            if let (Some(controls), Some(file)) = (&controls, files.and_then(|files| files.get(0))) {
+                controls.share(file);
+            }
+        })
+    };
+    let row = |file: &FileRow| row(file, props.controls.as_ref());
+    html! {
+        <section class={classes!("card", props.span)} aria-labelledby="files-title">
+            <header><h2 id="files-title">{ "Files" }</h2></header>
+            <div class={classes!("drop", is_over.then_some("over"))} {ondragover} {ondragleave} {ondrop}>
+                <label class="button primary pick">
+                    <input type="file" class="hidden" {onchange} disabled={props.controls.is_none()} />
+                    { "Share a file" }
+                </label>
+                <span class="note">{ "Up to 10 MB. Everybody in this network can see it." }</span>
+            </div>
+            if props.files.is_empty() {
+                <p class="empty">{ "Files that you or the others share appear here. They travel from tab to tab, checked piece by piece." }</p>
+            } else {
+                <div class="scroll" tabindex="0" role="region" aria-label="Files, newest first">
+                    <ul class="rows files">{ for props.files.iter().map(row) }</ul>
+                </div>
+            }
+        </section>
+    }
+}
+
+fn row(file: &FileRow, controls: Option<&Controls>) -> Html {
+    let from = format!("{} · from {}", format::size(file.size), format::short(&file.author));
+    let words = match &file.stage {
+        FileStage::Own => format!("{} · shared by you", format::size(file.size)),
+        FileStage::Offered | FileStage::Ready(_) => from,
+        FileStage::Fetching(received) => {
+            format!("{} of {}", format::size(*received), format::size(file.size))
+        }
+        FileStage::Failed(why) => why.to_string(),
+    };
+    let is_failed = matches!(file.stage, FileStage::Failed(_));
+    html! {
+        <li key={&*file.cid} class="arrive" data-cid={file.cid.to_string()} data-size={file.size.to_string()}
+            data-state={file.stage.as_str()} data-name={file.name.to_string()}>
+            <div>
+                <div class="name" title={file.name.to_string()}>{ file.name.to_string() }</div>
+                <div class={classes!("sub", is_failed.then_some("error"))} role={is_failed.then_some("alert")}>{ words }</div>
+            </div>
+            { action(file, controls) }
+            if let FileStage::Fetching(received) = file.stage {
+                <div class="progress" role="progressbar" aria-label={format!("Fetching {}", file.name)}
+                    aria-valuemin="0" aria-valuemax={file.size.to_string()} aria-valuenow={received.to_string()}>
+                    <svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
+                        <rect height="6" width={(received as f64 / file.size.max(1) as f64 * 100.0).to_string()} />
+                    </svg>
+                </div>
+            }
+        </li>
+    }
+}
+
+fn action(file: &FileRow, controls: Option<&Controls>) -> Html {
+    match &file.stage {
+        FileStage::Own | FileStage::Fetching(_) => html! { <span></span> },
+        FileStage::Ready(url) => html! {
+            <a class="button small primary" href={url.to_string()} download={file.name.to_string()}>
+                { "Save" }<span class="hidden">{ " " }{ file.name.to_string() }</span>
+            </a>
+        },
+        FileStage::Offered | FileStage::Failed(_) => {
+            let word = if file.stage == FileStage::Offered { "Download" } else { "Try again" };
+            let (controls, cid) = (controls.cloned(), file.cid.clone());
+            let onclick = Callback::from(move |_| {
+                if let Some(controls) = &controls {
+                    controls.fetch(&cid);
+                }
+            });
+            html! {
+                <button type="button" class="button small" {onclick} data-action="fetch">
+                    { word }<span class="hidden">{ " " }{ file.name.to_string() }</span>
+                </button>
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The accuracy curve: what the mesh taught this tab, beside what it knows alone.
+
+use std::rc::Rc;
+
+use yew::{Callback, Html, Properties, classes, component, html};
+
+use crate::ui::Controls;
+use crate::view::{
+    format, geometry,
+    state::{LearnerView, Point},
+};
+
+#[derive(Properties, PartialEq)]
+pub(crate) struct LearnerProps {
+    pub(crate) learner: Rc<LearnerView>,
+    pub(crate) controls: Option<Controls>,
+    #[prop_or("span-7")]
+    pub(crate) span: &'static str,
+}
+
+/// Two figures, two curves and a sentence that says the same.
+#[component]
+pub(crate) fn Learner(props: &LearnerProps) -> Html {
+    let learner = &props.learner;
+    let decimal = |share: Option<f64>| share.map(|value| format!("{value:.4}"));
+    html! {
+        <section
+            class={classes!("card", "learn", props.span)}
+            aria-labelledby="learn-title"
+            data-exchanges={learner.exchanges.to_string()}
+            data-round={learner.round.to_string()}
+            data-accuracy={decimal(learner.accuracy)}
+            data-alone={decimal(learner.alone)}
+            data-partners={learner.partners.to_string()}
+            data-running={learner.is_running.to_string()}
+            data-classes={learner.classes.iter().map(u8::to_string).collect::<Vec<_>>().join(",")}
+        >
+            <header>
+                <h2 id="learn-title">{ "How well this tab reads" }</h2>
+                <span class="aside">{ switch(learner.is_running, props.controls.as_ref()) }</span>
+            </header>
+            <div class="figures">
+                { figure("together", learner.accuracy, "with the others") }
+                { figure("alone", learner.alone, "alone") }
+            </div>
+            { chart(learner) }
+            <p class="note">{ sentence(learner) }</p>
+        </section>
+    }
+}
+
+fn switch(is_running: bool, controls: Option<&Controls>) -> Html {
+    let Some(controls) = controls.cloned() else { return Html::default() };
+    let onclick = Callback::from(move |_| controls.learn(!is_running));
+    html! {
+        <button type="button" class="button small" {onclick} data-action="learn" aria-pressed={is_running.to_string()}>
+            { if is_running { "Pause learning" } else { "Start learning" } }
+        </button>
+    }
+}
+
+fn figure(class: &'static str, share: Option<f64>, label: &'static str) -> Html {
+    html! {
+        <div class={classes!("figure", class)}>
+            <span class="value">{ share.map_or_else(|| "–".into(), format::percent) }</span>
+            <span class="label">
+                <svg class="key" viewBox="0 0 22 6" aria-hidden="true"><line {class} x1="0" y1="3" x2="22" y2="3" /></svg>
+                { label }
+            </span>
+        </div>
+    }
+}
+
+fn chart(learner: &LearnerView) -> Html {
+    let span = geometry::span(learner.exchanges);
+    let (together, alone) = (|p: &Point| p.together, |p: &Point| p.alone);
+    let dots = learner.curve.last().map(|last| {
+        html! {
+            <>
+                <path class="dot alone" d={geometry::dot(last, span, alone)} />
+                <path class="dot" d={geometry::dot(last, span, together)} />
+            </>
+        }
+    });
+    let lines = [0.0, 0.5, 1.0].map(|share| {
+        let y = (geometry::CHART_HEIGHT * share).to_string();
+        html! { <line class="gridline" x1="0" x2={geometry::CHART_WIDTH.to_string()} y1={y.clone()} y2={y} /> }
+    });
+    let view = format!("0 0 {} {}", geometry::CHART_WIDTH, geometry::CHART_HEIGHT);
+    html! {
+        <div class="chart" aria-hidden="true">
+            <div class="y"><span>{ "100 %" }</span><span>{ "50 %" }</span><span>{ "0 %" }</span></div>
+            <div class="plot">
+                <svg viewBox={view} preserveAspectRatio="none">
+                    { for lines }
+                    <path class="area" d={geometry::area(&learner.curve, span)} />
+                    <path class="line alone" d={geometry::curve(&learner.curve, span, alone)} />
+                    <path class="line" d={geometry::curve(&learner.curve, span, together)} />
+                    { for dots }
+                </svg>
+            </div>
+            <div class="x"><span>{ "0" }</span><span>{ "exchanges with the others" }</span><span>{ span }</span></div>
+        </div>
+    }
+}
+
+fn sentence(learner: &LearnerView) -> String {
+    if learner.classes.is_empty() {
+        return "Fetching the handwritten digits that this tab will learn from.".into();
+    }
+    let own = format::digits(&learner.classes);
+    match (learner.exchanges, learner.is_running) {
+        (0, false) => format!("This tab holds examples of {own} and nothing else. Learning is paused."),
+        (0, true) => format!(
+            "This tab holds examples of {own} and nothing else. As soon as others are here, it learns the rest from them."
+        ),
+        (1, _) => format!("This tab holds examples of {own} only. It has exchanged once with the others so far."),
+        (n, _) => format!(
+            "This tab holds examples of {own} only; the rest it learned from others, in {n} exchanges. \
+             Measured on digits that no tab has ever trained on."
+        ),
+    }
+}

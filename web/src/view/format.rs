@@ -1,0 +1,101 @@
+//! Numbers and ids as people read them.
+
+/// Returns the end of an id, which is what differs between ids: `…p3aQz7Kp`.
+pub fn short(id: &str) -> String {
+    let skip = id.chars().count().saturating_sub(8);
+    if skip == 0 {
+        return id.into();
+    }
+    let mut text = String::from("…");
+    text.extend(id.chars().skip(skip));
+    text
+}
+
+/// Returns a size in bytes in decimal units: `512 B`, `19.2 kB`, `10.0 MB`.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    if value < 1000.0 {
+        return format!("{bytes} B");
+    }
+    for unit in ["kB", "MB", "GB"] {
+        value /= 1000.0;
+        if value < 999.95 || unit == "GB" {
+            return format!("{value:.1} {unit}");
+        }
+    }
+    String::new()
+}
+
+/// Returns a share in 0..=1 as a percentage: `91.2 %`.
+pub fn percent(share: f64) -> String {
+    format!("{:.1}\u{202f}%", share * 100.0)
+}
+
+/// Returns a duration in ms: `0.4 ms`, `12 ms`, `1.2 s`.
+pub fn millis(ms: f64) -> String {
+    match ms {
+        ms if ms < 1.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1000.0),
+    }
+}
+
+/// Returns the time of day: `at_ms` since the Unix epoch, `offset_min` as `Date.getTimezoneOffset` gives it.
+pub fn clock(at_ms: f64, offset_min: f64) -> String {
+    let secs = ((at_ms / 1000.0 - offset_min * 60.0).max(0.0)) as u64 % 86_400;
+    format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60)
+}
+
+/// Returns the digits as a sentence part: `2`, `2 and 7`, `0, 1 and 5`.
+pub fn digits(classes: &[u8]) -> String {
+    let words: Vec<String> = classes.iter().map(u8::to_string).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// Returns what a packet of this type carries, in plain words.
+pub fn packet_type(name: &str) -> &str {
+    match name {
+        "weights" => "What a model learned",
+        "file" => "A file",
+        "tensors" => "Numbers for a model",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_round_to_the_next_unit() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(19_240), "19.2 kB");
+        assert_eq!(size(999_960), "1.0 MB");
+        assert_eq!(size(10_000_000), "10.0 MB");
+        assert_eq!(size(u64::MAX), "18446744073.7 GB");
+    }
+
+    #[test]
+    fn ids_keep_their_end() {
+        assert_eq!(short("12D3KooWabcdefgh"), "…abcdefgh");
+        assert_eq!(short("abc"), "abc");
+    }
+
+    #[test]
+    fn the_clock_is_local() {
+        assert_eq!(clock(0.0, 0.0), "00:00:00");
+        assert_eq!(clock(3_600_000.0, -60.0), "02:00:00");
+    }
+
+    #[test]
+    fn digits_read_as_a_sentence() {
+        assert_eq!(digits(&[]), "");
+        assert_eq!(digits(&[2]), "2");
+        assert_eq!(digits(&[0, 1, 5]), "0, 1 and 5");
+    }
+}
