@@ -157,7 +157,9 @@ pub fn new<X: NetworkBehaviour>(
 
 /// Returns the wall clock.
 pub(crate) fn wall() -> Timestamp {
-    let since = web_time::SystemTime::now().duration_since(web_time::UNIX_EPOCH).unwrap_or_default();
+    let since = web_time::SystemTime::now()
+        .duration_since(web_time::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -23,14 +23,16 @@ use alloc::{
 use core::time::Duration;
 
 pub use library::Filter;
-pub use message::{MAX_HOPS, MAX_PACKET, MAX_QUERY, MAX_REQUEST, MAX_RESPONSE, News, Request, Response};
+pub use message::{
+    MAX_HOPS, MAX_PACKET, MAX_QUERY, MAX_REQUEST, MAX_RESPONSE, News, Request, Response,
+};
 pub use peer::{Path, PeerInfo, Role};
 
 use crate::{
     bounds::DEFAULT_MAX_OBJECT,
     digest::ContentId,
     key::PeerId,
-    packet::{Packet, PacketError, Policy, ReplayGuard, Admission, UnverifiedPacket, block::Block},
+    packet::{Admission, Packet, PacketError, Policy, ReplayGuard, UnverifiedPacket, block::Block},
     status::{Category, Status},
     time::{Instant, Now, Timestamp},
 };
@@ -66,13 +68,22 @@ pub struct Mirror {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { network: "main".into(), target_members: 8, max_object: DEFAULT_MAX_OBJECT, forward: false, mirror: None }
+        Self {
+            network: "main".into(),
+            target_members: 8,
+            max_object: DEFAULT_MAX_OBJECT,
+            forward: false,
+            mirror: None,
+        }
     }
 }
 
 impl Default for Mirror {
     fn default() -> Self {
-        Self { min_ttl_secs: 600, max_object: DEFAULT_MAX_OBJECT }
+        Self {
+            min_ttl_secs: 600,
+            max_object: DEFAULT_MAX_OBJECT,
+        }
     }
 }
 
@@ -502,18 +513,29 @@ impl Node {
     /// Takes in what happened. Work is bounded by the input's size and the tables' bounds. Time never goes back: an
     /// earlier instant than the last is taken as the last.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.now = Now { instant: self.now.instant.max(now.instant), wall: now.wall };
+        self.now = Now {
+            instant: self.now.instant.max(now.instant),
+            wall: now.wall,
+        };
         match input {
             Input::PeerFound(peer) => self.on_peer_found(peer),
             Input::Online => self.on_online(),
-            Input::Connected { peer, connection, path } => self.on_connected(peer, connection, path),
+            Input::Connected {
+                peer,
+                connection,
+                path,
+            } => self.on_connected(peer, connection, path),
             Input::Disconnected { peer, connection } => self.on_disconnected(peer, connection),
             Input::DialFailed(peer) => self.candidates.failed(peer, self.now.instant),
             Input::Identified { peer, role } => self.on_identified(peer, role),
             Input::Subscribed(peer) => self.on_subscribed(peer),
             Input::Ping { peer, round_trip } => self.on_ping(peer, round_trip),
             Input::Gossip { from, token, data } => self.on_gossip(from, token, &data),
-            Input::Request { peer, token, request } => self.on_request(peer, token, request),
+            Input::Request {
+                peer,
+                token,
+                request,
+            } => self.on_request(peer, token, request),
             Input::Response { id, result } => self.on_response(id, result),
             Input::Loaded { cid, bytes } => self.on_loaded(cid, bytes),
             Input::Restored(bytes) => self.on_restored(&bytes),
@@ -528,7 +550,9 @@ impl Node {
     pub fn poll_output(&mut self) -> Output {
         match self.outputs.pop_front() {
             Some(output) => output,
-            None => Output::Idle { wake_at: self.wake_at() },
+            None => Output::Idle {
+                wake_at: self.wake_at(),
+            },
         }
     }
 
@@ -538,16 +562,31 @@ impl Node {
         let members = count(|p| p.is_direct() && matches!(p.role, Role::Member | Role::Unknown));
         let relayed = count(|p| !p.is_direct());
         let relays = count(|p| p.is_direct() && p.role == Role::Relay);
-        let fetches = self.fetches.values().filter(|f| f.purpose != fetch::Purpose::Mirror).count();
+        let fetches = self
+            .fetches
+            .values()
+            .filter(|f| f.purpose != fetch::Purpose::Mirror)
+            .count();
         let category = match () {
-            () if self.peers.is_empty() && self.last_status.is_none_or(|s| s.category == Category::Unknown) => {
+            () if self.peers.is_empty()
+                && self
+                    .last_status
+                    .is_none_or(|s| s.category == Category::Unknown) =>
+            {
                 Category::Unknown
             }
             () if self.peers.is_empty() => Category::Offline,
             () if fetches > 0 => Category::Busy,
             () => Category::Ready,
         };
-        Status { category, members, relayed, relays, fetches, packets: self.library.len() }
+        Status {
+            category,
+            members,
+            relayed,
+            relays,
+            fetches,
+            packets: self.library.len(),
+        }
     }
 
     fn on_command(&mut self, id: u64, command: Command) {
@@ -571,15 +610,28 @@ impl Node {
     fn on_share(&mut self, command: u64, packet: Packet, blocks: Vec<Block>) {
         let (cid, expires) = (packet.cid(), packet.expires_at());
         for block in blocks {
-            self.outputs.push_back(Output::Store { cid: block.cid, bytes: block.bytes, expires, is_packet: false });
+            self.outputs.push_back(Output::Store {
+                cid: block.cid,
+                bytes: block.bytes,
+                expires,
+                is_packet: false,
+            });
         }
         // A packet of one's own is kept whether or not there is room to remember it.
         let _ = self.replay.insert(cid, expires, self.now.wall);
         self.keep(packet.clone());
         if packet.as_cbor().len() <= FLOOD_LIMIT {
-            self.outputs.push_back(Output::Publish(News::Packet(packet.as_cbor().to_vec()).encode()));
+            self.outputs.push_back(Output::Publish(
+                News::Packet(packet.as_cbor().to_vec()).encode(),
+            ));
         } else {
-            self.outputs.push_back(Output::Publish(News::Announcement { cid, author: self.local }.encode()));
+            self.outputs.push_back(Output::Publish(
+                News::Announcement {
+                    cid,
+                    author: self.local,
+                }
+                .encode(),
+            ));
         }
         if packet.ttl_secs() >= PROVIDE_MIN_TTL_SECS {
             self.outputs.push_back(Output::Provide(cid));
@@ -589,8 +641,12 @@ impl Node {
     }
 
     fn on_restored(&mut self, bytes: &[u8]) {
-        let Ok(packet) = self.verify(bytes) else { return };
-        let _ = self.replay.insert(packet.cid(), packet.expires_at(), self.now.wall);
+        let Ok(packet) = self.verify(bytes) else {
+            return;
+        };
+        let _ = self
+            .replay
+            .insert(packet.cid(), packet.expires_at(), self.now.wall);
         for gone in self.library.insert(packet) {
             self.outputs.push_back(Output::Forget(gone));
         }
@@ -605,7 +661,11 @@ impl Node {
         if verdict == Verdict::Reject {
             self.fault(from);
         }
-        self.outputs.push_back(Output::Verdict { token, from, verdict });
+        self.outputs.push_back(Output::Verdict {
+            token,
+            from,
+            verdict,
+        });
     }
 
     fn on_news(&mut self, from: PeerId, bytes: &[u8]) -> Verdict {
@@ -625,7 +685,10 @@ impl Node {
                 return Err(error);
             }
         };
-        match self.replay.insert(packet.cid(), packet.expires_at(), self.now.wall) {
+        match self
+            .replay
+            .insert(packet.cid(), packet.expires_at(), self.now.wall)
+        {
             Admission::Fresh => {}
             Admission::Duplicate => {
                 self.counters.packets_duplicate += 1;
@@ -647,7 +710,8 @@ impl Node {
     }
 
     fn verify(&self, bytes: &[u8]) -> Result<Packet, PacketError> {
-        UnverifiedPacket::from_cbor(bytes)?.verify(&Policy::new(&self.config.network, self.now.wall))
+        UnverifiedPacket::from_cbor(bytes)?
+            .verify(&Policy::new(&self.config.network, self.now.wall))
     }
 
     fn keep(&mut self, packet: Packet) {
@@ -681,12 +745,17 @@ impl Node {
     }
 
     fn wake_at(&self) -> Instant {
-        [Some(self.next_expiry), Some(self.next_discovery), self.mesh_wake_at(), self.seek_wake_at()]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.next_expiry)
-            .max(self.now.instant + MIN_SLEEP)
+        [
+            Some(self.next_expiry),
+            Some(self.next_discovery),
+            self.mesh_wake_at(),
+            self.seek_wake_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(self.next_expiry)
+        .max(self.now.instant + MIN_SLEEP)
     }
 
     fn send(&mut self, peer: PeerId, request: Request, what: SentFor) -> u64 {
@@ -707,7 +776,9 @@ impl Node {
 
     /// Counts something against a peer; who goes on is disconnected and banned for a while.
     fn fault(&mut self, peer: PeerId) {
-        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
         known.faults = known.faults.saturating_add(1);
         if known.faults < MAX_FAULTS {
             return;
@@ -716,7 +787,10 @@ impl Node {
             self.banned.pop_first();
         }
         self.banned.insert(peer, self.now.instant + BAN);
-        self.outputs.push_back(Output::Disconnect { peer, connection: None });
+        self.outputs.push_back(Output::Disconnect {
+            peer,
+            connection: None,
+        });
     }
 }
 

@@ -20,8 +20,8 @@ use libp2p::{
     },
     relay,
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm,
+        ConnectionDenied, ConnectionId, FromSwarm, ListenOpts, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
     },
 };
 use tokio::sync::watch;
@@ -113,12 +113,21 @@ impl RelayServer {
         let mut listeners = HashMap::new();
         for addr in config.listen {
             let options = ListenOpts::new(addr.clone());
-            listeners.insert(options.listener_id(), Listener { requested: addr, reported: false });
+            listeners.insert(
+                options.listener_id(),
+                Listener {
+                    requested: addr,
+                    reported: false,
+                },
+            );
             queue.push_back(Action::Listen(options));
         }
         let announces_listeners = config.external.is_empty();
         queue.extend(config.external.into_iter().map(Action::Confirm));
-        let (listening, receiver) = watch::channel(Listening { waiting: listeners.len(), ..Listening::default() });
+        let (listening, receiver) = watch::channel(Listening {
+            waiting: listeners.len(),
+            ..Listening::default()
+        });
         let server = Self {
             inner: Inner {
                 limits: connection_limits::Behaviour::new(connection_limits(&config.connections)),
@@ -156,7 +165,8 @@ impl RelayServer {
         if self.announces_listeners {
             self.queue.push_back(Action::Expire(addr.clone()));
         }
-        self.listening.send_modify(|listening| listening.addrs.retain(|other| other != addr));
+        self.listening
+            .send_modify(|listening| listening.addrs.retain(|other| other != addr));
     }
 
     fn on_listener_failed(&mut self, id: ListenerId, reason: String) {
@@ -174,15 +184,28 @@ impl RelayServer {
 
     fn on_swarm(&mut self, event: &FromSwarm<'_>) {
         match event {
-            FromSwarm::NewListenAddr(event) => self.on_new_listen_addr(event.listener_id, event.addr),
-            FromSwarm::ExpiredListenAddr(event) => self.on_expired_listen_addr(event.listener_id, event.addr),
-            FromSwarm::ListenerError(event) => self.on_listener_failed(event.listener_id, with_causes(event.err)),
+            FromSwarm::NewListenAddr(event) => {
+                self.on_new_listen_addr(event.listener_id, event.addr)
+            }
+            FromSwarm::ExpiredListenAddr(event) => {
+                self.on_expired_listen_addr(event.listener_id, event.addr)
+            }
+            FromSwarm::ListenerError(event) => {
+                self.on_listener_failed(event.listener_id, with_causes(event.err))
+            }
             FromSwarm::ListenerClosed(event) => {
-                let reason = event.reason.err().map_or_else(|| "closed".to_string(), |error| with_causes(error));
+                let reason = event
+                    .reason
+                    .err()
+                    .map_or_else(|| "closed".to_string(), |error| with_causes(error));
                 self.on_listener_failed(event.listener_id, reason);
             }
             FromSwarm::ConnectionEstablished(event) => {
-                let direction = if event.endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
+                let direction = if event.endpoint.is_dialer() {
+                    Direction::Outbound
+                } else {
+                    Direction::Inbound
+                };
                 self.metrics.count_connection(direction);
                 self.metrics.connections.inc();
                 if event.other_established == 0 {
@@ -212,24 +235,40 @@ impl RelayServer {
     }
 
     fn count_reservation(&self, outcome: Outcome) {
-        self.metrics.reservation_requests.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.metrics
+            .reservation_requests
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 
     fn count_circuit(&self, outcome: Outcome) {
-        self.metrics.circuit_requests.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.metrics
+            .circuit_requests
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 
     #[allow(deprecated)] // libp2p-relay still emits them.
     fn on_relay_event(&mut self, event: relay::Event) {
         use relay::Event as E;
         match event {
-            E::ReservationReqAccepted { src_peer_id, renewed } => {
+            E::ReservationReqAccepted {
+                src_peer_id,
+                renewed,
+            } => {
                 if self.reserved.insert(src_peer_id) {
                     self.metrics.reservations.inc();
                 }
-                self.count_reservation(if renewed { Outcome::Renewed } else { Outcome::Accepted });
+                self.count_reservation(if renewed {
+                    Outcome::Renewed
+                } else {
+                    Outcome::Accepted
+                });
             }
-            E::ReservationReqDenied { src_peer_id, status } => {
+            E::ReservationReqDenied {
+                src_peer_id,
+                status,
+            } => {
                 tracing::debug!(peer = %src_peer_id, ?status, "denied a reservation");
                 self.count_reservation(Outcome::Denied);
             }
@@ -243,7 +282,11 @@ impl RelayServer {
                 self.metrics.circuits.inc();
                 self.count_circuit(Outcome::Accepted);
             }
-            E::CircuitReqDenied { src_peer_id, status, .. } => {
+            E::CircuitReqDenied {
+                src_peer_id,
+                status,
+                ..
+            } => {
                 tracing::debug!(peer = %src_peer_id, ?status, "denied a circuit");
                 self.count_circuit(Outcome::Denied);
             }
@@ -268,7 +311,8 @@ impl NetworkBehaviour for RelayServer {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.inner.handle_pending_inbound_connection(id, local, remote)
+        self.inner
+            .handle_pending_inbound_connection(id, local, remote)
     }
 
     fn handle_established_inbound_connection(
@@ -278,7 +322,8 @@ impl NetworkBehaviour for RelayServer {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_inbound_connection(id, peer, local, remote)
+        self.inner
+            .handle_established_inbound_connection(id, peer, local, remote)
     }
 
     fn handle_pending_outbound_connection(
@@ -288,7 +333,8 @@ impl NetworkBehaviour for RelayServer {
         addrs: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.inner.handle_pending_outbound_connection(id, peer, addrs, role)
+        self.inner
+            .handle_pending_outbound_connection(id, peer, addrs, role)
     }
 
     fn handle_established_outbound_connection(
@@ -299,7 +345,8 @@ impl NetworkBehaviour for RelayServer {
         role: Endpoint,
         port_use: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.inner.handle_established_outbound_connection(id, peer, addr, role, port_use)
+        self.inner
+            .handle_established_outbound_connection(id, peer, addr, role, port_use)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -307,7 +354,12 @@ impl NetworkBehaviour for RelayServer {
         self.inner.on_swarm_event(event);
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
         self.inner.on_connection_handler_event(peer, id, event);
     }
 
@@ -322,9 +374,13 @@ impl NetworkBehaviour for RelayServer {
         // Bounded: each turn takes one event that the relay server has queued, and it queues none while polled.
         loop {
             match self.inner.poll(cx) {
-                Poll::Ready(ToSwarm::GenerateEvent(InnerEvent(event))) => self.on_relay_event(event),
+                Poll::Ready(ToSwarm::GenerateEvent(InnerEvent(event))) => {
+                    self.on_relay_event(event)
+                }
                 Poll::Ready(other) => {
-                    return Poll::Ready(other.map_out(|_| unreachable!("events are taken by the arm above")));
+                    return Poll::Ready(
+                        other.map_out(|_| unreachable!("events are taken by the arm above")),
+                    );
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -354,9 +410,15 @@ fn relay_config(config: &CircuitConfig) -> relay::Config {
         circuit_src_rate_limiters: Vec::new(),
     };
     limits
-        .reservation_rate_per_ip(at_least_one(config.reservation_burst_per_ip), per_minute(config.reservations_per_ip_per_minute))
+        .reservation_rate_per_ip(
+            at_least_one(config.reservation_burst_per_ip),
+            per_minute(config.reservations_per_ip_per_minute),
+        )
         .reservation_rate_per_peer(PEER_BURST, PEER_INTERVAL)
-        .circuit_src_per_ip(at_least_one(config.circuit_burst_per_ip), per_minute(config.circuits_per_ip_per_minute))
+        .circuit_src_per_ip(
+            at_least_one(config.circuit_burst_per_ip),
+            per_minute(config.circuits_per_ip_per_minute),
+        )
         .circuit_src_per_peer(PEER_BURST, PEER_INTERVAL)
 }
 

@@ -147,10 +147,12 @@ impl Bootstrap {
                         theirs: document.network,
                     });
                 }
-                document.multiaddrs().map_err(|message| BootstrapError::Document {
-                    url: url.to_string(),
-                    message,
-                })
+                document
+                    .multiaddrs()
+                    .map_err(|message| BootstrapError::Document {
+                        url: url.to_string(),
+                        message,
+                    })
             }
         }
     }
@@ -170,7 +172,11 @@ impl BootstrapDocument {
             .filter(|addr| matches!(addr.iter().last(), Some(Protocol::P2p(id)) if id.to_string() == self.peer_id))
             .collect();
         if addrs.is_empty() {
-            return Err(format!("none of its {} addrs ends in /p2p/{}", self.addrs.len(), self.peer_id));
+            return Err(format!(
+                "none of its {} addrs ends in /p2p/{}",
+                self.addrs.len(),
+                self.peer_id
+            ));
         }
         Ok(addrs)
     }
@@ -199,9 +205,11 @@ impl FromStr for Url {
             return Err(refuse("query, fragment and white space are not supported"));
         }
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => {
-                (host, port.parse().map_err(|_| refuse("the port is not in 1..=65535"))?)
-            }
+            Some((host, port)) if !port.ends_with(']') => (
+                host,
+                port.parse()
+                    .map_err(|_| refuse("the port is not in 1..=65535"))?,
+            ),
             _ => (authority, 80),
         };
         if host.is_empty() || port == 0 {
@@ -233,7 +241,10 @@ impl Url {
         } else {
             format!("{}/{name}", self.path)
         };
-        Self { path, ..self.clone() }
+        Self {
+            path,
+            ..self.clone()
+        }
     }
 
     /// Fetches the relay's `/bootstrap.json`.
@@ -241,7 +252,11 @@ impl Url {
     /// # Errors
     /// No answer, another status than 200, or not a bootstrap document.
     pub(crate) async fn bootstrap_document(&self) -> Result<BootstrapDocument, BootstrapError> {
-        let url = if self.path.ends_with(".json") { self.clone() } else { self.join("bootstrap.json") };
+        let url = if self.path.ends_with(".json") {
+            self.clone()
+        } else {
+            self.join("bootstrap.json")
+        };
         let body = url.get().await?;
         serde_json::from_slice(&body).map_err(|error| BootstrapError::Document {
             url: url.to_string(),
@@ -256,7 +271,11 @@ impl Url {
     pub(crate) async fn get(&self) -> Result<Vec<u8>, BootstrapError> {
         tokio::time::timeout(FETCH_TIMEOUT, self.fetch())
             .await
-            .unwrap_or_else(|_| Err(BootstrapError::Timeout { url: self.to_string() }))
+            .unwrap_or_else(|_| {
+                Err(BootstrapError::Timeout {
+                    url: self.to_string(),
+                })
+            })
     }
 
     async fn fetch(&self) -> Result<Vec<u8>, BootstrapError> {
@@ -264,7 +283,9 @@ impl Url {
             url: self.to_string(),
             source,
         };
-        let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(io)?;
+        let mut stream = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(io)?;
         // HTTP/1.0: the server neither chunks nor keeps the connection open, so the body ends where the stream does.
         let request = format!(
             "GET /{} HTTP/1.0\r\nHost: {}\r\nAccept: application/json, text/plain\r\nConnection: close\r\n\r\n",
@@ -273,13 +294,22 @@ impl Url {
         );
         stream.write_all(request.as_bytes()).await.map_err(io)?;
         let mut answer = Vec::new();
-        stream.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut answer).await.map_err(io)?;
+        stream
+            .take(MAX_ANSWER_BYTES + 1)
+            .read_to_end(&mut answer)
+            .await
+            .map_err(io)?;
         if answer.len() as u64 > MAX_ANSWER_BYTES {
-            return Err(BootstrapError::TooLarge { url: self.to_string() });
+            return Err(BootstrapError::TooLarge {
+                url: self.to_string(),
+            });
         }
         body_of(&answer)
             .map(<[u8]>::to_vec)
-            .map_err(|status| BootstrapError::Status { url: self.to_string(), status })
+            .map_err(|status| BootstrapError::Status {
+                url: self.to_string(),
+                status,
+            })
     }
 
     fn authority(&self) -> String {
@@ -293,12 +323,22 @@ impl Url {
 
 /// The body of an HTTP answer with status 200, else the start of its first line.
 fn body_of(answer: &[u8]) -> Result<&[u8], String> {
-    let first_line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let status = || String::from_utf8_lossy(first_line).chars().take(64).collect();
+    let first_line = answer
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default();
+    let status = || {
+        String::from_utf8_lossy(first_line)
+            .chars()
+            .take(64)
+            .collect()
+    };
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
     let mut words = first_line.split(|byte| *byte == b' ');
     match (words.next(), words.next(), end) {
-        (Some(version), Some(b"200"), Some(end)) if version.starts_with(b"HTTP/1.") => Ok(&answer[end + 4..]),
+        (Some(version), Some(b"200"), Some(end)) if version.starts_with(b"HTTP/1.") => {
+            Ok(&answer[end + 4..])
+        }
         _ => Err(status()),
     }
 }
@@ -318,7 +358,9 @@ mod tests {
 
     async fn answering(answer: Vec<u8>) -> Url {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
@@ -337,14 +379,25 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Url>().unwrap().to_string(), printed);
         }
-        for text in ["https://x", "ftp://x", "http://", "http://a:0", "http://u@h", "http://a/b?c", "http://a b"] {
+        for text in [
+            "https://x",
+            "ftp://x",
+            "http://",
+            "http://a:0",
+            "http://u@h",
+            "http://a/b?c",
+            "http://a b",
+        ] {
             text.parse::<Url>().unwrap_err();
         }
     }
 
     #[test]
     fn a_multiaddr_without_peer_id_is_refused() {
-        assert!(matches!("/ip4/1.2.3.4/tcp/1".parse::<Bootstrap>(), Err(BootstrapError::NoPeerId)));
+        assert!(matches!(
+            "/ip4/1.2.3.4/tcp/1".parse::<Bootstrap>(),
+            Err(BootstrapError::NoPeerId)
+        ));
     }
 
     #[test]
@@ -367,7 +420,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_status_other_than_200_and_garbage_are_errors_that_quote_the_first_line() {
-        for answer in [&b"HTTP/1.1 404 Not Found\r\n\r\n"[..], b"\x00\xff\x13garbage", b""] {
+        for answer in [
+            &b"HTTP/1.1 404 Not Found\r\n\r\n"[..],
+            b"\x00\xff\x13garbage",
+            b"",
+        ] {
             let error = answering(answer.to_vec()).await.get().await.unwrap_err();
             assert!(matches!(error, BootstrapError::Status { .. }), "{error}");
         }
@@ -375,7 +432,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_relay_of_another_network_is_refused() {
-        let body = format!("{{\"network\":\"other\",\"peer_id\":\"{PEER}\",\"addrs\":[\"/ip4/1.2.3.4/tcp/1/p2p/{PEER}\"]}}");
+        let body = format!(
+            "{{\"network\":\"other\",\"peer_id\":\"{PEER}\",\"addrs\":[\"/ip4/1.2.3.4/tcp/1/p2p/{PEER}\"]}}"
+        );
         let url = answering(format!("HTTP/1.0 200 OK\r\n\r\n{body}").into_bytes()).await;
         let error = Bootstrap::Url(url).resolve("main").await.unwrap_err();
         assert!(matches!(error, BootstrapError::Network { .. }), "{error}");

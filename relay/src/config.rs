@@ -216,7 +216,11 @@ impl Config {
         };
         let length = std::fs::metadata(path).map_err(read)?.len();
         if length > MAX_FILE_BYTES {
-            return Err(value_error("config file length", length, format!("at most {MAX_FILE_BYTES} bytes")));
+            return Err(value_error(
+                "config file length",
+                length,
+                format!("at most {MAX_FILE_BYTES} bytes"),
+            ));
         }
         let text = std::fs::read_to_string(path).map_err(read)?;
         Self::parse(&text).map_err(|message| ConfigError::Parse {
@@ -257,7 +261,11 @@ impl Config {
         self.metrics_addr()?;
         within("store.max_bytes", self.store.max_bytes, 1 << 20..=1 << 44)?;
         within("store.max_blocks", self.store.max_blocks, 16..=1 << 24)?;
-        within("store.max_object_bytes", self.store.max_object_bytes, 1 << 10..=1 << 30)?;
+        within(
+            "store.max_object_bytes",
+            self.store.max_object_bytes,
+            1 << 10..=1 << 30,
+        )?;
         self.connections.validate()?;
         self.circuits.validate()
     }
@@ -272,7 +280,9 @@ impl Config {
             return Err(value_error("listen", "[]", "at least one multiaddr"));
         }
         for addr in &addrs {
-            if TransportKind::of(addr).is_none() || addr.iter().any(|p| matches!(p, Protocol::P2p(_))) {
+            if TransportKind::of(addr).is_none()
+                || addr.iter().any(|p| matches!(p, Protocol::P2p(_)))
+            {
                 return Err(value_error(
                     "listen",
                     addr,
@@ -302,7 +312,11 @@ impl Config {
             .iter()
             .map(|text| {
                 text.parse().map_err(|error| {
-                    value_error("bootstrap", text, format!("a multiaddr ending in /p2p/… or an http:// URL ({error})"))
+                    value_error(
+                        "bootstrap",
+                        text,
+                        format!("a multiaddr ending in /p2p/… or an http:// URL ({error})"),
+                    )
                 })
             })
             .collect()
@@ -330,25 +344,69 @@ impl Config {
 
 impl ConnectionConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        within("connections.max_established", self.max_established, 8..=1_000_000)?;
+        within(
+            "connections.max_established",
+            self.max_established,
+            8..=1_000_000,
+        )?;
         within("connections.max_per_peer", self.max_per_peer, 1..=1024)?;
-        within("connections.max_pending_incoming", self.max_pending_incoming, 1..=100_000)
+        within(
+            "connections.max_pending_incoming",
+            self.max_pending_incoming,
+            1..=100_000,
+        )
     }
 }
 
 impl CircuitConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        within("circuits.max_reservations", self.max_reservations, 1..=1_000_000)?;
-        within("circuits.max_reservations_per_peer", self.max_reservations_per_peer, 1..=1024)?;
-        within("circuits.reservation_secs", self.reservation_secs, 60..=86_400)?;
-        within("circuits.reservation_burst_per_ip", self.reservation_burst_per_ip, 1..=1_000_000)?;
-        within("circuits.reservations_per_ip_per_minute", self.reservations_per_ip_per_minute, 1..=60_000)?;
+        within(
+            "circuits.max_reservations",
+            self.max_reservations,
+            1..=1_000_000,
+        )?;
+        within(
+            "circuits.max_reservations_per_peer",
+            self.max_reservations_per_peer,
+            1..=1024,
+        )?;
+        within(
+            "circuits.reservation_secs",
+            self.reservation_secs,
+            60..=86_400,
+        )?;
+        within(
+            "circuits.reservation_burst_per_ip",
+            self.reservation_burst_per_ip,
+            1..=1_000_000,
+        )?;
+        within(
+            "circuits.reservations_per_ip_per_minute",
+            self.reservations_per_ip_per_minute,
+            1..=60_000,
+        )?;
         within("circuits.max_circuits", self.max_circuits, 1..=1_000_000)?;
-        within("circuits.max_circuits_per_peer", self.max_circuits_per_peer, 1..=1024)?;
+        within(
+            "circuits.max_circuits_per_peer",
+            self.max_circuits_per_peer,
+            1..=1024,
+        )?;
         within("circuits.circuit_secs", self.circuit_secs, 10..=86_400)?;
-        within("circuits.circuit_bytes", self.circuit_bytes, 16 << 10..=1 << 30)?;
-        within("circuits.circuit_burst_per_ip", self.circuit_burst_per_ip, 1..=1_000_000)?;
-        within("circuits.circuits_per_ip_per_minute", self.circuits_per_ip_per_minute, 1..=60_000)
+        within(
+            "circuits.circuit_bytes",
+            self.circuit_bytes,
+            16 << 10..=1 << 30,
+        )?;
+        within(
+            "circuits.circuit_burst_per_ip",
+            self.circuit_burst_per_ip,
+            1..=1_000_000,
+        )?;
+        within(
+            "circuits.circuits_per_ip_per_minute",
+            self.circuits_per_ip_per_minute,
+            1..=60_000,
+        )
     }
 }
 
@@ -392,18 +450,29 @@ pub(crate) fn check_network(name: &str) -> Result<(), ConfigError> {
     if (1..=64).contains(&name.len()) && name.chars().all(allowed) {
         return Ok(());
     }
-    Err(value_error("network", format!("{name:?}"), "1 to 64 of a-z, 0-9, '-', '_', '.'"))
+    Err(value_error(
+        "network",
+        format!("{name:?}"),
+        "1 to 64 of a-z, 0-9, '-', '_', '.'",
+    ))
 }
 
 /// The data directory when nobody names one.
 pub(crate) fn default_data_dir() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(dir) = variable("STATE_DIRECTORY") {
         return dir;
     }
     variable("XDG_DATA_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
-        .map_or_else(|| PathBuf::from("chorus-relay-data"), |dir| dir.join("chorus-relay"))
+        .map_or_else(
+            || PathBuf::from("chorus-relay-data"),
+            |dir| dir.join("chorus-relay"),
+        )
 }
 
 fn value_error(field: &'static str, value: impl Display, bound: impl Into<String>) -> ConfigError {
@@ -414,16 +483,28 @@ fn value_error(field: &'static str, value: impl Display, bound: impl Into<String
     }
 }
 
-fn within<N: PartialOrd + Display>(field: &'static str, value: N, range: RangeInclusive<N>) -> Result<(), ConfigError> {
+fn within<N: PartialOrd + Display>(
+    field: &'static str,
+    value: N,
+    range: RangeInclusive<N>,
+) -> Result<(), ConfigError> {
     if range.contains(&value) {
         return Ok(());
     }
-    Err(value_error(field, value, format!("in {}..={}", range.start(), range.end())))
+    Err(value_error(
+        field,
+        value,
+        format!("in {}..={}", range.start(), range.end()),
+    ))
 }
 
 fn bound_len(field: &'static str, len: usize) -> Result<(), ConfigError> {
     if len > MAX_ADDRS {
-        return Err(value_error(field, format!("{len} entries"), format!("at most {MAX_ADDRS} entries")));
+        return Err(value_error(
+            field,
+            format!("{len} entries"),
+            format!("at most {MAX_ADDRS} entries"),
+        ));
     }
     Ok(())
 }
@@ -432,12 +513,21 @@ fn multiaddrs(field: &'static str, texts: &[String]) -> Result<Vec<Multiaddr>, C
     bound_len(field, texts.len())?;
     texts
         .iter()
-        .map(|text| text.parse().map_err(|error| value_error(field, text, format!("a multiaddr ({error})"))))
+        .map(|text| {
+            text.parse()
+                .map_err(|error| value_error(field, text, format!("a multiaddr ({error})")))
+        })
         .collect()
 }
 
 fn socket_addr(field: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
-    text.parse().map_err(|_| value_error(field, format!("{text:?}"), "IP:PORT, for example 127.0.0.1:8080"))
+    text.parse().map_err(|_| {
+        value_error(
+            field,
+            format!("{text:?}"),
+            "IP:PORT, for example 127.0.0.1:8080",
+        )
+    })
 }
 
 /// Listeners of a relay that is started without options. See [`Config::listen`].
@@ -457,7 +547,11 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        Config::parse(text).unwrap().validate().unwrap_err().to_string()
+        Config::parse(text)
+            .unwrap()
+            .validate()
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -487,7 +581,11 @@ mod tests {
 
     #[test]
     fn an_address_that_no_transport_serves_is_refused() {
-        for addr in ["/ip4/127.0.0.1/udp/1", "/ip4/1.2.3.4/tcp/1/p2p-circuit", "nonsense"] {
+        for addr in [
+            "/ip4/127.0.0.1/udp/1",
+            "/ip4/1.2.3.4/tcp/1/p2p-circuit",
+            "nonsense",
+        ] {
             let error = refusal(&format!("listen = [\"{addr}\"]"));
             assert!(error.starts_with("listen must be "), "{error}");
             assert!(error.contains(addr), "{error}");
@@ -496,13 +594,20 @@ mod tests {
 
     #[test]
     fn websocket_addresses_come_first() {
-        let config = Config::parse("listen = [\"/ip4/0.0.0.0/tcp/1\", \"/ip4/0.0.0.0/tcp/2/ws\"]").unwrap();
-        assert_eq!(config.listen_addrs().unwrap()[0].to_string(), "/ip4/0.0.0.0/tcp/2/ws");
+        let config =
+            Config::parse("listen = [\"/ip4/0.0.0.0/tcp/1\", \"/ip4/0.0.0.0/tcp/2/ws\"]").unwrap();
+        assert_eq!(
+            config.listen_addrs().unwrap()[0].to_string(),
+            "/ip4/0.0.0.0/tcp/2/ws"
+        );
     }
 
     #[test]
     fn a_missing_file_is_reported_with_its_path() {
         let error = Config::read(Path::new("/nonexistent/relay.toml")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/relay.toml"), "{error}");
+        assert!(
+            error.to_string().contains("/nonexistent/relay.toml"),
+            "{error}"
+        );
     }
 }

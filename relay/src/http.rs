@@ -58,7 +58,11 @@ pub(crate) fn site_router(site: Arc<Site>, with_metrics: bool) -> Router {
         .route("/bootstrap.json", get(bootstrap))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready));
-    let router = if with_metrics { router.route("/metrics", get(metrics)) } else { router };
+    let router = if with_metrics {
+        router.route("/metrics", get(metrics))
+    } else {
+        router
+    };
     finish(router.fallback(get(page_file)), site)
 }
 
@@ -68,16 +72,23 @@ pub(crate) fn metrics_router(site: Arc<Site>) -> Router {
 }
 
 fn finish(router: Router<Arc<Site>>, site: Arc<Site>) -> Router {
-    router.layer(middleware::map_response_with_state(site.clone(), seal)).with_state(site)
+    router
+        .layer(middleware::map_response_with_state(site.clone(), seal))
+        .with_state(site)
 }
 
 /// Serves `router` until the relay drains; requests under way are finished.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut phase: watch::Receiver<Phase>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut phase: watch::Receiver<Phase>,
+) {
     let drained = async move {
         // The sender gone means the same as draining.
         let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
     };
-    let server = axum::serve(BoundedListener::new(listener), router).with_graceful_shutdown(drained);
+    let server =
+        axum::serve(BoundedListener::new(listener), router).with_graceful_shutdown(drained);
     if let Err(error) = server.await {
         tracing::error!(%error, "http");
     }
@@ -92,11 +103,19 @@ async fn bootstrap(State(site): State<Arc<Site>>) -> Response {
     let document = BootstrapDocument {
         network: site.network.clone(),
         peer_id: site.peer_id.clone(),
-        addrs: site.addrs.borrow().iter().map(ToString::to_string).collect(),
+        addrs: site
+            .addrs
+            .borrow()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     };
     match serde_json::to_string(&document) {
         Ok(json) => (
-            [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")],
+            [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CACHE_CONTROL, "no-store"),
+            ],
             CROSS_ORIGIN,
             json,
         )
@@ -124,12 +143,20 @@ async fn page_file(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) 
     let file = match site.page.file(uri.path(), accepts_brotli(&headers)).await {
         Ok(Some(file)) => file,
         Ok(None) if uri.path() == "/" => {
-            return (StatusCode::NOT_FOUND, "The page is not built: run `cargo xtask run`.\n").into_response();
+            return (
+                StatusCode::NOT_FOUND,
+                "The page is not built: run `cargo xtask run`.\n",
+            )
+                .into_response();
         }
         Ok(None) => return (StatusCode::NOT_FOUND, "not found\n").into_response(),
         Err(error) => return internal_error(&error),
     };
-    let cache = if file.is_immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = if file.is_immutable {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let mut response = if is_fresh(&headers, &file.etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -146,7 +173,10 @@ async fn page_file(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) 
         out.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
     if file.mime.starts_with("text/html") {
-        out.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+        out.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(CONTENT_SECURITY_POLICY),
+        );
     } else {
         // Other sites embed the module, the widget and what these load.
         for (name, value) in CROSS_ORIGIN {
@@ -159,10 +189,15 @@ async fn page_file(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) 
 /// Counts every answer and gives it the headers that all of them have.
 async fn seal(State(site): State<Arc<Site>>, mut response: Response) -> Response {
     let class = response.status().as_u16() / 100 * 100;
-    site.metrics.http_responses.get_or_create(&StatusLabel { class }).inc();
+    site.metrics
+        .http_responses
+        .get_or_create(&StatusLabel { class })
+        .inc();
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -174,18 +209,28 @@ fn internal_error(error: &dyn std::fmt::Display) -> Response {
 
 /// Whether `Accept-Encoding` names brotli with a weight above 0.
 fn accepts_brotli(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
-        let is_brotli = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("br"));
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok());
+        let is_brotli = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("br"));
+        let weight = parts
+            .find_map(|part| part.strip_prefix("q="))
+            .and_then(|q| q.parse::<f32>().ok());
         is_brotli && weight.is_none_or(|q| q > 0.0)
     })
 }
 
 /// Whether `If-None-Match` names this version.
 fn is_fresh(headers: &HeaderMap, etag: &str) -> bool {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|tag| {
         let tag = tag.trim();
         tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
@@ -200,14 +245,20 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wa
 /// What lets other origins use an answer.
 const CROSS_ORIGIN: [(HeaderName, &str); 2] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "cross-origin",
+    ),
 ];
 /// What every answer carries unless its handler says otherwise.
 const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
 ];
 /// Source: OpenMetrics 1.0, "Overall Structure".
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -77,7 +77,10 @@ impl MeteredMuxer {
         MeteredStream {
             inner,
             traffic: self.traffic.clone(),
-            class: Class::Unknown(Sniffer { opener, seen: Vec::new() }),
+            class: Class::Unknown(Sniffer {
+                opener,
+                seen: Vec::new(),
+            }),
         }
     }
 }
@@ -86,12 +89,18 @@ impl StreamMuxer for MeteredMuxer {
     type Substream = MeteredStream;
     type Error = io::Error;
 
-    fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<MeteredStream>> {
+    fn poll_inbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<MeteredStream>> {
         let stream = ready!(Pin::new(&mut self.inner).poll_inbound(cx))?;
         Poll::Ready(Ok(self.meter(stream, Opener::Remote)))
     }
 
-    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<MeteredStream>> {
+    fn poll_outbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<MeteredStream>> {
         let stream = ready!(Pin::new(&mut self.inner).poll_outbound(cx))?;
         Poll::Ready(Ok(self.meter(stream, Opener::Us)))
     }
@@ -132,7 +141,11 @@ impl MeteredStream {
 }
 
 impl AsyncRead for MeteredStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let n = ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         self.count_read(&buf[..n]);
         Poll::Ready(Ok(n))
@@ -155,7 +168,11 @@ impl AsyncRead for MeteredStream {
 }
 
 impl AsyncWrite for MeteredStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let n = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
         self.count_written(n);
         Poll::Ready(Ok(n))
@@ -253,7 +270,10 @@ mod tests {
     }
 
     fn verdict(opener: Opener, bytes: &[u8], step: usize) -> Option<bool> {
-        let mut sniffer = Sniffer { opener, seen: Vec::new() };
+        let mut sniffer = Sniffer {
+            opener,
+            seen: Vec::new(),
+        };
         bytes.chunks(step).find_map(|chunk| sniffer.feed(chunk))
     }
 
@@ -271,12 +291,19 @@ mod tests {
     fn circuits_through_another_relay_and_other_protocols_are_not_counted() {
         let hop = negotiation("/libp2p/circuit/relay/0.2.0/hop");
         assert_eq!(verdict(Opener::Us, &hop, 7), Some(false));
-        assert_eq!(verdict(Opener::Remote, &negotiation("/ipfs/id/1.0.0"), 7), Some(false));
+        assert_eq!(
+            verdict(Opener::Remote, &negotiation("/ipfs/id/1.0.0"), 7),
+            Some(false)
+        );
     }
 
     #[test]
     fn a_name_inside_the_payload_of_another_protocol_does_not_count() {
-        let bytes = [negotiation("/ipfs/ping/1.0.0"), negotiation("/libp2p/circuit/relay/0.2.0/hop")].concat();
+        let bytes = [
+            negotiation("/ipfs/ping/1.0.0"),
+            negotiation("/libp2p/circuit/relay/0.2.0/hop"),
+        ]
+        .concat();
         assert_eq!(verdict(Opener::Remote, &bytes, bytes.len()), Some(false));
     }
 
@@ -285,8 +312,16 @@ mod tests {
         assert_eq!(verdict(Opener::Remote, &[0xff; 4], 1), Some(false));
         assert_eq!(verdict(Opener::Remote, &[0], 1), Some(false));
         let endless = message("/multistream/1.0.0").repeat(100);
-        let mut sniffer = Sniffer { opener: Opener::Remote, seen: Vec::new() };
-        let settled = endless.chunks(1).position(|chunk| sniffer.feed(chunk).is_some());
-        assert!(settled.is_some_and(|at| at < 2 * MAX_SNIFFED), "{settled:?}");
+        let mut sniffer = Sniffer {
+            opener: Opener::Remote,
+            seen: Vec::new(),
+        };
+        let settled = endless
+            .chunks(1)
+            .position(|chunk| sniffer.feed(chunk).is_some());
+        assert!(
+            settled.is_some_and(|at| at < 2 * MAX_SNIFFED),
+            "{settled:?}"
+        );
     }
 }

@@ -106,14 +106,21 @@ impl Metrics {
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.blocks.set(gauge(counts.blocks));
         self.block_bytes.set(gauge(counts.bytes));
-        for (reason, n) in [(Reason::Expired, counts.expired), (Reason::Evicted, counts.evicted)] {
-            self.blocks_dropped.get_or_create(&ReasonLabel { reason }).set(gauge(n));
+        for (reason, n) in [
+            (Reason::Expired, counts.expired),
+            (Reason::Evicted, counts.evicted),
+        ] {
+            self.blocks_dropped
+                .get_or_create(&ReasonLabel { reason })
+                .set(gauge(n));
         }
     }
 
     /// Counts one connection.
     pub(crate) fn count_connection(&self, direction: Direction) {
-        self.connections_established.get_or_create(&OriginLabel { direction }).inc();
+        self.connections_established
+            .get_or_create(&OriginLabel { direction })
+            .inc();
     }
 
     /// All counters as OpenMetrics text.
@@ -129,31 +136,79 @@ impl Metrics {
     fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("chorus");
         let r = &mut registry;
-        r.register("build", "Version of the binary", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        r.register(
+            "build",
+            "Version of the binary",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         r.register(
             "circuit_bytes",
             "Bytes that circuits carried in both directions, each once, their handshakes and reservation requests included",
             self.traffic.circuit.clone(),
         );
-        r.register("transport_inbound_bytes", "Bytes read from streams of direct connections", self.traffic.inbound.clone());
-        r.register("transport_outbound_bytes", "Bytes written to streams of direct connections", self.traffic.outbound.clone());
-        r.register("connections", "Connections open now", self.connections.clone());
+        r.register(
+            "transport_inbound_bytes",
+            "Bytes read from streams of direct connections",
+            self.traffic.inbound.clone(),
+        );
+        r.register(
+            "transport_outbound_bytes",
+            "Bytes written to streams of direct connections",
+            self.traffic.outbound.clone(),
+        );
+        r.register(
+            "connections",
+            "Connections open now",
+            self.connections.clone(),
+        );
         r.register("peers", "Peers connected now", self.peers.clone());
-        r.register("connections_established", "Connections established", self.connections_established.clone());
+        r.register(
+            "connections_established",
+            "Connections established",
+            self.connections_established.clone(),
+        );
         r.register(
             "connections_refused",
             "Inbound connections that failed their handshake or were over a limit",
             self.connections_refused.clone(),
         );
-        r.register("reservations", "Peers that hold a reservation now", self.reservations.clone());
-        r.register("reservation_requests", "Reservation requests answered", self.reservation_requests.clone());
+        r.register(
+            "reservations",
+            "Peers that hold a reservation now",
+            self.reservations.clone(),
+        );
+        r.register(
+            "reservation_requests",
+            "Reservation requests answered",
+            self.reservation_requests.clone(),
+        );
         r.register("circuits", "Circuits open now", self.circuits.clone());
-        r.register("circuit_requests", "Circuit requests answered", self.circuit_requests.clone());
+        r.register(
+            "circuit_requests",
+            "Circuit requests answered",
+            self.circuit_requests.clone(),
+        );
         r.register("store_blocks", "Blocks stored now", self.blocks.clone());
-        r.register("store_bytes", "Length of the stored blocks in bytes", self.block_bytes.clone());
-        r.register("store_blocks_dropped", "Blocks dropped since the start", self.blocks_dropped.clone());
-        r.register("store_errors", "Reads and writes of the store that failed", self.store_errors.clone());
-        r.register("http_responses", "HTTP answers by class of status", self.http_responses.clone());
+        r.register(
+            "store_bytes",
+            "Length of the stored blocks in bytes",
+            self.block_bytes.clone(),
+        );
+        r.register(
+            "store_blocks_dropped",
+            "Blocks dropped since the start",
+            self.blocks_dropped.clone(),
+        );
+        r.register(
+            "store_errors",
+            "Reads and writes of the store that failed",
+            self.store_errors.clone(),
+        );
+        r.register(
+            "http_responses",
+            "HTTP answers by class of status",
+            self.http_responses.clone(),
+        );
         registry
     }
 }
@@ -169,7 +224,10 @@ mod tests {
         metrics.count_connection(Direction::Inbound);
         let text = metrics.encode().unwrap();
         assert!(text.contains("\nchorus_circuit_bytes_total 42\n"), "{text}");
-        assert!(text.contains("chorus_connections_established_total{direction=\"Inbound\"} 1\n"), "{text}");
+        assert!(
+            text.contains("chorus_connections_established_total{direction=\"Inbound\"} 1\n"),
+            "{text}"
+        );
         assert!(text.ends_with("# EOF\n"));
     }
 }

@@ -9,11 +9,7 @@ use std::time::Duration;
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     PeerId, Transport,
-    core::{
-        muxing::StreamMuxerBox,
-        transport::Boxed,
-        upgrade::Version,
-    },
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     dns, identity, noise, quic, relay, tcp, websocket, yamux,
 };
 use libp2p_webrtc::tokio as webrtc;
@@ -65,26 +61,44 @@ pub(crate) fn build(
     ws.set_max_data_size(MAX_WEBSOCKET_FRAME);
     let quic = || {
         let quic = quic::tokio::Transport::new(quic::Config::new(keypair));
-        quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
+        quic.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+            .boxed()
     };
     let native = with_dns(|| either(quic(), upgraded(tcp_socket(), noise.clone()))).boxed();
 
     let mut direct = native;
     if let Some(pem) = certificate {
-        let certificate = webrtc::Certificate::from_pem(pem).map_err(|e| TransportError::Certificate(e.to_string()))?;
+        let certificate = webrtc::Certificate::from_pem(pem)
+            .map_err(|e| TransportError::Certificate(e.to_string()))?;
         let webrtc = webrtc::Transport::new(keypair.clone(), certificate);
         // Before the DNS wrapper, which takes every address and fails only later.
-        direct = either(webrtc.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed(), direct);
+        direct = either(
+            webrtc
+                .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+                .boxed(),
+            direct,
+        );
     }
     direct = either(upgraded(ws, noise.clone()), direct)
-        .map(move |(peer, muxer), _| (peer, StreamMuxerBox::new(MeteredMuxer::new(muxer, traffic.clone()))))
+        .map(move |(peer, muxer), _| {
+            (
+                peer,
+                StreamMuxerBox::new(MeteredMuxer::new(muxer, traffic.clone())),
+            )
+        })
         .boxed();
     // First, because webrtc-direct would take a circuit's address for that of the relay itself.
-    Ok((either(upgraded(relay_transport, noise), direct), relay_client))
+    Ok((
+        either(upgraded(relay_transport, noise), direct),
+        relay_client,
+    ))
 }
 
 fn either(first: BoxedTransport, second: BoxedTransport) -> BoxedTransport {
-    first.or_transport(second).map(|output, _| output.into_inner()).boxed()
+    first
+        .or_transport(second)
+        .map(|output, _| output.into_inner())
+        .boxed()
 }
 
 fn upgraded<T, S>(transport: T, noise: noise::Config) -> BoxedTransport
@@ -107,7 +121,11 @@ where
 fn with_dns<T>(make: impl Fn() -> T) -> dns::tokio::Transport<T> {
     dns::tokio::Transport::system(make()).unwrap_or_else(|error| {
         tracing::warn!(%error, "no resolver configuration: host names will not resolve");
-        dns::tokio::Transport::custom(make(), dns::ResolverConfig::default(), dns::ResolverOpts::default())
+        dns::tokio::Transport::custom(
+            make(),
+            dns::ResolverConfig::default(),
+            dns::ResolverOpts::default(),
+        )
     })
 }
 

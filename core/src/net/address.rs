@@ -24,7 +24,10 @@ pub fn is_webrtc(address: &Multiaddr) -> bool {
 pub(crate) fn is_circuit_endpoint(endpoint: &ConnectedPoint) -> bool {
     match endpoint {
         ConnectedPoint::Dialer { address, .. } => is_circuit(address),
-        ConnectedPoint::Listener { local_addr, send_back_addr } => is_circuit(local_addr) || is_circuit(send_back_addr),
+        ConnectedPoint::Listener {
+            local_addr,
+            send_back_addr,
+        } => is_circuit(local_addr) || is_circuit(send_back_addr),
     }
 }
 
@@ -62,14 +65,18 @@ mod tests {
     const R: &str = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 
     fn address(tail: &str) -> Multiaddr {
-        format!("/ip4/127.0.0.1/tcp/9001/ws/p2p/{R}{tail}").parse().unwrap()
+        format!("/ip4/127.0.0.1/tcp/9001/ws/p2p/{R}{tail}")
+            .parse()
+            .unwrap()
     }
 
     #[test]
     fn webrtc_over_a_circuit_is_not_a_circuit() {
         assert!(is_circuit(&address("/p2p-circuit")));
         assert!(is_circuit(&address(&format!("/p2p-circuit/p2p/{R}"))));
-        assert!(!is_circuit(&address(&format!("/p2p-circuit/webrtc/p2p/{R}"))));
+        assert!(!is_circuit(&address(&format!(
+            "/p2p-circuit/webrtc/p2p/{R}"
+        ))));
         assert!(!is_circuit(&address("")));
         assert!(!is_circuit(&format!("/webrtc/p2p/{R}").parse().unwrap()));
     }
@@ -78,7 +85,10 @@ mod tests {
     fn the_webrtc_address_replaces_the_circuits_last_peer() {
         let peer = R.parse().unwrap();
         let expected = address(&format!("/p2p-circuit/webrtc/p2p/{R}"));
-        assert_eq!(webrtc_over(&address(&format!("/p2p-circuit/p2p/{R}")), peer), expected);
+        assert_eq!(
+            webrtc_over(&address(&format!("/p2p-circuit/p2p/{R}")), peer),
+            expected
+        );
         assert_eq!(webrtc_over(&address("/p2p-circuit"), peer), expected);
     }
 }

@@ -45,7 +45,9 @@ impl<X: NetworkBehaviour> Behaviour<X> {
             .with_push_listen_addr_updates(true)
             // Addresses are kept by the driver, which prefers WebRTC.
             .with_cache_size(0);
-        let ping = ping::Config::new().with_interval(config.ping_interval).with_timeout(config.ping_timeout);
+        let ping = ping::Config::new()
+            .with_interval(config.ping_interval)
+            .with_timeout(config.ping_timeout);
         let protocols = [(names.blocks.clone(), ProtocolSupport::Full)];
         let blocks = request_response::Config::default()
             .with_request_timeout(REQUEST_TIMEOUT)
@@ -56,20 +58,28 @@ impl<X: NetworkBehaviour> Behaviour<X> {
             relay_client: relay_client.into(),
             kademlia: Direct::new(kademlia(local, config, names)),
             gossip: Direct::new(gossip(key.clone(), names)?),
-            blocks: Direct::new(request_response::Behaviour::with_codec(Codec, protocols, blocks)),
+            blocks: Direct::new(request_response::Behaviour::with_codec(
+                Codec, protocols, blocks,
+            )),
             streams: Direct::new(libp2p_stream::Behaviour::new()),
             extra,
         })
     }
 }
 
-fn kademlia(local: PeerId, config: &Config, names: &Names) -> kad::Behaviour<kad::store::MemoryStore> {
+fn kademlia(
+    local: PeerId,
+    config: &Config,
+    names: &Names,
+) -> kad::Behaviour<kad::store::MemoryStore> {
     let mut kademlia = kad::Config::new(names.kademlia.clone());
     kademlia
         .set_provider_record_ttl(Some(config.record_ttl))
         .set_provider_publication_interval(Some(config.record_ttl / 3))
         .set_query_timeout(Duration::from_secs(20))
-        .set_periodic_bootstrap_interval((config.part == Part::Relay).then_some(Duration::from_secs(60)));
+        .set_periodic_bootstrap_interval(
+            (config.part == Part::Relay).then_some(Duration::from_secs(60)),
+        );
     let limits = MemoryStoreConfig {
         max_records: 0,
         max_provided_keys: 4096,
@@ -79,7 +89,11 @@ fn kademlia(local: PeerId, config: &Config, names: &Names) -> kad::Behaviour<kad
     let store = kad::store::MemoryStore::with_config(local, limits);
     let mut kademlia = kad::Behaviour::with_config(local, store, kademlia);
     // Explicit: rust-libp2p turns a browser into a server as soon as its circuit address is confirmed.
-    kademlia.set_mode(Some(if config.part == Part::Relay { kad::Mode::Server } else { kad::Mode::Client }));
+    kademlia.set_mode(Some(if config.part == Part::Relay {
+        kad::Mode::Server
+    } else {
+        kad::Mode::Client
+    }));
     kademlia
 }
 
@@ -96,12 +110,16 @@ fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError>
         .validation_mode(gossipsub::ValidationMode::Permissive)
         .validate_messages()
         // The same packet is the same message, whoever publishes it.
-        .message_id_fn(|message| gossipsub::MessageId::from(Digest::sha256(&message.data).as_bytes().to_vec()))
+        .message_id_fn(|message| {
+            gossipsub::MessageId::from(Digest::sha256(&message.data).as_bytes().to_vec())
+        })
         .build()
         .map_err(|e| NetError::Gossip(e.to_string()))?;
     let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(key), config)
         .map_err(|e| NetError::Gossip(e.into()))?;
-    gossip.subscribe(&names.packets).map_err(|e| NetError::Gossip(e.to_string()))?;
+    gossip
+        .subscribe(&names.packets)
+        .map_err(|e| NetError::Gossip(e.to_string()))?;
     Ok(gossip)
 }
 

@@ -8,17 +8,17 @@ use std::{
     task::{Context, Poll},
 };
 
+use either::Either;
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm,
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
         behaviour::{ConnectionClosed, ConnectionEstablished},
         dummy,
     },
 };
-use either::Either;
 
 use super::address::{is_circuit, is_circuit_endpoint};
 
@@ -30,7 +30,10 @@ pub(crate) struct Direct<B> {
 
 impl<B> Direct<B> {
     pub(crate) fn new(inner: B) -> Self {
-        Self { inner, connections: HashMap::new() }
+        Self {
+            inner,
+            connections: HashMap::new(),
+        }
     }
 
     pub(crate) fn get(&mut self) -> &mut B {
@@ -48,7 +51,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.inner.handle_pending_inbound_connection(id, local, remote)
+        self.inner
+            .handle_pending_inbound_connection(id, local, remote)
     }
 
     fn handle_established_inbound_connection(
@@ -61,7 +65,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         if is_circuit(local) || is_circuit(remote) {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
-        self.inner.handle_established_inbound_connection(id, peer, local, remote).map(Either::Left)
+        self.inner
+            .handle_established_inbound_connection(id, peer, local, remote)
+            .map(Either::Left)
     }
 
     fn handle_pending_outbound_connection(
@@ -71,7 +77,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         addresses: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.inner.handle_pending_outbound_connection(id, peer, addresses, role)
+        self.inner
+            .handle_pending_outbound_connection(id, peer, addresses, role)
     }
 
     fn handle_established_outbound_connection(
@@ -85,7 +92,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         if is_circuit(address) {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
-        self.inner.handle_established_outbound_connection(id, peer, address, role, port_use).map(Either::Left)
+        self.inner
+            .handle_established_outbound_connection(id, peer, address, role, port_use)
+            .map(Either::Left)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -97,8 +106,12 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
                 let known = self.connections.entry(e.peer_id).or_default();
                 let other_established = known.len();
                 known.insert(e.connection_id);
-                self.inner
-                    .on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished { other_established, ..e }));
+                self.inner.on_swarm_event(FromSwarm::ConnectionEstablished(
+                    ConnectionEstablished {
+                        other_established,
+                        ..e
+                    },
+                ));
             }
             FromSwarm::ConnectionClosed(e) => {
                 if is_circuit_endpoint(e.endpoint) {
@@ -112,9 +125,14 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
                         self.connections.remove(&e.peer_id);
                     }
                 }
-                self.inner.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed { remaining_established, ..e }));
+                self.inner
+                    .on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+                        remaining_established,
+                        ..e
+                    }));
             }
-            FromSwarm::AddressChange(e) if is_circuit_endpoint(e.new) || is_circuit_endpoint(e.old) => {}
+            FromSwarm::AddressChange(e)
+                if is_circuit_endpoint(e.new) || is_circuit_endpoint(e.old) => {}
             FromSwarm::NewListenAddr(e) if is_circuit(e.addr) => {}
             FromSwarm::ExpiredListenAddr(e) if is_circuit(e.addr) => {}
             FromSwarm::ExternalAddrConfirmed(e) if is_circuit(e.addr) => {}
@@ -123,22 +141,43 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         }
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
         match event {
             Either::Left(event) => self.inner.on_connection_handler_event(peer, id, event),
             Either::Right(never) => match never {},
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         loop {
-            let Poll::Ready(action) = self.inner.poll(cx) else { return Poll::Pending };
+            let Poll::Ready(action) = self.inner.poll(cx) else {
+                return Poll::Pending;
+            };
             let action = match action {
-                ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::Any, event } => {
-                    let direct = self.connections.get(&peer_id).and_then(|known| known.iter().next());
+                ToSwarm::NotifyHandler {
+                    peer_id,
+                    handler: NotifyHandler::Any,
+                    event,
+                } => {
+                    let direct = self
+                        .connections
+                        .get(&peer_id)
+                        .and_then(|known| known.iter().next());
                     let Some(connection) = direct else { continue };
                     let handler = NotifyHandler::One(*connection);
-                    ToSwarm::NotifyHandler { peer_id, handler, event: Either::Left(event) }
+                    ToSwarm::NotifyHandler {
+                        peer_id,
+                        handler,
+                        event: Either::Left(event),
+                    }
                 }
                 action => action.map_in(Either::Left),
             };

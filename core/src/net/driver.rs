@@ -8,7 +8,9 @@ use std::{
 use futures::{FutureExt, StreamExt, channel::mpsc, channel::oneshot, select_biased};
 use futures_timer::Delay;
 use libp2p::{
-    Multiaddr, PeerId as Libp2pId, Swarm, core::transport::ListenerId, gossipsub, identify, identity, kad, ping, relay,
+    Multiaddr, PeerId as Libp2pId, Swarm,
+    core::transport::ListenerId,
+    gossipsub, identify, identity, kad, ping, relay,
     request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::{
         ConnectionId, DialError, NetworkBehaviour, SwarmEvent,
@@ -82,14 +84,21 @@ impl AddressBook {
             }
         }
         if self.known.len() > MAX_PEERS
-            && let Some(oldest) = self.known.iter().min_by_key(|(_, (used, _))| *used).map(|(peer, _)| *peer)
+            && let Some(oldest) = self
+                .known
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(peer, _)| *peer)
         {
             self.known.remove(&oldest);
         }
     }
 
     fn of(&self, peer: &Libp2pId) -> Vec<Multiaddr> {
-        self.known.get(peer).map(|(_, list)| list.clone()).unwrap_or_default()
+        self.known
+            .get(peer)
+            .map(|(_, list)| list.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -98,25 +107,41 @@ pub(crate) fn new<X: NetworkBehaviour>(
     config: Config,
     parts: Parts<X>,
 ) -> Result<(Handle, Driver<X>), NetError> {
-    let identity = identity::Keypair::ed25519_from_bytes(key.seed().to_vec()).map_err(|e| NetError::Key(e.to_string()))?;
+    let identity = identity::Keypair::ed25519_from_bytes(key.seed().to_vec())
+        .map_err(|e| NetError::Key(e.to_string()))?;
     let names = Names::new(&config.node.network).map_err(NetError::Network)?;
     let behaviour = Behaviour::new(&identity, &config, &names, parts.relay_client, parts.extra)?;
     let swarm_config = parts.swarm.with_idle_connection_timeout(IDLE_TIMEOUT);
-    let mut swarm = Swarm::new(parts.transport, behaviour, identity.public().to_peer_id(), swarm_config);
+    let mut swarm = Swarm::new(
+        parts.transport,
+        behaviour,
+        identity.public().to_peer_id(),
+        swarm_config,
+    );
     let started = web_time::Instant::now();
-    let now = Now { instant: Instant::from_micros(0), wall: wall() };
+    let now = Now {
+        instant: Instant::from_micros(0),
+        wall: wall(),
+    };
 
     let mut bootstrap = Vec::new();
     for address in &config.bootstrap {
         let peer = peer_of(address).ok_or_else(|| NetError::Bootstrap(address.clone()))?;
         if peer != *swarm.local_peer_id() {
-            swarm.behaviour_mut().kademlia.get().add_address(&peer, address.clone());
+            swarm
+                .behaviour_mut()
+                .kademlia
+                .get()
+                .add_address(&peer, address.clone());
             bootstrap.push((peer, address.clone()));
         }
     }
     let mut listening = Vec::new();
     for address in &config.listen {
-        let refused = |e: libp2p::TransportError<_>| NetError::Listen { address: address.clone(), reason: e.to_string() };
+        let refused = |e: libp2p::TransportError<_>| NetError::Listen {
+            address: address.clone(),
+            reason: e.to_string(),
+        };
         listening.push(swarm.listen_on(address.clone()).map_err(refused)?);
     }
     for address in &config.external {
@@ -131,7 +156,11 @@ pub(crate) fn new<X: NetworkBehaviour>(
     };
     let mut driver = Driver {
         node: Node::new(handle.id(), config.node.clone(), now),
-        relays: Relays::new(bootstrap.into_iter(), config.part == Part::Browser, now.instant),
+        relays: Relays::new(
+            bootstrap.into_iter(),
+            config.part == Part::Browser,
+            now.instant,
+        ),
         swarm,
         config,
         names,
@@ -154,7 +183,9 @@ pub(crate) fn new<X: NetworkBehaviour>(
         closing: None,
     };
     match driver.store.packets() {
-        Ok(packets) => packets.into_iter().for_each(|packet| driver.handle(Input::Restored(packet))),
+        Ok(packets) => packets
+            .into_iter()
+            .for_each(|packet| driver.handle(Input::Restored(packet))),
         Err(error) => driver.emit(Event::StoreFailed(error.to_string())),
     }
     Ok((handle, driver))
@@ -193,7 +224,11 @@ impl<X: NetworkBehaviour> Driver<X> {
     }
 
     async fn shut_down(mut self) {
-        self.swarm.behaviour_mut().kademlia.get().stop_providing(&self.names.members);
+        self.swarm
+            .behaviour_mut()
+            .kademlia
+            .get()
+            .stop_providing(&self.names.members);
         for listener in std::mem::take(&mut self.listening) {
             self.swarm.remove_listener(listener);
         }
@@ -218,7 +253,10 @@ impl<X: NetworkBehaviour> Driver<X> {
 
     fn now(&self) -> Now {
         let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now { instant: Instant::from_micros(micros), wall: wall() }
+        Now {
+            instant: Instant::from_micros(micros),
+            wall: wall(),
+        }
     }
 
     fn handle(&mut self, input: Input) {
@@ -242,16 +280,30 @@ impl<X: NetworkBehaviour> Driver<X> {
             Output::Dial(peer) => self.dial(peer),
             Output::Disconnect { peer, connection } => self.disconnect(peer, connection),
             Output::Publish(data) => self.publish(data),
-            Output::Verdict { token, from, verdict } => self.judge(token, from, verdict),
+            Output::Verdict {
+                token,
+                from,
+                verdict,
+            } => self.judge(token, from, verdict),
             Output::Send { peer, id, request } => {
                 let peer = to_libp2p(&peer);
-                let request = self.swarm.behaviour_mut().blocks.get().send_request(&peer, request);
+                let request = self
+                    .swarm
+                    .behaviour_mut()
+                    .blocks
+                    .get()
+                    .send_request(&peer, request);
                 self.requests.insert(request, id);
             }
             Output::Respond { token, response } => {
                 if let Some(channel) = self.channels.remove(&token) {
                     // The asker may be gone.
-                    let _ = self.swarm.behaviour_mut().blocks.get().send_response(channel, Some(response));
+                    let _ = self
+                        .swarm
+                        .behaviour_mut()
+                        .blocks
+                        .get()
+                        .send_response(channel, Some(response));
                 }
             }
             Output::Load(cid) => {
@@ -261,8 +313,16 @@ impl<X: NetworkBehaviour> Driver<X> {
                 });
                 self.handle(Input::Loaded { cid, bytes });
             }
-            Output::Store { cid, bytes, expires, is_packet } => {
-                if let Err(error) = self.store.put(&cid, &bytes, Retention { expires, is_packet }) {
+            Output::Store {
+                cid,
+                bytes,
+                expires,
+                is_packet,
+            } => {
+                if let Err(error) = self
+                    .store
+                    .put(&cid, &bytes, Retention { expires, is_packet })
+                {
                     self.emit(Event::StoreFailed(error.to_string()));
                 }
             }
@@ -273,10 +333,20 @@ impl<X: NetworkBehaviour> Driver<X> {
             }
             Output::Provide(cid) => {
                 // A full table of provided keys is no loss: gossip and relays know the packet too.
-                let _ = self.swarm.behaviour_mut().kademlia.get().start_providing(provider_key(&cid));
+                let _ = self
+                    .swarm
+                    .behaviour_mut()
+                    .kademlia
+                    .get()
+                    .start_providing(provider_key(&cid));
             }
             Output::FindProviders(cid) => {
-                let query = self.swarm.behaviour_mut().kademlia.get().get_providers(provider_key(&cid));
+                let query = self
+                    .swarm
+                    .behaviour_mut()
+                    .kademlia
+                    .get()
+                    .get_providers(provider_key(&cid));
                 self.searches.insert(query, cid);
             }
             Output::Reply(id, result) => {
@@ -292,7 +362,12 @@ impl<X: NetworkBehaviour> Driver<X> {
     /// Publishes on the packets topic, or keeps the message until somebody subscribes.
     fn publish(&mut self, data: Vec<u8>) {
         let topic = self.names.packets.hash();
-        let published = self.swarm.behaviour_mut().gossip.get().publish(topic, data.clone());
+        let published = self
+            .swarm
+            .behaviour_mut()
+            .gossip
+            .get()
+            .publish(topic, data.clone());
         if let Err(gossipsub::PublishError::NoPeersSubscribedToTopic) = published {
             if self.unpublished.len() >= MAX_UNPUBLISHED {
                 self.unpublished.pop_front();
@@ -303,7 +378,11 @@ impl<X: NetworkBehaviour> Driver<X> {
 
     fn discover(&mut self) {
         let members = self.names.members.clone();
-        self.swarm.behaviour_mut().kademlia.get().get_providers(members);
+        self.swarm
+            .behaviour_mut()
+            .kademlia
+            .get()
+            .get_providers(members);
     }
 
     fn dial(&mut self, peer: PeerId) {
@@ -311,7 +390,12 @@ impl<X: NetworkBehaviour> Driver<X> {
         let mut addresses = self.addresses.of(&id);
         if self.config.part == Part::Browser {
             let over = |relay: &relays::Relay, at| webrtc_over(&circuit_of(&relay.address, at), id);
-            let own = self.relays.table.iter().filter(|(_, r)| r.connected).map(|(at, relay)| over(relay, *at));
+            let own = self
+                .relays
+                .table
+                .iter()
+                .filter(|(_, r)| r.connected)
+                .map(|(at, relay)| over(relay, *at));
             addresses.retain(is_webrtc);
             if addresses.is_empty() {
                 addresses.extend(own);
@@ -319,7 +403,10 @@ impl<X: NetworkBehaviour> Driver<X> {
         } else {
             addresses.retain(|address| !is_webrtc(address) && !is_circuit(address));
         }
-        let options = DialOpts::peer_id(id).addresses(addresses).condition(PeerCondition::NotDialing).build();
+        let options = DialOpts::peer_id(id)
+            .addresses(addresses)
+            .condition(PeerCondition::NotDialing)
+            .build();
         if self.swarm.dial(options).is_err() {
             self.handle(Input::DialFailed(peer));
         }
@@ -340,14 +427,20 @@ impl<X: NetworkBehaviour> Driver<X> {
     }
 
     fn judge(&mut self, token: u64, from: PeerId, verdict: Verdict) {
-        let Some(message) = self.gossip.remove(&token) else { return };
+        let Some(message) = self.gossip.remove(&token) else {
+            return;
+        };
         let acceptance = match verdict {
             Verdict::Accept => gossipsub::MessageAcceptance::Accept,
             Verdict::Reject => gossipsub::MessageAcceptance::Reject,
             Verdict::Ignore => gossipsub::MessageAcceptance::Ignore,
         };
         let from = to_libp2p(&from);
-        self.swarm.behaviour_mut().gossip.get().report_message_validation_result(&message, &from, acceptance);
+        self.swarm
+            .behaviour_mut()
+            .gossip
+            .get()
+            .report_message_validation_result(&message, &from, acceptance);
     }
 
     fn run_relays(&mut self) {
@@ -398,7 +491,12 @@ impl<X: NetworkBehaviour> Driver<X> {
                 drop(reply.send(self.connections.values().map(|c| c.info.clone()).collect()));
             }
             Action::Addresses(reply) => {
-                let all = self.swarm.listeners().chain(self.swarm.external_addresses()).cloned().collect();
+                let all = self
+                    .swarm
+                    .listeners()
+                    .chain(self.swarm.external_addresses())
+                    .cloned()
+                    .collect();
                 drop(reply.send(all));
             }
             Action::Counters(reply) => drop(reply.send(self.node.counters())),
@@ -415,17 +513,33 @@ impl<X: NetworkBehaviour> Driver<X> {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent<X>>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
                 self.on_closed(peer_id, connection_id, is_circuit_endpoint(&endpoint));
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                peer_id,
+                error,
+            } => {
                 self.on_dial_error(connection_id, peer_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => self.emit(Event::Listening(address)),
-            SwarmEvent::ExpiredListenAddr { address, .. } => self.emit(Event::ListeningEnded(address)),
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.emit(Event::ListeningEnded(address))
+            }
             SwarmEvent::ListenerClosed { listener_id, .. } => {
                 if let Some(relay) = self.relays.on_listener_closed(listener_id) {
                     self.reservation_lost(relay);
@@ -434,23 +548,41 @@ impl<X: NetworkBehaviour> Driver<X> {
             SwarmEvent::ExternalAddrConfirmed { address } => self.on_external(&address),
             SwarmEvent::ExternalAddrExpired { address } if is_circuit(&address) => {
                 let local = *self.swarm.local_peer_id();
-                self.swarm.remove_external_address(&webrtc_over(&address, local));
+                self.swarm
+                    .remove_external_address(&webrtc_over(&address, local));
             }
             _ => {}
         }
     }
 
-    fn on_connected(&mut self, peer: Libp2pId, id: ConnectionId, endpoint: &libp2p::core::ConnectedPoint) {
+    fn on_connected(
+        &mut self,
+        peer: Libp2pId,
+        id: ConnectionId,
+        endpoint: &libp2p::core::ConnectedPoint,
+    ) {
         if let Some(reply) = self.dials.remove(&id) {
             let _ = reply.send(Ok(()));
         }
         let is_circuit = is_circuit_endpoint(endpoint);
-        let info = ConnectionInfo { peer, address: endpoint.get_remote_address().clone(), is_circuit };
+        let info = ConnectionInfo {
+            peer,
+            address: endpoint.get_remote_address().clone(),
+            is_circuit,
+        };
         let number = number(id);
         self.connections.insert(number, Connection { id, info });
         if let Some(peer) = from_libp2p(&peer) {
-            let path = if is_circuit { Path::Relayed } else { Path::Direct };
-            self.handle(Input::Connected { peer, connection: number, path });
+            let path = if is_circuit {
+                Path::Relayed
+            } else {
+                Path::Direct
+            };
+            self.handle(Input::Connected {
+                peer,
+                connection: number,
+                path,
+            });
         }
         let now = self.now().instant;
         if !is_circuit && self.relays.on_connected(&peer, now) {
@@ -463,9 +595,15 @@ impl<X: NetworkBehaviour> Driver<X> {
         let number = number(id);
         self.connections.remove(&number);
         if let Some(peer) = from_libp2p(&peer) {
-            self.handle(Input::Disconnected { peer, connection: number });
+            self.handle(Input::Disconnected {
+                peer,
+                connection: number,
+            });
         }
-        let remains = self.connections.values().any(|c| c.info.peer == peer && !c.info.is_circuit);
+        let remains = self
+            .connections
+            .values()
+            .any(|c| c.info.peer == peer && !c.info.is_circuit);
         if !was_circuit && !remains {
             let now = self.now().instant;
             if let Some(listener) = self.relays.on_disconnected(&peer, now) {
@@ -493,7 +631,12 @@ impl<X: NetworkBehaviour> Driver<X> {
         self.swarm.add_external_address(webrtc_over(address, local));
         let members = self.names.members.clone();
         // The table of provided keys has room for the first key.
-        let _ = self.swarm.behaviour_mut().kademlia.get().start_providing(members);
+        let _ = self
+            .swarm
+            .behaviour_mut()
+            .kademlia
+            .get()
+            .start_providing(members);
     }
 
     fn reservation_lost(&mut self, relay: Libp2pId) {
@@ -504,24 +647,50 @@ impl<X: NetworkBehaviour> Driver<X> {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent<X>) {
         match event {
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => self.on_identified(peer_id, info),
-            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => self.on_ping(peer, connection, result),
-            BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_identified(peer_id, info)
+            }
+            BehaviourEvent::Ping(ping::Event {
+                peer,
+                connection,
+                result,
+            }) => self.on_ping(peer, connection, result),
+            BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted {
+                relay_peer_id,
+                ..
+            }) => {
                 self.relays.on_reserved(&relay_peer_id);
                 if let Some(relay) = from_libp2p(&relay_peer_id) {
                     self.emit(Event::Reserved(relay));
                 }
             }
-            BehaviourEvent::Kademlia(kad::Event::OutboundQueryProgressed { id, result, step, .. }) => {
+            BehaviourEvent::Kademlia(kad::Event::OutboundQueryProgressed {
+                id,
+                result,
+                step,
+                ..
+            }) => {
                 self.on_query(id, result, step.last);
             }
-            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                let Some(from) = from_libp2p(&propagation_source) else { return };
+            BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            }) => {
+                let Some(from) = from_libp2p(&propagation_source) else {
+                    return;
+                };
                 self.next_token += 1;
                 self.gossip.insert(self.next_token, message_id);
-                self.handle(Input::Gossip { from, token: self.next_token, data: message.data });
+                self.handle(Input::Gossip {
+                    from,
+                    token: self.next_token,
+                    data: message.data,
+                });
             }
-            BehaviourEvent::Gossip(gossipsub::Event::Subscribed { peer_id, topic }) if topic == self.names.packets.hash() => {
+            BehaviourEvent::Gossip(gossipsub::Event::Subscribed { peer_id, topic })
+                if topic == self.names.packets.hash() =>
+            {
                 for data in std::mem::take(&mut self.unpublished) {
                     self.publish(data);
                 }
@@ -543,10 +712,19 @@ impl<X: NetworkBehaviour> Driver<X> {
             true => Role::Member,
             false => Role::Stranger,
         };
-        let addresses: Vec<_> = info.listen_addrs.into_iter().filter(|a| !is_circuit(a)).take(MAX_ADDRESSES).collect();
+        let addresses: Vec<_> = info
+            .listen_addrs
+            .into_iter()
+            .filter(|a| !is_circuit(a))
+            .take(MAX_ADDRESSES)
+            .collect();
         if is_relay && serves(self.names.kademlia.as_ref()) {
             for address in addresses.iter().filter(|a| !is_webrtc(a)) {
-                self.swarm.behaviour_mut().kademlia.get().add_address(&peer, address.clone());
+                self.swarm
+                    .behaviour_mut()
+                    .kademlia
+                    .get()
+                    .add_address(&peer, address.clone());
             }
         }
         self.addresses.learn(peer, addresses);
@@ -555,11 +733,22 @@ impl<X: NetworkBehaviour> Driver<X> {
         }
     }
 
-    fn on_ping(&mut self, peer: Libp2pId, id: ConnectionId, result: Result<std::time::Duration, ping::Failure>) {
+    fn on_ping(
+        &mut self,
+        peer: Libp2pId,
+        id: ConnectionId,
+        result: Result<std::time::Duration, ping::Failure>,
+    ) {
         match result {
             Ok(round_trip) => {
-                let is_circuit = self.connections.get(&number(id)).is_some_and(|c| c.info.is_circuit);
-                let has_direct = self.connections.values().any(|c| c.info.peer == peer && !c.info.is_circuit);
+                let is_circuit = self
+                    .connections
+                    .get(&number(id))
+                    .is_some_and(|c| c.info.is_circuit);
+                let has_direct = self
+                    .connections
+                    .values()
+                    .any(|c| c.info.peer == peer && !c.info.is_circuit);
                 if let Some(peer) = from_libp2p(&peer)
                     && (!is_circuit || !has_direct)
                 {
@@ -582,38 +771,70 @@ impl<X: NetworkBehaviour> Driver<X> {
         if is_last {
             self.searches.remove(&id);
         }
-        let kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) = result else {
+        let kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+            providers,
+            ..
+        })) = result
+        else {
             return;
         };
         for peer in &providers {
             // While the query lives, Kademlia answers with the addresses that came with the record.
             let id = ConnectionId::new_unchecked(usize::MAX);
             let kademlia = self.swarm.behaviour_mut().kademlia.get();
-            let found =
-                kademlia.handle_pending_outbound_connection(id, Some(*peer), &[], libp2p::core::Endpoint::Dialer);
-            self.addresses.learn(*peer, found.unwrap_or_default().into_iter().filter(|a| !is_circuit(a)));
+            let found = kademlia.handle_pending_outbound_connection(
+                id,
+                Some(*peer),
+                &[],
+                libp2p::core::Endpoint::Dialer,
+            );
+            self.addresses.learn(
+                *peer,
+                found
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter(|a| !is_circuit(a)),
+            );
         }
         let peers: Vec<PeerId> = providers.iter().filter_map(from_libp2p).collect();
         match search {
             Some(cid) => self.handle(Input::Providers { cid, peers }),
-            None => peers.into_iter().for_each(|peer| self.handle(Input::PeerFound(peer))),
+            None => peers
+                .into_iter()
+                .for_each(|peer| self.handle(Input::PeerFound(peer))),
         }
     }
 
-    fn on_blocks(&mut self, event: request_response::Event<crate::node::Request, Option<Response>>) {
+    fn on_blocks(
+        &mut self,
+        event: request_response::Event<crate::node::Request, Option<Response>>,
+    ) {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
-                request_response::Message::Request { request, channel, .. } => {
-                    let Some(peer) = from_libp2p(&peer) else { return };
+                request_response::Message::Request {
+                    request, channel, ..
+                } => {
+                    let Some(peer) = from_libp2p(&peer) else {
+                        return;
+                    };
                     self.next_token += 1;
                     self.channels.insert(self.next_token, channel);
-                    self.handle(Input::Request { peer, token: self.next_token, request });
+                    self.handle(Input::Request {
+                        peer,
+                        token: self.next_token,
+                        request,
+                    });
                 }
-                request_response::Message::Response { request_id, response } => {
+                request_response::Message::Response {
+                    request_id,
+                    response,
+                } => {
                     self.on_answer(request_id, response.ok_or(Failure::Malformed));
                 }
             },
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
+            request_response::Event::OutboundFailure {
+                request_id, error, ..
+            } => {
                 let failure = match error {
                     OutboundFailure::UnsupportedProtocols => Failure::Unsupported,
                     OutboundFailure::DialFailure
@@ -623,7 +844,8 @@ impl<X: NetworkBehaviour> Driver<X> {
                 };
                 self.on_answer(request_id, Err(failure));
             }
-            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
         }
         self.channels.retain(|_, channel| channel.is_open());
     }
@@ -635,10 +857,11 @@ impl<X: NetworkBehaviour> Driver<X> {
     }
 
     fn emit(&mut self, event: Event) {
-        self.listeners.retain_mut(|listener| match listener.try_send(event.clone()) {
-            Ok(()) => true,
-            Err(error) => !error.is_disconnected(),
-        });
+        self.listeners
+            .retain_mut(|listener| match listener.try_send(event.clone()) {
+                Ok(()) => true,
+                Err(error) => !error.is_disconnected(),
+            });
     }
 }
 

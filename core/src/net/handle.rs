@@ -106,7 +106,10 @@ pub struct Handle {
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("peer", &self.id()).field("network", &self.network).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("peer", &self.id())
+            .field("network", &self.network)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,13 +141,23 @@ impl Handle {
     ///
     /// # Errors
     /// [`HandleError`] where the options do not make a valid packet or the peer is closed.
-    pub async fn share_bytes(&self, content: Vec<u8>, options: ShareOptions) -> Result<Packet, HandleError> {
+    pub async fn share_bytes(
+        &self,
+        content: Vec<u8>,
+        options: ShareOptions,
+    ) -> Result<Packet, HandleError> {
         let (mut draft, blocks) = if content.len() <= INLINE_MAX {
-            (PacketDraft::inline(&options.packet_type, content), Vec::new())
+            (
+                PacketDraft::inline(&options.packet_type, content),
+                Vec::new(),
+            )
         } else {
             let digest = Digest::sha256(&content);
             let (root, blocks) = blocks_of(&content)?;
-            (PacketDraft::link(&options.packet_type, root, content.len() as u64, digest), blocks)
+            (
+                PacketDraft::link(&options.packet_type, root, content.len() as u64, digest),
+                blocks,
+            )
         };
         draft.instructions = options.instructions;
         draft.quality = options.quality;
@@ -154,7 +167,11 @@ impl Handle {
 
     async fn publish(&self, draft: PacketDraft, blocks: Vec<Block>) -> Result<Packet, HandleError> {
         let packet = draft.sign(&self.key, &self.network, wall())?;
-        self.command(Command::Share { packet: packet.clone(), blocks }).await?;
+        self.command(Command::Share {
+            packet: packet.clone(),
+            blocks,
+        })
+        .await?;
         Ok(packet)
     }
 
@@ -184,7 +201,11 @@ impl Handle {
     ///
     /// # Errors
     /// [`NodeError::NotConnected`], [`NodeError::Refused`], [`NodeError::NoAnswer`].
-    pub async fn query_peer(&self, peer: PeerId, filter: Filter) -> Result<Vec<Packet>, HandleError> {
+    pub async fn query_peer(
+        &self,
+        peer: PeerId,
+        filter: Filter,
+    ) -> Result<Vec<Packet>, HandleError> {
         match self.command(Command::QueryPeer { peer, filter }).await? {
             Reply::Packets(packets) => Ok(packets),
             _ => Err(HandleError::Closed),
@@ -261,7 +282,11 @@ impl Handle {
     /// [`HandleError::Closed`].
     pub async fn events(&self) -> Result<mpsc::Receiver<Event>, HandleError> {
         let (sender, receiver) = mpsc::channel(EVENT_QUEUE);
-        self.actions.clone().send(Action::Subscribe(sender)).await.map_err(|_| HandleError::Closed)?;
+        self.actions
+            .clone()
+            .send(Action::Subscribe(sender))
+            .await
+            .map_err(|_| HandleError::Closed)?;
         Ok(receiver)
     }
 
@@ -280,9 +305,16 @@ impl Handle {
         Ok(self.ask(|reply| Action::Command(command, reply)).await??)
     }
 
-    async fn ask<T>(&self, action: impl FnOnce(oneshot::Sender<T>) -> Action) -> Result<T, HandleError> {
+    async fn ask<T>(
+        &self,
+        action: impl FnOnce(oneshot::Sender<T>) -> Action,
+    ) -> Result<T, HandleError> {
         let (sender, receiver) = oneshot::channel();
-        self.actions.clone().send(action(sender)).await.map_err(|_| HandleError::Closed)?;
+        self.actions
+            .clone()
+            .send(action(sender))
+            .await
+            .map_err(|_| HandleError::Closed)?;
         receiver.await.map_err(|_| HandleError::Closed)
     }
 }
@@ -291,7 +323,13 @@ impl Handle {
 fn blocks_of(content: &[u8]) -> Result<(ContentId, Vec<Block>), BlockError> {
     if content.len() <= LEAF_SIZE {
         let cid = ContentId::of(crate::digest::Codec::Raw, content);
-        return Ok((cid, vec![Block { cid, bytes: content.to_vec() }]));
+        return Ok((
+            cid,
+            vec![Block {
+                cid,
+                bytes: content.to_vec(),
+            }],
+        ));
     }
     let (manifest, leaves) = split(content);
     let root = manifest.to_block()?;

@@ -60,10 +60,15 @@ impl request_response::Codec for Codec {
         T: AsyncRead + Unpin + Send,
     {
         let bytes = read_message(io, MAX_REQUEST).await?;
-        Request::decode(&bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
+        Request::decode(&bytes)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
     }
 
-    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Option<Response>>
+    async fn read_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Option<Response>>
     where
         T: AsyncRead + Unpin + Send,
     {
@@ -74,14 +79,24 @@ impl request_response::Codec for Codec {
         }
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Request) -> io::Result<()>
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        request: Request,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
         write_message(io, &request.encode()).await
     }
 
-    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, response: Option<Response>) -> io::Result<()>
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        response: Option<Response>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
@@ -97,7 +112,10 @@ async fn read_message<T: AsyncRead + Unpin + Send>(io: &mut T, max: usize) -> io
     io.read_exact(&mut length).await?;
     let length = u32::from_be_bytes(length) as usize;
     if length > max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("message of {length} bytes, the limit is {max}")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("message of {length} bytes, the limit is {max}"),
+        ));
     }
     let mut bytes = Vec::with_capacity(length.min(FIRST_ALLOCATION));
     io.take(length as u64).read_to_end(&mut bytes).await?;
@@ -108,7 +126,8 @@ async fn read_message<T: AsyncRead + Unpin + Send>(io: &mut T, max: usize) -> io
 }
 
 async fn write_message<T: AsyncWrite + Unpin + Send>(io: &mut T, message: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(message.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let length =
+        u32::try_from(message.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     io.write_all(&length.to_be_bytes()).await?;
     io.write_all(message).await?;
     io.flush().await

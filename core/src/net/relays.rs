@@ -35,8 +35,19 @@ pub(crate) struct Relays {
 }
 
 impl Relays {
-    pub(crate) fn new(relays: impl Iterator<Item = (PeerId, Multiaddr)>, reserve: bool, now: Instant) -> Self {
-        let relay = |address| Relay { address, connected: false, listener: None, reserved: false, failures: 0, retry_at: now };
+    pub(crate) fn new(
+        relays: impl Iterator<Item = (PeerId, Multiaddr)>,
+        reserve: bool,
+        now: Instant,
+    ) -> Self {
+        let relay = |address| Relay {
+            address,
+            connected: false,
+            listener: None,
+            reserved: false,
+            failures: 0,
+            retry_at: now,
+        };
         let mut table = BTreeMap::new();
         for (peer, address) in relays {
             if table.len() < MAX_RELAYS {
@@ -50,24 +61,36 @@ impl Relays {
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         for (peer, relay) in &mut self.table {
-            if relay.retry_at > now || (relay.connected && (!self.reserve || relay.listener.is_some())) {
+            if relay.retry_at > now
+                || (relay.connected && (!self.reserve || relay.listener.is_some()))
+            {
                 continue;
             }
             relay.retry_at = now + RETRY_FIRST * 2u32.pow(relay.failures.min(3));
             relay.failures += 1;
             let address = relay.address.clone();
-            actions.push(if relay.connected { Action::Reserve(*peer, address) } else { Action::Dial(*peer, address) });
+            actions.push(if relay.connected {
+                Action::Reserve(*peer, address)
+            } else {
+                Action::Dial(*peer, address)
+            });
         }
         actions
     }
 
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let waits = |relay: &&Relay| !relay.connected || (self.reserve && relay.listener.is_none());
-        self.table.values().filter(waits).map(|relay| relay.retry_at).min()
+        self.table
+            .values()
+            .filter(waits)
+            .map(|relay| relay.retry_at)
+            .min()
     }
 
     pub(crate) fn on_connected(&mut self, peer: &PeerId, now: Instant) -> bool {
-        let Some(relay) = self.table.get_mut(peer) else { return false };
+        let Some(relay) = self.table.get_mut(peer) else {
+            return false;
+        };
         relay.connected = true;
         relay.retry_at = now;
         relay.failures = 0;
@@ -85,7 +108,10 @@ impl Relays {
 
     /// Returns whose listener it was, if it was a relay's.
     pub(crate) fn on_listener_closed(&mut self, id: ListenerId) -> Option<PeerId> {
-        let (peer, relay) = self.table.iter_mut().find(|(_, relay)| relay.listener == Some(id))?;
+        let (peer, relay) = self
+            .table
+            .iter_mut()
+            .find(|(_, relay)| relay.listener == Some(id))?;
         relay.listener = None;
         relay.reserved = false;
         Some(*peer)

@@ -41,7 +41,12 @@ pub trait Store {
     ///
     /// # Errors
     /// [`StoreError`] where it does not fit or the medium fails; what was kept before is untouched.
-    fn put(&mut self, cid: &ContentId, bytes: &[u8], retention: Retention) -> Result<(), StoreError>;
+    fn put(
+        &mut self,
+        cid: &ContentId,
+        bytes: &[u8],
+        retention: Retention,
+    ) -> Result<(), StoreError>;
     /// Lets a block go.
     ///
     /// # Errors
@@ -66,7 +71,12 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// Creates an empty store for at most `max_bytes`.
     pub fn new(max_bytes: u64) -> Self {
-        Self { blocks: BTreeMap::new(), by_expiry: BTreeSet::new(), bytes: 0, max_bytes }
+        Self {
+            blocks: BTreeMap::new(),
+            by_expiry: BTreeSet::new(),
+            bytes: 0,
+            max_bytes,
+        }
     }
 }
 
@@ -75,20 +85,41 @@ impl Store for MemoryStore {
         Ok(self.blocks.get(cid).map(|(bytes, _)| bytes.clone()))
     }
 
-    fn put(&mut self, cid: &ContentId, bytes: &[u8], retention: Retention) -> Result<(), StoreError> {
+    fn put(
+        &mut self,
+        cid: &ContentId,
+        bytes: &[u8],
+        retention: Retention,
+    ) -> Result<(), StoreError> {
         let size = bytes.len() as u64;
         if size > self.max_bytes {
-            return Err(StoreError::Full { size, max: self.max_bytes });
+            return Err(StoreError::Full {
+                size,
+                max: self.max_bytes,
+            });
         }
-        let expires = self.blocks.get(cid).map_or(retention.expires, |(_, old)| old.expires.max(retention.expires));
+        let expires = self.blocks.get(cid).map_or(retention.expires, |(_, old)| {
+            old.expires.max(retention.expires)
+        });
         self.remove(cid)?;
         while self.bytes + size > self.max_bytes {
-            let Some((_, first)) = self.by_expiry.first().copied() else { break };
+            let Some((_, first)) = self.by_expiry.first().copied() else {
+                break;
+            };
             self.remove(&first)?;
         }
         self.bytes += size;
         self.by_expiry.insert((expires, *cid));
-        self.blocks.insert(*cid, (bytes.to_vec(), Retention { expires, ..retention }));
+        self.blocks.insert(
+            *cid,
+            (
+                bytes.to_vec(),
+                Retention {
+                    expires,
+                    ..retention
+                },
+            ),
+        );
         Ok(())
     }
 
@@ -101,6 +132,11 @@ impl Store for MemoryStore {
     }
 
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        Ok(self.blocks.values().filter(|(_, r)| r.is_packet).map(|(bytes, _)| bytes.clone()).collect())
+        Ok(self
+            .blocks
+            .values()
+            .filter(|(_, r)| r.is_packet)
+            .map(|(bytes, _)| bytes.clone())
+            .collect())
     }
 }

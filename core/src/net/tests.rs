@@ -41,16 +41,24 @@ fn parts<X: NetworkBehaviour>(key: &Keypair, extra: impl FnOnce(PeerId) -> X) ->
 }
 
 fn address(port: u64, key: &Keypair) -> Multiaddr {
-    format!("/memory/{port}/p2p/{}", key.peer_id()).parse().unwrap()
+    format!("/memory/{port}/p2p/{}", key.peer_id())
+        .parse()
+        .unwrap()
 }
 
 fn start_relay(seed: u8, port: u64, bootstrap: Vec<Multiaddr>) -> (Handle, Multiaddr) {
     let key = Keypair::from_seed(&[seed; 32]);
     let own = address(port, &key);
     let listen: Multiaddr = format!("/memory/{port}").parse().unwrap();
-    let config =
-        Config { listen: vec![listen.clone()], external: vec![listen], bootstrap, ..Config::new(Part::Relay) };
-    let parts = parts(&key, |id| relay::Behaviour::new(id, relay::Config::default()));
+    let config = Config {
+        listen: vec![listen.clone()],
+        external: vec![listen],
+        bootstrap,
+        ..Config::new(Part::Relay)
+    };
+    let parts = parts(&key, |id| {
+        relay::Behaviour::new(id, relay::Config::default())
+    });
     let (handle, driver) = new(key, config, parts).unwrap();
     std::thread::spawn(move || block_on(driver.run()));
     (handle, own)
@@ -58,7 +66,10 @@ fn start_relay(seed: u8, port: u64, bootstrap: Vec<Multiaddr>) -> (Handle, Multi
 
 fn start_peer(seed: u8, bootstrap: Vec<Multiaddr>) -> Handle {
     let key = Keypair::from_seed(&[seed; 32]);
-    let config = Config { bootstrap, ..Config::new(Part::Headless) };
+    let config = Config {
+        bootstrap,
+        ..Config::new(Part::Headless)
+    };
     let parts = parts(&key, |_| dummy::Behaviour);
     let (handle, driver) = new(key, config, parts).unwrap();
     std::thread::spawn(move || block_on(driver.run()));
@@ -66,7 +77,11 @@ fn start_peer(seed: u8, bootstrap: Vec<Multiaddr>) -> Handle {
 }
 
 /// Waits for an event, at most twenty seconds.
-async fn wait_for(events: &mut mpsc::Receiver<Event>, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+async fn wait_for(
+    events: &mut mpsc::Receiver<Event>,
+    what: &str,
+    wanted: impl Fn(&Event) -> bool,
+) -> Event {
     let mut patience = Delay::new(Duration::from_secs(20)).fuse();
     loop {
         match futures::future::select(events.next(), &mut patience).await {
@@ -80,7 +95,13 @@ async fn wait_for(events: &mut mpsc::Receiver<Event>, what: &str, wanted: impl F
 
 async fn wait_for_relay(handle: &Handle) -> CoreId {
     let mut events = handle.events().await.unwrap();
-    if let Some(info) = handle.peers().await.unwrap().into_iter().find(|p| p.role == node::Role::Relay) {
+    if let Some(info) = handle
+        .peers()
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|p| p.role == node::Role::Relay)
+    {
         return info.peer;
     }
     let is_relay = |e: &Event| matches!(e, Event::Node(node::Event::PeerChanged(p)) if p.role == node::Role::Relay);
@@ -101,14 +122,23 @@ fn what_one_peer_shares_another_gets_through_the_relay_when_the_first_is_gone() 
         let (a, b) = (start_peer(102, vec![at.clone()]), start_peer(103, vec![at]));
         let relay = wait_for_relay(&a).await;
         let bytes = content(3_000_000);
-        let packet = a.share_bytes(bytes.clone(), ShareOptions::new("file")).await.unwrap();
+        let packet = a
+            .share_bytes(bytes.clone(), ShareOptions::new("file"))
+            .await
+            .unwrap();
         a.offer(relay, packet.cid()).await.unwrap();
         a.close().await;
         wait_for_relay(&b).await;
         let (got, content) = b.get(packet.cid()).await.unwrap();
         assert_eq!(got.cid(), packet.cid());
         assert_eq!(content, bytes);
-        let known = b.query(Filter { packet_type: Some("file".into()), ..Filter::default() }).await.unwrap();
+        let known = b
+            .query(Filter {
+                packet_type: Some("file".into()),
+                ..Filter::default()
+            })
+            .await
+            .unwrap();
         assert_eq!(known.len(), 1);
     });
 }
@@ -122,7 +152,10 @@ fn small_packets_reach_peers_of_another_relay_by_gossip() {
         wait_for_relay(&a).await;
         wait_for_relay(&b).await;
         let mut events = b.events().await.unwrap();
-        let packet = a.share_bytes(b"hello".to_vec(), ShareOptions::new("note")).await.unwrap();
+        let packet = a
+            .share_bytes(b"hello".to_vec(), ShareOptions::new("note"))
+            .await
+            .unwrap();
         let cid = packet.cid();
         let arrived = |e: &Event| matches!(e, Event::Node(node::Event::PacketReceived { packet, .. }) if packet.cid() == cid);
         wait_for(&mut events, "packet", arrived).await;
@@ -137,7 +170,10 @@ fn a_restarted_relay_is_found_again() {
         wait_for_relay(&peer).await;
         let mut events = peer.events().await.unwrap();
         relay.close().await;
-        wait_for(&mut events, "loss", |e| matches!(e, Event::Node(node::Event::PeerLeft(_)))).await;
+        wait_for(&mut events, "loss", |e| {
+            matches!(e, Event::Node(node::Event::PeerLeft(_)))
+        })
+        .await;
         let (_again, _) = start_relay(121, 7121, Vec::new());
         let back = |e: &Event| matches!(e, Event::Node(node::Event::PeerChanged(p)) if p.role == node::Role::Relay);
         wait_for(&mut events, "relay", back).await;
@@ -149,8 +185,12 @@ fn what_nobody_has_is_not_found() {
     block_on(async {
         let peer = start_peer(131, Vec::new());
         let cid = ContentId::of(crate::digest::Codec::DagCbor, b"nobody has this");
-        let wanted = futures::future::select(Box::pin(peer.get(cid)), Delay::new(Duration::from_secs(60))).await;
-        let Either::Left((Err(HandleError::Node(NodeError::NotFound { cid: missing, .. })), _)) = wanted else {
+        let wanted =
+            futures::future::select(Box::pin(peer.get(cid)), Delay::new(Duration::from_secs(60)))
+                .await;
+        let Either::Left((Err(HandleError::Node(NodeError::NotFound { cid: missing, .. })), _)) =
+            wanted
+        else {
             panic!("found or hung");
         };
         assert_eq!(missing, cid);
@@ -160,8 +200,14 @@ fn what_nobody_has_is_not_found() {
 #[test]
 fn a_bootstrap_address_without_a_peer_is_named() {
     let key = Keypair::from_seed(&[141; 32]);
-    let config = Config { bootstrap: vec!["/memory/1".parse().unwrap()], ..Config::new(Part::Headless) };
+    let config = Config {
+        bootstrap: vec!["/memory/1".parse().unwrap()],
+        ..Config::new(Part::Headless)
+    };
     let parts = parts(&key, |_| dummy::Behaviour);
     let error = new(key, config, parts).map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "bootstrap address /memory/1 does not end in /p2p/<peer id>");
+    assert_eq!(
+        error.to_string(),
+        "bootstrap address /memory/1 does not end in /p2p/<peer id>"
+    );
 }

@@ -17,7 +17,9 @@ pub struct Filter {
 
 impl Filter {
     fn wants(&self, packet: &Packet) -> bool {
-        self.packet_type.as_deref().is_none_or(|t| t == packet.packet_type())
+        self.packet_type
+            .as_deref()
+            .is_none_or(|t| t == packet.packet_type())
             && self.author.is_none_or(|a| a == packet.author())
     }
 }
@@ -45,7 +47,9 @@ impl Library {
         self.next += 1;
         let mut gone = Vec::new();
         while self.packets.len() > MAX_PACKETS || self.bytes > MAX_BYTES {
-            let Some((_, oldest)) = self.order.first_key_value() else { break };
+            let Some((_, oldest)) = self.order.first_key_value() else {
+                break;
+            };
             let oldest = *oldest;
             self.remove(&oldest);
             self.dropped += 1;
@@ -66,13 +70,26 @@ impl Library {
     }
 
     pub(crate) fn select(&self, filter: &Filter, now: Timestamp) -> Vec<Packet> {
-        let limit = if filter.limit == 0 { usize::MAX } else { filter.limit };
-        self.newest().filter(|p| p.expires_at() > now && filter.wants(p)).take(limit).cloned().collect()
+        let limit = if filter.limit == 0 {
+            usize::MAX
+        } else {
+            filter.limit
+        };
+        self.newest()
+            .filter(|p| p.expires_at() > now && filter.wants(p))
+            .take(limit)
+            .cloned()
+            .collect()
     }
 
     /// Removes what has expired; returns the ids.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<ContentId> {
-        let gone: Vec<_> = self.packets.values().filter(|(_, p)| p.expires_at() <= now).map(|(_, p)| p.cid()).collect();
+        let gone: Vec<_> = self
+            .packets
+            .values()
+            .filter(|(_, p)| p.expires_at() <= now)
+            .map(|(_, p)| p.cid())
+            .collect();
         gone.iter().for_each(|cid| self.remove(cid));
         gone
     }

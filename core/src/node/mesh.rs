@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::{
-    DISCOVERY_FIRST, DISCOVERY_LAST, Event, Failure, Filter, Node, NodeError, Output, Path, Reply, Request, Response,
-    Role, Sent, SentFor, message::MAX_QUERY, peer::Peer,
+    DISCOVERY_FIRST, DISCOVERY_LAST, Event, Failure, Filter, Node, NodeError, Output, Path, Reply,
+    Request, Response, Role, Sent, SentFor, message::MAX_QUERY, peer::Peer,
 };
 use crate::{key::PeerId, time::Instant};
 
@@ -25,7 +25,10 @@ impl Node {
     pub(super) fn on_connected(&mut self, peer: PeerId, connection: u64, path: Path) {
         if self.is_banned(&peer) {
             self.counters.connections_refused += 1;
-            self.outputs.push_back(Output::Disconnect { peer, connection: Some(connection) });
+            self.outputs.push_back(Output::Disconnect {
+                peer,
+                connection: Some(connection),
+            });
             return;
         }
         let now = self.now.instant;
@@ -40,7 +43,9 @@ impl Node {
     }
 
     pub(super) fn on_disconnected(&mut self, peer: PeerId, connection: u64) {
-        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
         let was_direct = known.is_direct();
         known.connections.remove(&connection);
         let is_gone = known.connections.is_empty();
@@ -60,7 +65,12 @@ impl Node {
 
     /// A direct connection is gone: what was asked there has no answer, and the peer may be dialled again.
     fn on_lost(&mut self, peer: PeerId) {
-        let lost: alloc::vec::Vec<u64> = self.sent.iter().filter(|(_, s)| s.peer == peer).map(|(id, _)| *id).collect();
+        let lost: alloc::vec::Vec<u64> = self
+            .sent
+            .iter()
+            .filter(|(_, s)| s.peer == peer)
+            .map(|(id, _)| *id)
+            .collect();
         for id in lost {
             self.on_response(id, Err(Failure::Unanswered));
         }
@@ -71,7 +81,9 @@ impl Node {
     }
 
     pub(super) fn on_identified(&mut self, peer: PeerId, role: Role) {
-        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
         if known.role == role {
             return;
         }
@@ -97,37 +109,66 @@ impl Node {
 
     /// Asks a newly connected peer what it knows, once.
     fn catch_up(&mut self, peer: PeerId) {
-        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
         if known.queried || known.role == Role::Stranger || !known.is_direct() {
             return;
         }
         known.queried = true;
         let limit = CATCH_UP;
-        self.send(peer, Request::Query { packet_type: None, limit }, SentFor::CatchUp);
+        self.send(
+            peer,
+            Request::Query {
+                packet_type: None,
+                limit,
+            },
+            SentFor::CatchUp,
+        );
     }
 
     pub(super) fn on_query_peer(&mut self, command: u64, peer: PeerId, filter: Filter) {
         if !self.peers.get(&peer).is_some_and(Peer::is_direct) {
             return self.reply(command, Err(NodeError::NotConnected(peer)));
         }
-        let limit = if filter.limit == 0 { MAX_QUERY } else { filter.limit.min(MAX_QUERY) };
-        let request = Request::Query { packet_type: filter.packet_type.clone(), limit: limit as u16 };
+        let limit = if filter.limit == 0 {
+            MAX_QUERY
+        } else {
+            filter.limit.min(MAX_QUERY)
+        };
+        let request = Request::Query {
+            packet_type: filter.packet_type.clone(),
+            limit: limit as u16,
+        };
         self.send(peer, request, SentFor::Query { command, filter });
     }
 
-    pub(super) fn on_offer_command(&mut self, command: u64, peer: PeerId, cid: crate::digest::ContentId) {
+    pub(super) fn on_offer_command(
+        &mut self,
+        command: u64,
+        peer: PeerId,
+        cid: crate::digest::ContentId,
+    ) {
         if !self.peers.get(&peer).is_some_and(Peer::is_direct) {
             return self.reply(command, Err(NodeError::NotConnected(peer)));
         }
         let Some(packet) = self.library.get(&cid) else {
-            return self.reply(command, Err(NodeError::NotFound { cid, waited_secs: 0 }));
+            return self.reply(
+                command,
+                Err(NodeError::NotFound {
+                    cid,
+                    waited_secs: 0,
+                }),
+            );
         };
         let packet = packet.as_cbor().to_vec();
         self.send(peer, Request::Offer { packet }, SentFor::Offer { command });
     }
 
     pub(super) fn on_response(&mut self, id: u64, result: Result<Response, Failure>) {
-        let Some(Sent { peer, what }) = self.sent.remove(&id) else { return };
+        let Some(Sent { peer, what }) = self.sent.remove(&id) else {
+            return;
+        };
         if result == Err(Failure::Malformed) {
             self.fault(peer);
         }
@@ -137,7 +178,10 @@ impl Node {
             SentFor::Query { command, filter } => {
                 let answer = match &result {
                     Ok(Response::Packets(_)) => None,
-                    Ok(Response::Refused(reason)) => Some(NodeError::Refused { peer, reason: reason.clone() }),
+                    Ok(Response::Refused(reason)) => Some(NodeError::Refused {
+                        peer,
+                        reason: reason.clone(),
+                    }),
                     _ => Some(NodeError::NoAnswer(peer)),
                 };
                 self.on_packets(peer, result);
@@ -185,24 +229,38 @@ impl Node {
             self.discovery_interval = (self.discovery_interval * 2).min(DISCOVERY_LAST);
         }
         while self.dial_room() > 0 {
-            let Some(peer) = self.candidates.next(now) else { break };
+            let Some(peer) = self.candidates.next(now) else {
+                break;
+            };
             self.outputs.push_back(Output::Dial(peer));
         }
     }
 
     pub(super) fn mesh_wake_at(&self) -> Option<Instant> {
-        if self.dial_room() == 0 { None } else { self.candidates.wake_at() }
+        if self.dial_room() == 0 {
+            None
+        } else {
+            self.candidates.wake_at()
+        }
     }
 
     fn dial_room(&self) -> usize {
         let dialling = self.candidates.dialling();
-        let members = self.peers.values().filter(|p| p.is_direct() && p.role != Role::Relay && p.role != Role::Stranger);
-        let wanted = self.config.target_members.saturating_sub(members.count() + dialling);
+        let members = self
+            .peers
+            .values()
+            .filter(|p| p.is_direct() && p.role != Role::Relay && p.role != Role::Stranger);
+        let wanted = self
+            .config
+            .target_members
+            .saturating_sub(members.count() + dialling);
         wanted.min(MAX_DIALLING.saturating_sub(dialling))
     }
 
     fn is_banned(&self, peer: &PeerId) -> bool {
-        self.banned.get(peer).is_some_and(|until| *until > self.now.instant)
+        self.banned
+            .get(peer)
+            .is_some_and(|until| *until > self.now.instant)
     }
 
     pub(super) fn emit_peer(&mut self, peer: PeerId) {

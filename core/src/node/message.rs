@@ -149,10 +149,19 @@ impl Request {
             2 => {
                 let name = text(&mut r, "packet type", MAX_TYPE)?;
                 let limit = r.uvarint()?.min(MAX_QUERY as u64) as u16;
-                Self::Query { packet_type: (!name.is_empty()).then_some(name), limit }
+                Self::Query {
+                    packet_type: (!name.is_empty()).then_some(name),
+                    limit,
+                }
             }
-            3 => Self::Offer { packet: r.bytes("packet", MAX_PACKET)?.to_vec() },
-            _ => return Err(MessageError::Unknown { what: "request kind" }),
+            3 => Self::Offer {
+                packet: r.bytes("packet", MAX_PACKET)?.to_vec(),
+            },
+            _ => {
+                return Err(MessageError::Unknown {
+                    what: "request kind",
+                });
+            }
         };
         r.finish()?;
         Ok(request)
@@ -202,7 +211,9 @@ impl Response {
             3 => {
                 let count = r.uvarint()?;
                 if count > MAX_QUERY as u64 {
-                    return Err(MessageError::Unknown { what: "packet count" });
+                    return Err(MessageError::Unknown {
+                        what: "packet count",
+                    });
                 }
                 let mut packets = Vec::new();
                 for _ in 0..count {
@@ -212,7 +223,11 @@ impl Response {
             }
             4 => Self::Stored,
             5 => Self::Refused(text(&mut r, "reason", MAX_REASON)?),
-            _ => return Err(MessageError::Unknown { what: "response kind" }),
+            _ => {
+                return Err(MessageError::Unknown {
+                    what: "response kind",
+                });
+            }
         };
         r.finish()?;
         Ok(response)
@@ -245,7 +260,10 @@ impl News {
         let mut r = Reader::new(bytes);
         let news = match r.u8()? {
             1 => Self::Packet(r.bytes("packet", MAX_PACKET)?.to_vec()),
-            2 => Self::Announcement { cid: content_id(&mut r)?, author: peer_id(&mut r)? },
+            2 => Self::Announcement {
+                cid: content_id(&mut r)?,
+                author: peer_id(&mut r)?,
+            },
             _ => return Err(MessageError::Unknown { what: "news kind" }),
         };
         r.finish()?;
@@ -263,5 +281,7 @@ fn peer_id(r: &mut Reader<'_>) -> Result<PeerId, MessageError> {
 
 fn text(r: &mut Reader<'_>, what: &'static str, max: usize) -> Result<String, MessageError> {
     let bytes = r.bytes(what, max)?;
-    core::str::from_utf8(bytes).map(String::from).map_err(|_| MessageError::Unknown { what })
+    core::str::from_utf8(bytes)
+        .map(String::from)
+        .map_err(|_| MessageError::Unknown { what })
 }

@@ -86,7 +86,11 @@ impl Peer {
     pub(crate) fn info(&self, peer: PeerId) -> PeerInfo {
         PeerInfo {
             peer,
-            path: if self.is_direct() { Path::Direct } else { Path::Relayed },
+            path: if self.is_direct() {
+                Path::Direct
+            } else {
+                Path::Relayed
+            },
             role: self.role,
             round_trip: self.round_trip,
             packets_in: self.packets_in,
@@ -107,7 +111,11 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     fn new(burst: f64, now: Instant) -> Self {
-        Self { tokens: burst, burst, filled: now }
+        Self {
+            tokens: burst,
+            burst,
+            filled: now,
+        }
     }
 
     pub(crate) fn take(&mut self, now: Instant) -> bool {
@@ -145,14 +153,27 @@ impl Candidates {
             return;
         }
         if self.known.len() >= MAX_CANDIDATES {
-            let oldest = self.known.iter().filter(|(_, c)| !c.dialling).min_by_key(|(_, c)| c.heard).map(|(p, _)| *p);
+            let oldest = self
+                .known
+                .iter()
+                .filter(|(_, c)| !c.dialling)
+                .min_by_key(|(_, c)| c.heard)
+                .map(|(p, _)| *p);
             self.dropped += 1;
             match oldest {
                 Some(oldest) => drop(self.known.remove(&oldest)),
                 None => return,
             }
         }
-        self.known.insert(peer, Candidate { heard: now, not_before: now, failures: 0, dialling: false });
+        self.known.insert(
+            peer,
+            Candidate {
+                heard: now,
+                not_before: now,
+                failures: 0,
+                dialling: false,
+            },
+        );
     }
 
     pub(crate) fn succeeded(&mut self, peer: &PeerId) {
@@ -160,7 +181,9 @@ impl Candidates {
     }
 
     pub(crate) fn failed(&mut self, peer: PeerId, now: Instant) {
-        let Some(known) = self.known.get_mut(&peer) else { return };
+        let Some(known) = self.known.get_mut(&peer) else {
+            return;
+        };
         known.dialling = false;
         known.failures += 1;
         if known.failures > FORGET_AFTER {
@@ -186,7 +209,11 @@ impl Candidates {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        self.known.values().filter(|c| !c.dialling).map(|c| c.not_before).min()
+        self.known
+            .values()
+            .filter(|c| !c.dialling)
+            .map(|c| c.not_before)
+            .min()
     }
 
     /// Lets every candidate be dialled at once: the network came back.

@@ -4,7 +4,8 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 
 use super::{
-    Event, FETCH_PATIENCE, Failure, Node, NodeError, Output, Reply, Request, Response, Role, SentFor,
+    Event, FETCH_PATIENCE, Failure, Node, NodeError, Output, Reply, Request, Response, Role,
+    SentFor,
     fetch::{Fetch, Purpose},
     message::MAX_HOPS,
     peer::Peer,
@@ -46,7 +47,13 @@ enum Choice {
 impl Node {
     pub(super) fn on_get(&mut self, command: u64, cid: ContentId) {
         if self.fetches.len() >= MAX_FETCHES {
-            return self.reply(command, Err(NodeError::Busy { what: "fetches", max: MAX_FETCHES }));
+            return self.reply(
+                command,
+                Err(NodeError::Busy {
+                    what: "fetches",
+                    max: MAX_FETCHES,
+                }),
+            );
         }
         self.start_fetch(Purpose::Command(command), cid, &[]);
     }
@@ -64,7 +71,9 @@ impl Node {
     }
 
     fn want_for(&mut self, id: u64, cid: ContentId) {
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
         fetch.waiting.insert(cid);
         let hints = fetch.providers.clone();
         self.want(cid, Waiter::Fetch(id), &hints, MAX_HOPS);
@@ -108,7 +117,12 @@ impl Node {
         }
     }
 
-    pub(super) fn on_block_answer(&mut self, peer: PeerId, id: u64, result: Result<Response, Failure>) {
+    pub(super) fn on_block_answer(
+        &mut self,
+        peer: PeerId,
+        id: u64,
+        result: Result<Response, Failure>,
+    ) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.in_flight = known.in_flight.saturating_sub(1);
         }
@@ -155,13 +169,19 @@ impl Node {
 
     fn on_fetch_block(&mut self, id: u64, cid: ContentId, bytes: &[u8]) {
         let now = self.now.instant;
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
         fetch.waiting.remove(&cid);
         fetch.deadline = now + FETCH_PATIENCE;
         if fetch.packet.is_none() {
             match self.verify(bytes) {
                 Ok(packet) => {
-                    let from = self.fetches.get(&id).and_then(|f| f.providers.last().copied()).unwrap_or(packet.author());
+                    let from = self
+                        .fetches
+                        .get(&id)
+                        .and_then(|f| f.providers.last().copied())
+                        .unwrap_or(packet.author());
                     // Expired or not, known or not: who asks for a packet by its id gets it; only news are announced.
                     let _ = self.ingest(from, bytes);
                     self.on_fetch_packet(id, packet);
@@ -181,14 +201,19 @@ impl Node {
             None => self.config.max_object,
         };
         let size = packet_size(&packet);
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
         fetch.provided_by(packet.author());
         fetch.packet = Some(packet.clone());
         if size > max {
             return self.fail(id, NodeError::TooLarge { size, max });
         }
         // A large packet that was only announced is known now; its content is fetched when somebody wants it.
-        let mirrored = self.config.mirror.is_some_and(|m| packet.ttl_secs() >= m.min_ttl_secs && size <= m.max_object);
+        let mirrored = self
+            .config
+            .mirror
+            .is_some_and(|m| packet.ttl_secs() >= m.min_ttl_secs && size <= m.max_object);
         if fetch.purpose == Purpose::Mirror && !mirrored {
             self.fetches.remove(&id);
             return;
@@ -203,7 +228,9 @@ impl Node {
     }
 
     fn on_manifest(&mut self, id: u64, bytes: &[u8]) {
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
         let size = fetch.packet.as_ref().map_or(0, packet_size);
         match Manifest::from_cbor(bytes, size) {
             Ok(manifest) if manifest.size == size => match Assembly::new(manifest) {
@@ -211,59 +238,111 @@ impl Node {
                     fetch.assembly = Some(assembly);
                     self.advance(id);
                 }
-                Err(_) => self.fail(id, NodeError::Content { what: "the manifest does not add up" }),
+                Err(_) => self.fail(
+                    id,
+                    NodeError::Content {
+                        what: "the manifest does not add up",
+                    },
+                ),
             },
-            Ok(_) => self.fail(id, NodeError::Content { what: "the manifest's size is not the packet's" }),
-            Err(_) => self.fail(id, NodeError::Content { what: "the root is no manifest" }),
+            Ok(_) => self.fail(
+                id,
+                NodeError::Content {
+                    what: "the manifest's size is not the packet's",
+                },
+            ),
+            Err(_) => self.fail(
+                id,
+                NodeError::Content {
+                    what: "the root is no manifest",
+                },
+            ),
         }
     }
 
     fn on_leaf(&mut self, id: u64, cid: ContentId, bytes: &[u8]) {
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
         let Some(packet) = &fetch.packet else { return };
         let (packet_cid, total) = (packet.cid(), packet_size(packet));
         let Some(assembly) = &mut fetch.assembly else {
             // The root itself is the only leaf.
             return self.complete(id, bytes.to_vec());
         };
-        if assembly.insert(Block { cid, bytes: bytes.to_vec() }).is_err() {
-            return self.fail(id, NodeError::Content { what: "a leaf does not fit the manifest" });
+        if assembly
+            .insert(Block {
+                cid,
+                bytes: bytes.to_vec(),
+            })
+            .is_err()
+        {
+            return self.fail(
+                id,
+                NodeError::Content {
+                    what: "a leaf does not fit the manifest",
+                },
+            );
         }
         let received = assembly.bytes_arrived();
-        self.emit(Event::Progressed { cid: packet_cid, received, total });
+        self.emit(Event::Progressed {
+            cid: packet_cid,
+            received,
+            total,
+        });
         self.advance(id);
     }
 
     /// Asks for further leaves, or ends the fetch when all are here.
     fn advance(&mut self, id: u64) {
-        let Some(fetch) = self.fetches.get_mut(&id) else { return };
-        let Some(assembly) = &fetch.assembly else { return };
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
+        let Some(assembly) = &fetch.assembly else {
+            return;
+        };
         if assembly.is_complete() {
             if let Some(assembly) = fetch.assembly.take() {
                 match assembly.into_bytes() {
                     Ok(bytes) => self.complete(id, bytes),
                     Err(_) => {
-                        self.fail(id, NodeError::Content { what: "the leaves do not make up the object" });
+                        self.fail(
+                            id,
+                            NodeError::Content {
+                                what: "the leaves do not make up the object",
+                            },
+                        );
                     }
                 }
             }
             return;
         }
         let room = LEAF_WINDOW.saturating_sub(fetch.waiting.len());
-        let next: Vec<_> =
-            assembly.missing().map(|(cid, _)| cid).filter(|cid| !fetch.waiting.contains(cid)).take(room).collect();
+        let next: Vec<_> = assembly
+            .missing()
+            .map(|(cid, _)| cid)
+            .filter(|cid| !fetch.waiting.contains(cid))
+            .take(room)
+            .collect();
         for cid in next {
             self.want_for(id, cid);
         }
     }
 
     fn complete(&mut self, id: u64, content: Vec<u8>) {
-        let Some(fetch) = self.fetches.remove(&id) else { return };
+        let Some(fetch) = self.fetches.remove(&id) else {
+            return;
+        };
         let Some(packet) = fetch.packet else { return };
-        let right = content.len() as u64 == packet_size(&packet) && Digest::sha256(&content) == packet.content_digest();
-        let error = NodeError::Content { what: "the content does not match the packet's digest" };
+        let right = content.len() as u64 == packet_size(&packet)
+            && Digest::sha256(&content) == packet.content_digest();
+        let error = NodeError::Content {
+            what: "the content does not match the packet's digest",
+        };
         match (fetch.purpose, right) {
-            (Purpose::Command(command), true) => self.reply(command, Ok(Reply::Object(packet, content))),
+            (Purpose::Command(command), true) => {
+                self.reply(command, Ok(Reply::Object(packet, content)))
+            }
             (Purpose::Command(command), false) => self.reply(command, Err(error)),
             (Purpose::Offer(token), true) => {
                 self.respond(token, Response::Stored);
@@ -276,7 +355,9 @@ impl Node {
     }
 
     fn fail(&mut self, id: u64, error: NodeError) {
-        let Some(fetch) = self.fetches.remove(&id) else { return };
+        let Some(fetch) = self.fetches.remove(&id) else {
+            return;
+        };
         self.wants.abandon(Waiter::Fetch(id));
         match fetch.purpose {
             Purpose::Command(command) => self.reply(command, Err(error)),
@@ -286,14 +367,26 @@ impl Node {
     }
 
     fn keep_block(&mut self, cid: ContentId, bytes: &[u8]) {
-        let Some(want) = self.wants.table.get(&cid) else { return };
+        let Some(want) = self.wants.table.get(&cid) else {
+            return;
+        };
         let expires = want.waiters.iter().filter_map(|waiter| match waiter {
-            Waiter::Fetch(id) => self.fetches.get(id)?.packet.as_ref().map(Packet::expires_at),
+            Waiter::Fetch(id) => self
+                .fetches
+                .get(id)?
+                .packet
+                .as_ref()
+                .map(Packet::expires_at),
             Waiter::Request(_) => None,
         });
         // What was only passed on for others is not kept; nor is a packet block, which the library holds.
         if let Some(expires) = expires.max() {
-            self.outputs.push_back(Output::Store { cid, bytes: bytes.to_vec(), expires, is_packet: false });
+            self.outputs.push_back(Output::Store {
+                cid,
+                bytes: bytes.to_vec(),
+                expires,
+                is_packet: false,
+            });
         }
     }
 
@@ -312,9 +405,20 @@ impl Node {
         if now < self.next_seek {
             return;
         }
-        let late: Vec<_> = self.fetches.iter().filter(|(_, f)| f.deadline <= now).map(|(id, f)| (*id, f.cid)).collect();
+        let late: Vec<_> = self
+            .fetches
+            .iter()
+            .filter(|(_, f)| f.deadline <= now)
+            .map(|(id, f)| (*id, f.cid))
+            .collect();
         for (id, cid) in late {
-            self.fail(id, NodeError::NotFound { cid, waited_secs: FETCH_PATIENCE.as_secs() });
+            self.fail(
+                id,
+                NodeError::NotFound {
+                    cid,
+                    waited_secs: FETCH_PATIENCE.as_secs(),
+                },
+            );
         }
         for want in self.wants.table.values_mut() {
             if want.stage == Stage::Idle && want.retry_at <= now && !want.tried.is_empty() {
@@ -322,7 +426,11 @@ impl Node {
             }
         }
         self.seek_all();
-        let again = if self.wants.table.is_empty() && self.fetches.is_empty() { Duration::from_secs(60) } else { SEEK_INTERVAL };
+        let again = if self.wants.table.is_empty() && self.fetches.is_empty() {
+            Duration::from_secs(60)
+        } else {
+            SEEK_INTERVAL
+        };
         self.next_seek = now + again;
     }
 
@@ -331,8 +439,13 @@ impl Node {
     }
 
     fn seek_all(&mut self) {
-        let idle: Vec<_> =
-            self.wants.table.iter().filter(|(_, want)| want.stage == Stage::Idle).map(|(cid, _)| *cid).collect();
+        let idle: Vec<_> = self
+            .wants
+            .table
+            .iter()
+            .filter(|(_, want)| want.stage == Stage::Idle)
+            .map(|(cid, _)| *cid)
+            .collect();
         for cid in idle {
             self.seek(cid);
         }
@@ -343,16 +456,26 @@ impl Node {
 
     /// Asks the next peer for a block that nobody is being asked for.
     fn seek(&mut self, cid: ContentId) {
-        let Some(want) = self.wants.table.get(&cid) else { return };
+        let Some(want) = self.wants.table.get(&cid) else {
+            return;
+        };
         if want.stage != Stage::Idle {
             return;
         }
         let only_passed_on = want.waiters.iter().all(|w| matches!(w, Waiter::Request(_)));
         let hops = want.hops;
         let may_ask = !only_passed_on || (self.config.forward && hops > 0);
-        match if may_ask { self.choose(want) } else { Choice::Nobody } {
+        match if may_ask {
+            self.choose(want)
+        } else {
+            Choice::Nobody
+        } {
             Choice::Ask(peer) => {
-                let request = Request::Get { cid, hops: hops.saturating_sub(1), hint: want.hints.first().copied() };
+                let request = Request::Get {
+                    cid,
+                    hops: hops.saturating_sub(1),
+                    hint: want.hints.first().copied(),
+                };
                 if let Some(known) = self.peers.get_mut(&peer) {
                     known.in_flight += 1;
                 }
@@ -378,7 +501,11 @@ impl Node {
         {
             want.retry_at = now + ASK_AGAIN;
         }
-        for fetch in self.fetches.values_mut().filter(|f| f.waiting.contains(&cid) && f.provider_search_at <= now) {
+        for fetch in self
+            .fetches
+            .values_mut()
+            .filter(|f| f.waiting.contains(&cid) && f.provider_search_at <= now)
+        {
             fetch.provider_search_at = now + SEARCH_AGAIN;
             self.outputs.push_back(Output::FindProviders(fetch.cid));
         }
@@ -406,13 +533,25 @@ impl Node {
         };
         self.peers
             .iter()
-            .filter(|(id, peer)| peer.is_direct() && peer.role != Role::Stranger && !want.tried.contains(id))
+            .filter(|(id, peer)| {
+                peer.is_direct() && peer.role != Role::Stranger && !want.tried.contains(id)
+            })
             .min_by_key(|(id, peer)| (rank(id, peer), peer.in_flight))
-            .map_or(Choice::Nobody, |(id, peer)| if peer.in_flight < PEER_WINDOW { Choice::Ask(*id) } else { Choice::Wait })
+            .map_or(Choice::Nobody, |(id, peer)| {
+                if peer.in_flight < PEER_WINDOW {
+                    Choice::Ask(*id)
+                } else {
+                    Choice::Wait
+                }
+            })
     }
 
     fn note_provider(&mut self, cid: ContentId, peer: PeerId) {
-        for fetch in self.fetches.values_mut().filter(|f| f.waiting.contains(&cid)) {
+        for fetch in self
+            .fetches
+            .values_mut()
+            .filter(|f| f.waiting.contains(&cid))
+        {
             fetch.provided_by(peer);
         }
     }

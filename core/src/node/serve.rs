@@ -18,7 +18,9 @@ use crate::{
 impl Node {
     pub(super) fn on_request(&mut self, peer: PeerId, token: u64, request: Request) {
         let now = self.now.instant;
-        let Some(known) = self.peers.get_mut(&peer) else { return self.refuse(token, "not connected") };
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return self.refuse(token, "not connected");
+        };
         if !known.bucket.take(now) {
             return self.refuse(token, "too many requests");
         }
@@ -26,14 +28,28 @@ impl Node {
             Request::Get { cid, hops, hint } => self.on_get_request(peer, token, cid, hops, hint),
             Request::Query { packet_type, limit } => {
                 let limit = usize::from(limit).clamp(1, MAX_QUERY);
-                let packets = self.library.select(&Filter { packet_type, author: None, limit }, self.now.wall);
+                let packets = self.library.select(
+                    &Filter {
+                        packet_type,
+                        author: None,
+                        limit,
+                    },
+                    self.now.wall,
+                );
                 self.respond(token, Response::Packets(fitting(&packets)));
             }
             Request::Offer { packet } => self.on_offer(peer, token, &packet),
         }
     }
 
-    fn on_get_request(&mut self, peer: PeerId, token: u64, cid: ContentId, hops: u8, hint: Option<PeerId>) {
+    fn on_get_request(
+        &mut self,
+        peer: PeerId,
+        token: u64,
+        cid: ContentId,
+        hops: u8,
+        hint: Option<PeerId>,
+    ) {
         if let Some(packet) = self.library.get(&cid) {
             let bytes = packet.as_cbor().to_vec();
             return self.serve(peer, token, bytes);
@@ -42,7 +58,11 @@ impl Node {
             return self.refuse(token, "too much under way");
         }
         let forward = self.config.forward && hops > 0;
-        let absent = self.wants.table.get(&cid).is_some_and(|want| want.stage != Stage::Loading);
+        let absent = self
+            .wants
+            .table
+            .get(&cid)
+            .is_some_and(|want| want.stage != Stage::Loading);
         if absent && !forward {
             return self.respond(token, Response::NotFound);
         }
@@ -65,20 +85,32 @@ impl Node {
             }
         };
         let size = packet_size(&packet);
-        let Some(mirror) = self.config.mirror else { return self.refuse(token, "this node keeps nothing for others") };
+        let Some(mirror) = self.config.mirror else {
+            return self.refuse(token, "this node keeps nothing for others");
+        };
         if size > mirror.max_object {
-            let reason = alloc::format!("the object has {size} bytes, the limit is {}", mirror.max_object);
+            let reason = alloc::format!(
+                "the object has {size} bytes, the limit is {}",
+                mirror.max_object
+            );
             return self.refuse(token, &reason);
         }
         let cid = packet.cid();
         if self.ingest(peer, bytes) == Ok(true) {
-            self.outputs.push_back(Output::Publish(super::News::Packet(bytes.to_vec()).encode()));
+            self.outputs.push_back(Output::Publish(
+                super::News::Packet(bytes.to_vec()).encode(),
+            ));
         }
         // Fetching what is here already ends at once, so a repeated offer is answered like the first.
         self.start_fetch(Purpose::Offer(token), cid, &[peer]);
     }
 
-    pub(super) fn on_announcement(&mut self, from: PeerId, cid: ContentId, author: PeerId) -> Verdict {
+    pub(super) fn on_announcement(
+        &mut self,
+        from: PeerId,
+        cid: ContentId,
+        author: PeerId,
+    ) -> Verdict {
         if self.library.get(&cid).is_some() || self.replay.contains(&cid) {
             return Verdict::Ignore;
         }
@@ -91,8 +123,11 @@ impl Node {
 
     /// Starts keeping a packet's content for others, where the configuration asks for it.
     pub(super) fn mirror(&mut self, packet: &Packet) {
-        let Some(mirror) = self.config.mirror else { return };
-        let wanted = packet.ttl_secs() >= mirror.min_ttl_secs && packet_size(packet) <= mirror.max_object;
+        let Some(mirror) = self.config.mirror else {
+            return;
+        };
+        let wanted =
+            packet.ttl_secs() >= mirror.min_ttl_secs && packet_size(packet) <= mirror.max_object;
         let linked = matches!(packet.payload(), Payload::Link { .. });
         let under_way = self.fetches.values().any(|f| f.cid == packet.cid());
         if wanted && linked && !under_way && self.fetches.len() < super::seek::MAX_FETCHES {

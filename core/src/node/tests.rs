@@ -13,10 +13,7 @@ use crate::{
     bounds::LEAF_SIZE,
     digest::Digest,
     key::Keypair,
-    packet::{
-        PacketDraft,
-        block::split,
-    },
+    packet::{PacketDraft, block::split},
 };
 
 /// What a wire does to an answer on its way back.
@@ -51,7 +48,10 @@ struct Mesh {
 
 impl Mesh {
     fn new(configs: Vec<Config>) -> Self {
-        let now = Now { instant: Instant::from_micros(0), wall: Timestamp::from_millis(1_800_000_000_000) };
+        let now = Now {
+            instant: Instant::from_micros(0),
+            wall: Timestamp::from_millis(1_800_000_000_000),
+        };
         let hosts = configs
             .into_iter()
             .enumerate()
@@ -70,7 +70,14 @@ impl Mesh {
                 }
             })
             .collect();
-        Self { hosts, links: BTreeSet::new(), queue: VecDeque::new(), pending: BTreeMap::new(), now, token: 0 }
+        Self {
+            hosts,
+            links: BTreeSet::new(),
+            queue: VecDeque::new(),
+            pending: BTreeMap::new(),
+            now,
+            token: 0,
+        }
     }
 
     fn tabs(count: usize) -> Self {
@@ -82,14 +89,31 @@ impl Mesh {
     }
 
     fn host_of(&self, peer: PeerId) -> usize {
-        self.hosts.iter().position(|h| h.key.peer_id() == peer).unwrap()
+        self.hosts
+            .iter()
+            .position(|h| h.key.peer_id() == peer)
+            .unwrap()
     }
 
     fn connect(&mut self, a: usize, b: usize) {
         self.links.insert((a.min(b), a.max(b)));
         for (from, to) in [(a, b), (b, a)] {
-            let (peer, role) = (self.id(to), if self.hosts[to].node.config.forward { Role::Relay } else { Role::Member });
-            self.input(from, Input::Connected { peer, connection: to as u64, path: Path::Direct });
+            let (peer, role) = (
+                self.id(to),
+                if self.hosts[to].node.config.forward {
+                    Role::Relay
+                } else {
+                    Role::Member
+                },
+            );
+            self.input(
+                from,
+                Input::Connected {
+                    peer,
+                    connection: to as u64,
+                    path: Path::Direct,
+                },
+            );
             self.input(from, Input::Identified { peer, role });
         }
         self.run();
@@ -99,7 +123,13 @@ impl Mesh {
         self.links.remove(&(a.min(b), a.max(b)));
         for (from, to) in [(a, b), (b, a)] {
             let peer = self.id(to);
-            self.input(from, Input::Disconnected { peer, connection: to as u64 });
+            self.input(
+                from,
+                Input::Disconnected {
+                    peer,
+                    connection: to as u64,
+                },
+            );
         }
         self.run();
     }
@@ -146,7 +176,8 @@ impl Mesh {
             let next = wake.min().unwrap().min(end);
             let step = next.saturating_duration_since(self.now.instant);
             self.now.instant = next;
-            self.now.wall = Timestamp::from_millis(self.now.wall.as_millis() + step.as_millis() as u64);
+            self.now.wall =
+                Timestamp::from_millis(self.now.wall.as_millis() + step.as_millis() as u64);
             if next >= end {
                 return;
             }
@@ -165,7 +196,14 @@ impl Mesh {
                     if to != host && self.linked(host, to) {
                         self.token += 1;
                         let token = self.token;
-                        self.input(to, Input::Gossip { from: local, token, data: data.clone() });
+                        self.input(
+                            to,
+                            Input::Gossip {
+                                from: local,
+                                token,
+                                data: data.clone(),
+                            },
+                        );
                     }
                 }
             }
@@ -176,7 +214,14 @@ impl Mesh {
                 self.token += 1;
                 self.pending.insert((to, self.token), (host, id));
                 let token = self.token;
-                self.input(to, Input::Request { peer: local, token, request });
+                self.input(
+                    to,
+                    Input::Request {
+                        peer: local,
+                        token,
+                        request,
+                    },
+                );
             }
             Output::Respond { token, response } => {
                 let (to, id) = self.pending.remove(&(host, token)).expect("answers once");
@@ -203,11 +248,26 @@ impl Mesh {
             Output::Emit(event) => self.hosts[host].events.push(event),
             Output::Verdict { verdict, .. } => self.hosts[host].verdicts.push(verdict),
             Output::Dial(peer) => self.hosts[host].dialled.push(peer),
-            Output::Disconnect { peer, connection: None } => {
+            Output::Disconnect {
+                peer,
+                connection: None,
+            } => {
                 let to = self.host_of(peer);
                 self.links.remove(&(host.min(to), host.max(to)));
-                self.input(host, Input::Disconnected { peer, connection: to as u64 });
-                self.input(to, Input::Disconnected { peer: local, connection: host as u64 });
+                self.input(
+                    host,
+                    Input::Disconnected {
+                        peer,
+                        connection: to as u64,
+                    },
+                );
+                self.input(
+                    to,
+                    Input::Disconnected {
+                        peer: local,
+                        connection: host as u64,
+                    },
+                );
             }
             Output::Disconnect { .. }
             | Output::Discover
@@ -221,17 +281,29 @@ impl Mesh {
         self.share_with(host, content, |_| {})
     }
 
-    fn share_with(&mut self, host: usize, content: &[u8], change: impl FnOnce(&mut PacketDraft)) -> ContentId {
+    fn share_with(
+        &mut self,
+        host: usize,
+        content: &[u8],
+        change: impl FnOnce(&mut PacketDraft),
+    ) -> ContentId {
         let (mut draft, blocks) = if content.len() <= 1024 {
             (PacketDraft::inline("note", content.to_vec()), Vec::new())
         } else {
             let (manifest, leaves) = split(content);
             let root = manifest.to_block().unwrap();
-            let draft = PacketDraft::link("file", root.cid, content.len() as u64, Digest::sha256(content));
+            let draft = PacketDraft::link(
+                "file",
+                root.cid,
+                content.len() as u64,
+                Digest::sha256(content),
+            );
             (draft, leaves.chain([root]).collect())
         };
         change(&mut draft);
-        let packet = draft.sign(&self.hosts[host].key, "main", self.now.wall).unwrap();
+        let packet = draft
+            .sign(&self.hosts[host].key, "main", self.now.wall)
+            .unwrap();
         let cid = packet.cid();
         self.command(host, Command::Share { packet, blocks });
         cid
@@ -254,7 +326,11 @@ fn content(len: usize) -> Vec<u8> {
 }
 
 fn relay() -> Config {
-    Config { forward: true, mirror: Some(Mirror::default()), ..Config::default() }
+    Config {
+        forward: true,
+        mirror: Some(Mirror::default()),
+        ..Config::default()
+    }
 }
 
 #[test]
@@ -296,11 +372,25 @@ fn a_large_object_comes_from_several_providers_at_once() {
     mesh.token += 1;
     let get = mesh.token;
     mesh.input(3, Input::Command(get, Command::Get(cid)));
-    mesh.input(3, Input::Providers { cid, peers: providers });
+    mesh.input(
+        3,
+        Input::Providers {
+            cid,
+            peers: providers,
+        },
+    );
     mesh.run();
     assert_eq!(mesh.got(3, get), bytes);
-    let served: Vec<_> = mesh.hosts.iter().zip(before).map(|(h, b)| h.served - b).collect();
-    assert!(served.iter().filter(|n| **n > 0).count() >= 2, "served {served:?}");
+    let served: Vec<_> = mesh
+        .hosts
+        .iter()
+        .zip(before)
+        .map(|(h, b)| h.served - b)
+        .collect();
+    assert!(
+        served.iter().filter(|n| **n > 0).count() >= 2,
+        "served {served:?}"
+    );
 }
 
 #[test]
@@ -323,7 +413,9 @@ fn garbage_is_counted_and_the_block_comes_from_elsewhere() {
 fn a_peer_that_sends_only_garbage_is_banned_and_stays_out() {
     let mut mesh = Mesh::tabs(2);
     mesh.connect(0, 1);
-    let cids: Vec<_> = (0..MAX_FAULTS as usize).map(|i| mesh.share(0, &content(LEAF_SIZE + i + 1))).collect();
+    let cids: Vec<_> = (0..MAX_FAULTS as usize)
+        .map(|i| mesh.share(0, &content(LEAF_SIZE + i + 1)))
+        .collect();
     mesh.hosts[0].line = Line::Garbage;
     for cid in cids {
         mesh.command(1, Command::Get(cid));
@@ -341,8 +433,14 @@ fn a_silent_peer_costs_time_and_nothing_else() {
     mesh.hosts[0].line = Line::Silent;
     let get = mesh.command(1, Command::Get(cid));
     mesh.pass(FETCH_PATIENCE + Duration::from_secs(2));
-    let result = mesh.hosts[1].replies.get(&get).expect("an answer in the end");
-    assert!(matches!(result, Err(NodeError::NotFound { .. })), "{result:?}");
+    let result = mesh.hosts[1]
+        .replies
+        .get(&get)
+        .expect("an answer in the end");
+    assert!(
+        matches!(result, Err(NodeError::NotFound { .. })),
+        "{result:?}"
+    );
     assert!(mesh.hosts[1].node.wants.table.is_empty() && mesh.hosts[1].node.fetches.is_empty());
 }
 
@@ -364,7 +462,14 @@ fn a_fetch_goes_on_where_it_stopped_when_its_provider_comes_back() {
 
 #[test]
 fn a_relay_finds_a_block_for_whoever_cannot_reach_its_holder() {
-    let mut mesh = Mesh::new(vec![Config::default(), Config { mirror: None, ..relay() }, Config::default()]);
+    let mut mesh = Mesh::new(vec![
+        Config::default(),
+        Config {
+            mirror: None,
+            ..relay()
+        },
+        Config::default(),
+    ]);
     mesh.connect(0, 1);
     mesh.connect(2, 1);
     let bytes = content(LEAF_SIZE * 3 + 5);
@@ -395,18 +500,33 @@ fn an_offer_is_answered_when_everything_is_kept() {
     let peer = mesh.id(1);
     for _ in 0..2 {
         let offer = mesh.command(0, Command::Offer { peer, cid });
-        assert!(matches!(mesh.hosts[0].replies.get(&offer), Some(Ok(Reply::Stored))));
+        assert!(matches!(
+            mesh.hosts[0].replies.get(&offer),
+            Some(Ok(Reply::Stored))
+        ));
     }
     assert!(mesh.knows(1, &cid));
 }
 
 #[test]
 fn an_object_over_the_limit_is_refused_with_both_sizes() {
-    let mut mesh = Mesh::new(vec![Config::default(), Config { max_object: 1000, ..Config::default() }]);
+    let mut mesh = Mesh::new(vec![
+        Config::default(),
+        Config {
+            max_object: 1000,
+            ..Config::default()
+        },
+    ]);
     mesh.connect(0, 1);
     let cid = mesh.share(0, &content(2000));
     let get = mesh.command(1, Command::Get(cid));
-    assert!(matches!(mesh.hosts[1].replies.get(&get), Some(Err(NodeError::TooLarge { size: 2000, max: 1000 }))));
+    assert!(matches!(
+        mesh.hosts[1].replies.get(&get),
+        Some(Err(NodeError::TooLarge {
+            size: 2000,
+            max: 1000
+        }))
+    ));
 }
 
 #[test]
@@ -414,9 +534,18 @@ fn a_packet_of_another_network_is_rejected_and_counted() {
     let mut mesh = Mesh::tabs(2);
     mesh.connect(0, 1);
     let key = Keypair::from_seed(&[9; 32]);
-    let packet = PacketDraft::inline("note", b"x".to_vec()).sign(&key, "other", mesh.now.wall).unwrap();
+    let packet = PacketDraft::inline("note", b"x".to_vec())
+        .sign(&key, "other", mesh.now.wall)
+        .unwrap();
     let (from, data) = (mesh.id(0), News::Packet(packet.as_cbor().to_vec()).encode());
-    mesh.input(1, Input::Gossip { from, token: 7, data });
+    mesh.input(
+        1,
+        Input::Gossip {
+            from,
+            token: 7,
+            data,
+        },
+    );
     mesh.run();
     assert_eq!(mesh.hosts[1].verdicts, [Verdict::Reject]);
     assert_eq!(mesh.hosts[1].node.counters().packets_refused, 1);
@@ -430,11 +559,20 @@ fn an_expired_packet_is_ignored_without_blame() {
     let packet = {
         let mut draft = PacketDraft::inline("note", b"x".to_vec());
         draft.ttl_secs = 60;
-        draft.sign(&mesh.hosts[0].key, "main", mesh.now.wall).unwrap()
+        draft
+            .sign(&mesh.hosts[0].key, "main", mesh.now.wall)
+            .unwrap()
     };
     mesh.pass(Duration::from_secs(3600));
     let (from, data) = (mesh.id(0), News::Packet(packet.as_cbor().to_vec()).encode());
-    mesh.input(1, Input::Gossip { from, token: 7, data });
+    mesh.input(
+        1,
+        Input::Gossip {
+            from,
+            token: 7,
+            data,
+        },
+    );
     mesh.run();
     assert_eq!(mesh.hosts[1].verdicts, [Verdict::Ignore]);
     assert_eq!(mesh.hosts[1].node.peers[&from].faults, 0);
@@ -449,11 +587,20 @@ fn random_bytes_on_the_topic_never_panic_and_never_pass() {
     for len in 0..200usize {
         let data = (0..len)
             .map(|_| {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
                 (state >> 33) as u8
             })
             .collect();
-        mesh.input(1, Input::Gossip { from, token: len as u64, data });
+        mesh.input(
+            1,
+            Input::Gossip {
+                from,
+                token: len as u64,
+                data,
+            },
+        );
     }
     mesh.run();
     assert!(!mesh.hosts[1].verdicts.contains(&Verdict::Accept));
@@ -467,7 +614,18 @@ fn requests_over_the_rate_are_refused_not_queued() {
     let cid = ContentId::of(crate::digest::Codec::Raw, b"nothing");
     for token in 0..2000u64 {
         mesh.pending.insert((1, 1_000_000 + token), (0, u64::MAX));
-        mesh.input(1, Input::Request { peer, token: 1_000_000 + token, request: Request::Get { cid, hops: 0, hint: None } });
+        mesh.input(
+            1,
+            Input::Request {
+                peer,
+                token: 1_000_000 + token,
+                request: Request::Get {
+                    cid,
+                    hops: 0,
+                    hint: None,
+                },
+            },
+        );
     }
     mesh.run();
     let refused = mesh.hosts[1].node.counters().requests_refused;
@@ -486,7 +644,9 @@ fn a_malformed_answer_counts_against_its_sender() {
 #[test]
 fn whom_discovery_names_is_dialled_within_bounds_and_again_after_a_failure() {
     let mut mesh = Mesh::tabs(1);
-    let peers: Vec<_> = (50..60).map(|i| Keypair::from_seed(&[i; 32]).peer_id()).collect();
+    let peers: Vec<_> = (50..60)
+        .map(|i| Keypair::from_seed(&[i; 32]).peer_id())
+        .collect();
     for peer in &peers {
         mesh.input(0, Input::PeerFound(*peer));
     }
@@ -513,8 +673,13 @@ fn messages_survive_flips_and_cuts_without_panic() {
     let hint = Some(Keypair::from_seed(&[1; 32]).peer_id());
     let requests = [
         Request::Get { cid, hops: 2, hint },
-        Request::Query { packet_type: Some("file".to_string()), limit: 9 },
-        Request::Offer { packet: vec![1, 2, 3] },
+        Request::Query {
+            packet_type: Some("file".to_string()),
+            limit: 9,
+        },
+        Request::Offer {
+            packet: vec![1, 2, 3],
+        },
     ];
     for request in &requests {
         assert_eq!(Request::decode(&request.encode()).as_ref(), Ok(request));
@@ -529,12 +694,20 @@ fn messages_survive_flips_and_cuts_without_panic() {
     for response in &responses {
         assert_eq!(Response::decode(&response.encode()).as_ref(), Ok(response));
     }
-    for bytes in requests.iter().map(Request::encode).chain(responses.iter().map(Response::encode)) {
+    for bytes in requests
+        .iter()
+        .map(Request::encode)
+        .chain(responses.iter().map(Response::encode))
+    {
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1 << bit;
-                let _ = (Request::decode(&flipped), Response::decode(&flipped), News::decode(&flipped));
+                let _ = (
+                    Request::decode(&flipped),
+                    Response::decode(&flipped),
+                    News::decode(&flipped),
+                );
             }
             let cut = &bytes[..at];
             assert!(Request::decode(cut).is_err() || Response::decode(cut).is_err());

@@ -69,7 +69,10 @@ impl Wants {
 
     /// Ends the want; returns who waited.
     pub(crate) fn finish(&mut self, cid: &ContentId) -> Vec<Waiter> {
-        self.table.remove(cid).map(|want| want.waiters).unwrap_or_default()
+        self.table
+            .remove(cid)
+            .map(|want| want.waiters)
+            .unwrap_or_default()
     }
 
     /// `waiter` no longer waits for anything.

@@ -99,7 +99,10 @@ impl<'a> Fields<'a> {
 
     fn take(&mut self, len: u64) -> Result<&'a [u8], ProtobufError> {
         let len = usize::try_from(len).map_err(|_| ProtobufError::Truncated)?;
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or(ProtobufError::Truncated)?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(ProtobufError::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
@@ -171,7 +174,13 @@ mod tests {
 
     #[test]
     fn groups_and_field_zero_are_refused() {
-        assert_eq!(Fields::of(&[0x0b]).next(), Some(Err(ProtobufError::WireType { wire_type: 3 })));
-        assert_eq!(Fields::of(&[0x00]).next(), Some(Err(ProtobufError::FieldNumber { number: 0 })));
+        assert_eq!(
+            Fields::of(&[0x0b]).next(),
+            Some(Err(ProtobufError::WireType { wire_type: 3 }))
+        );
+        assert_eq!(
+            Fields::of(&[0x00]).next(),
+            Some(Err(ProtobufError::FieldNumber { number: 0 }))
+        );
     }
 }

@@ -88,10 +88,18 @@ impl Message {
                 _ => {}
             }
         }
-        let data = core::str::from_utf8(data.unwrap_or_default()).map_err(|_| SignalingError::NotText)?.to_string();
+        let data = core::str::from_utf8(data.unwrap_or_default())
+            .map_err(|_| SignalingError::NotText)?
+            .to_string();
         match kind {
-            Some(OFFER) => Ok(Self::Offer { sdp: data, max_frame }),
-            Some(ANSWER) => Ok(Self::Answer { sdp: data, max_frame }),
+            Some(OFFER) => Ok(Self::Offer {
+                sdp: data,
+                max_frame,
+            }),
+            Some(ANSWER) => Ok(Self::Answer {
+                sdp: data,
+                max_frame,
+            }),
             Some(CANDIDATE) => Ok(Self::Candidate(data)),
             kind => Err(SignalingError::UnknownType { kind }),
         }
@@ -312,8 +320,12 @@ impl Signaling {
 
     /// Largest frame, in bytes with prefix, that may be sent to this remote.
     pub fn max_frame(&self) -> usize {
-        let agreed = self.remote_max_frame.map(|remote| remote.min(self.own_max_frame) as usize);
-        agreed.unwrap_or_default().max(super::stream::DEFAULT_MAX_FRAME)
+        let agreed = self
+            .remote_max_frame
+            .map(|remote| remote.min(self.own_max_frame) as usize);
+        agreed
+            .unwrap_or_default()
+            .max(super::stream::DEFAULT_MAX_FRAME)
     }
 
     /// Number of remote candidates refused because they were malformed or above [`MAX_CANDIDATES`].
@@ -323,7 +335,10 @@ impl Signaling {
 
     fn on_described(&mut self, sdp: String) -> Result<(), SignalingError> {
         if self.state != State::Describing {
-            return Err(SignalingError::Unexpected { got: "own description", state: self.expecting() });
+            return Err(SignalingError::Unexpected {
+                got: "own description",
+                state: self.expecting(),
+            });
         }
         let max_frame = Some(self.own_max_frame);
         let (message, next) = match self.role {
@@ -351,7 +366,9 @@ impl Signaling {
 
     fn send_candidate(&mut self, candidate: &Candidate) {
         self.sent += 1;
-        self.outputs.push_back(Output::Write(Message::Candidate(candidate.to_json()).encode()));
+        self.outputs.push_back(Output::Write(
+            Message::Candidate(candidate.to_json()).encode(),
+        ));
     }
 
     fn on_message(&mut self, message: Message) -> Result<(), SignalingError> {
@@ -379,7 +396,10 @@ impl Signaling {
                 self.on_remote_candidate(&json);
                 Ok(())
             }
-            (_, message) => Err(SignalingError::Unexpected { got: message.name(), state: self.expecting() }),
+            (_, message) => Err(SignalingError::Unexpected {
+                got: message.name(),
+                state: self.expecting(),
+            }),
         }
     }
 

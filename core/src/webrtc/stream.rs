@@ -116,7 +116,11 @@ impl Stream {
     /// When the bytes are not frames, a frame is over [`LARGE_MAX_FRAME`], or the reader is [`MAX_BUFFERED`] behind; the
     /// stream is then reset and a RESET_STREAM is waiting in [`Self::poll_control`].
     pub fn receive(&mut self, message: Vec<u8>) -> Result<(), StreamError> {
-        let outcome = if self.partial.is_empty() { self.on_bytes(message) } else { self.on_more(&message) };
+        let outcome = if self.partial.is_empty() {
+            self.on_bytes(message)
+        } else {
+            self.on_more(&message)
+        };
         if outcome.is_err() {
             self.reset();
         }
@@ -131,9 +135,12 @@ impl Stream {
     pub fn read(&mut self, into: &mut [u8]) -> Result<Read, StreamError> {
         let mut copied = 0;
         while copied < into.len() {
-            let Some(chunk) = self.chunks.front_mut() else { break };
+            let Some(chunk) = self.chunks.front_mut() else {
+                break;
+            };
             let len = (chunk.end - chunk.start).min(into.len() - copied);
-            into[copied..copied + len].copy_from_slice(&chunk.bytes[chunk.start..chunk.start + len]);
+            into[copied..copied + len]
+                .copy_from_slice(&chunk.bytes[chunk.start..chunk.start + len]);
             chunk.start += len;
             copied += len;
             if chunk.start == chunk.end {
@@ -265,7 +272,9 @@ impl Stream {
         let mut at = 0;
         while self.reset.is_none() {
             let rest = &bytes[at..];
-            let Some((len, prefix)) = get_varint(rest)? else { break };
+            let Some((len, prefix)) = get_varint(rest)? else {
+                break;
+            };
             if len > (LARGE_MAX_FRAME - prefix.min(LARGE_MAX_FRAME)) as u64 {
                 return Err(StreamError::FrameTooLong { len });
             }
@@ -279,9 +288,17 @@ impl Stream {
             let last = at == bytes.len();
             if stop > start && self.reading == Reading::Open {
                 let chunk = if last {
-                    Chunk { bytes: core::mem::take(&mut bytes), start, end: stop }
+                    Chunk {
+                        bytes: core::mem::take(&mut bytes),
+                        start,
+                        end: stop,
+                    }
                 } else {
-                    Chunk { bytes: bytes[start..stop].to_vec(), start: 0, end: stop - start }
+                    Chunk {
+                        bytes: bytes[start..stop].to_vec(),
+                        start: 0,
+                        end: stop - start,
+                    }
                 };
                 self.on_chunk(chunk)?;
             }
@@ -303,7 +320,9 @@ impl Stream {
         self.buffered += chunk.end - chunk.start;
         self.chunks.push_back(chunk);
         if self.buffered > MAX_BUFFERED {
-            return Err(StreamError::Overloaded { buffered: self.buffered });
+            return Err(StreamError::Overloaded {
+                buffered: self.buffered,
+            });
         }
         Ok(())
     }

@@ -36,7 +36,10 @@ pub(crate) struct PageFile {
 impl Page {
     /// The page in the binary, if it was built with one.
     pub(crate) fn embedded() -> Option<Self> {
-        let files = EMBEDDED.iter().map(|(name, bytes)| (*name, (*bytes, etag_of(bytes)))).collect::<HashMap<_, _>>();
+        let files = EMBEDDED
+            .iter()
+            .map(|(name, bytes)| (*name, (*bytes, etag_of(bytes))))
+            .collect::<HashMap<_, _>>();
         (!files.is_empty()).then_some(Self::Embedded(files))
     }
 
@@ -44,7 +47,11 @@ impl Page {
     ///
     /// # Errors
     /// The file is there but cannot be read, or is longer than 64 MiB.
-    pub(crate) async fn file(&self, path: &str, accepts_brotli: bool) -> io::Result<Option<PageFile>> {
+    pub(crate) async fn file(
+        &self,
+        path: &str,
+        accepts_brotli: bool,
+    ) -> io::Result<Option<PageFile>> {
         let Some(name) = file_name(path) else {
             return Ok(None);
         };
@@ -57,15 +64,17 @@ impl Page {
 
     async fn read(&self, name: &str) -> io::Result<Option<(Bytes, String)>> {
         match self {
-            Self::Embedded(files) => {
-                Ok(files.get(name).map(|(bytes, etag)| (Bytes::from_static(bytes), etag.clone())))
-            }
+            Self::Embedded(files) => Ok(files
+                .get(name)
+                .map(|(bytes, etag)| (Bytes::from_static(bytes), etag.clone()))),
             Self::Directory(dir) => {
                 let path = dir.join(name);
                 match tokio::fs::metadata(&path).await {
                     Ok(metadata) if !metadata.is_file() => return Ok(None),
                     Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
-                        return Err(io::Error::other(format!("{name} must be at most {MAX_FILE_BYTES} bytes")));
+                        return Err(io::Error::other(format!(
+                            "{name} must be at most {MAX_FILE_BYTES} bytes"
+                        )));
                     }
                     Ok(_) => {}
                     Err(error) if is_absent(&error) => return Ok(None),
@@ -80,7 +89,10 @@ impl Page {
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn page_file(name: &str, bytes: Bytes, etag: String, is_brotli: bool) -> PageFile {
@@ -101,7 +113,8 @@ fn file_name(path: &str) -> Option<&str> {
     }
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_./".contains(&c);
     let segment_ok = |segment: &str| !segment.is_empty() && !segment.starts_with('.');
-    (name.len() <= MAX_NAME && name.bytes().all(plain) && name.split('/').all(segment_ok)).then_some(name)
+    (name.len() <= MAX_NAME && name.bytes().all(plain) && name.split('/').all(segment_ok))
+        .then_some(name)
 }
 
 /// Media types of the files that the page is made of. Source: WHATWG MIME Sniffing; `application/wasm` is what lets
@@ -126,7 +139,9 @@ fn mime_of(name: &str) -> &'static str {
 /// Whether a part of the name between `.`, `-` or `_` is a hash: eight or more hexadecimal digits, one of them a digit.
 fn has_hash(name: &str) -> bool {
     name.split(['.', '-', '_', '/']).any(|part| {
-        part.len() >= 8 && part.bytes().all(|c| c.is_ascii_hexdigit()) && part.bytes().any(|c| c.is_ascii_digit())
+        part.len() >= 8
+            && part.bytes().all(|c| c.is_ascii_hexdigit())
+            && part.bytes().any(|c| c.is_ascii_digit())
     })
 }
 
@@ -152,7 +167,19 @@ mod tests {
     fn only_plain_names_inside_the_page_are_served() {
         assert_eq!(file_name("/"), Some("index.html"));
         assert_eq!(file_name("/icons/a-1.svg"), Some("icons/a-1.svg"));
-        for path in ["", "x", "//", "/../Cargo.toml", "/a/../b", "/.git/config", "/a//b", "/a/", "/%2e%2e/x", "/a\\b", "/a\0"] {
+        for path in [
+            "",
+            "x",
+            "//",
+            "/../Cargo.toml",
+            "/a/../b",
+            "/.git/config",
+            "/a//b",
+            "/a/",
+            "/%2e%2e/x",
+            "/a\\b",
+            "/a\0",
+        ] {
             assert_eq!(file_name(path), None, "{path:?}");
         }
     }
@@ -161,7 +188,13 @@ mod tests {
     fn hashed_names_are_told_from_ordinary_ones() {
         assert!(has_hash("chorus_web_bg-0a1b2c3d4e5f.wasm"));
         assert!(has_hash("style.0123abcd.css"));
-        for name in ["chorus.js", "chorus_web_bg.wasm", "deadbeef.js", "style.css", "a1.js"] {
+        for name in [
+            "chorus.js",
+            "chorus_web_bg.wasm",
+            "deadbeef.js",
+            "style.css",
+            "a1.js",
+        ] {
             assert!(!has_hash(name), "{name}");
         }
     }
@@ -181,7 +214,10 @@ mod tests {
         let plain = page.file("/a.js", false).await.unwrap().unwrap();
         let compressed = page.file("/a.js", true).await.unwrap().unwrap();
         assert_eq!((&*plain.bytes, plain.is_brotli), (&b"plain"[..], false));
-        assert_eq!((&*compressed.bytes, compressed.is_brotli), (&b"compressed"[..], true));
+        assert_eq!(
+            (&*compressed.bytes, compressed.is_brotli),
+            (&b"compressed"[..], true)
+        );
         assert_eq!(compressed.mime, "text/javascript; charset=utf-8");
         assert_ne!(plain.etag, compressed.etag);
         assert!(page.file("/b.js", true).await.unwrap().is_none());

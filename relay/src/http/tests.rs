@@ -33,8 +33,16 @@ async fn start(with_metrics: bool) -> Fixture {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, site_router(site, with_metrics), phase_receiver));
-    Fixture { addr, phase, _dir: dir }
+    tokio::spawn(serve(
+        listener,
+        site_router(site, with_metrics),
+        phase_receiver,
+    ));
+    Fixture {
+        addr,
+        phase,
+        _dir: dir,
+    }
 }
 
 impl Fixture {
@@ -46,7 +54,10 @@ impl Fixture {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-        (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
+        (
+            String::from_utf8(answer[..end].to_vec()).unwrap(),
+            answer[end + 4..].to_vec(),
+        )
     }
 
     async fn get(&self, path: &str) -> (String, Vec<u8>) {
@@ -59,8 +70,16 @@ async fn the_page_has_a_strict_policy_that_allows_wasm() {
     let relay = start(false).await;
     let (head, body) = relay.get("/").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"), "{head}");
-    assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
+    assert!(
+        head.contains(
+            "content-security-policy: default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"
+        ),
+        "{head}"
+    );
+    assert!(
+        head.contains("content-type: text/html; charset=utf-8"),
+        "{head}"
+    );
     assert!(head.contains("x-content-type-options: nosniff"), "{head}");
     assert!(head.contains("referrer-policy: no-referrer"), "{head}");
     assert!(!head.contains("access-control-allow-origin"), "{head}");
@@ -72,11 +91,20 @@ async fn other_sites_may_load_the_module_and_its_wasm() {
     let relay = start(false).await;
     for path in ["/chorus.js", "/chorus_web_bg.wasm", "/bootstrap.json"] {
         let (head, _) = relay.get(path).await;
-        assert!(head.contains("access-control-allow-origin: *"), "{path}: {head}");
-        assert!(head.contains("cross-origin-resource-policy: cross-origin"), "{path}: {head}");
+        assert!(
+            head.contains("access-control-allow-origin: *"),
+            "{path}: {head}"
+        );
+        assert!(
+            head.contains("cross-origin-resource-policy: cross-origin"),
+            "{path}: {head}"
+        );
     }
     let (head, body) = relay.get("/chorus_web_bg.wasm").await;
-    assert!(head.contains("content-type: application/wasm\r\n"), "{head}");
+    assert!(
+        head.contains("content-type: application/wasm\r\n"),
+        "{head}"
+    );
     assert_eq!(body, WASM);
 }
 
@@ -85,8 +113,16 @@ async fn a_known_version_is_not_sent_again_and_a_hashed_name_is_never_asked_for_
     let relay = start(false).await;
     let (head, _) = relay.get("/chorus.js").await;
     assert!(head.contains("cache-control: no-cache"), "{head}");
-    let etag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
-    let (head, body) = relay.request("GET /chorus.js", &format!("If-None-Match: \"x\", W/{etag}\r\n")).await;
+    let etag = head
+        .lines()
+        .find_map(|line| line.strip_prefix("etag: "))
+        .unwrap();
+    let (head, body) = relay
+        .request(
+            "GET /chorus.js",
+            &format!("If-None-Match: \"x\", W/{etag}\r\n"),
+        )
+        .await;
     assert!(head.starts_with("HTTP/1.1 304"), "{head}");
     assert!(body.is_empty());
     let (head, _) = relay.get("/style-0123abcd.css").await;
@@ -96,11 +132,15 @@ async fn a_known_version_is_not_sent_again_and_a_hashed_name_is_never_asked_for_
 #[tokio::test]
 async fn brotli_is_sent_to_those_who_accept_it() {
     let relay = start(false).await;
-    let (head, body) = relay.request("GET /chorus.js", "Accept-Encoding: gzip, br;q=0.8\r\n").await;
+    let (head, body) = relay
+        .request("GET /chorus.js", "Accept-Encoding: gzip, br;q=0.8\r\n")
+        .await;
     assert!(head.contains("content-encoding: br"), "{head}");
     assert!(head.contains("content-type: text/javascript"), "{head}");
     assert_eq!(body, b"compressed");
-    let (head, body) = relay.request("GET /chorus.js", "Accept-Encoding: gzip, br;q=0\r\n").await;
+    let (head, body) = relay
+        .request("GET /chorus.js", "Accept-Encoding: gzip, br;q=0\r\n")
+        .await;
     assert!(!head.contains("content-encoding"), "{head}");
     assert_eq!(body, b"export {}");
 }
@@ -119,12 +159,22 @@ async fn the_bootstrap_document_names_network_peer_and_addresses() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_refused() {
     let relay = start(false).await;
-    for path in ["/nothing", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "/metrics"] {
+    for path in [
+        "/nothing",
+        "/../Cargo.toml",
+        "/%2e%2e/Cargo.toml",
+        "/metrics",
+    ] {
         let (head, _) = relay.get(path).await;
         assert!(head.starts_with("HTTP/1.1 404"), "{path}: {head}");
-        assert!(head.contains("x-content-type-options: nosniff"), "{path}: {head}");
+        assert!(
+            head.contains("x-content-type-options: nosniff"),
+            "{path}: {head}"
+        );
     }
-    let (head, _) = relay.request("POST /bootstrap.json", "Content-Length: 0\r\n").await;
+    let (head, _) = relay
+        .request("POST /bootstrap.json", "Content-Length: 0\r\n")
+        .await;
     assert!(head.starts_with("HTTP/1.1 405"), "{head}");
 }
 

@@ -23,7 +23,12 @@ impl Entry {
     }
 
     pub(crate) fn from_row((expires_at, used, len, packet): (u64, u64, u32, bool)) -> Self {
-        Self { expires_at, used, len, packet }
+        Self {
+            expires_at,
+            used,
+            len,
+            packet,
+        }
     }
 
     /// Whether storing the block again with `keep` would change nothing.
@@ -60,7 +65,10 @@ impl Default for Index {
             by_use: BTreeSet::new(),
             bytes: 0,
             uses: 0,
-            bounds: Bounds { max_bytes: u64::MAX, max_blocks: u64::MAX },
+            bounds: Bounds {
+                max_bytes: u64::MAX,
+                max_blocks: u64::MAX,
+            },
         }
     }
 }
@@ -133,7 +141,8 @@ impl Index {
     /// Which blocks leave so that `entry` fits under the bounds.
     pub(crate) fn plan(&self, key: &BlockKey, entry: Entry, now: u64) -> Plan {
         let known = self.get(key);
-        let mut bytes = self.bytes + u64::from(entry.len) - known.map_or(0, |known| u64::from(known.len));
+        let mut bytes =
+            self.bytes + u64::from(entry.len) - known.map_or(0, |known| u64::from(known.len));
         let mut blocks = self.entries.len() as u64 + u64::from(known.is_none());
         let mut plan = Plan::default();
         let candidates = [(&self.by_expiry, true), (&self.by_use, false)];
@@ -148,7 +157,11 @@ impl Index {
                 }
                 bytes -= u64::from(self.entries[other].len);
                 blocks -= 1;
-                let leaving = if only_expired { &mut plan.expired } else { &mut plan.evicted };
+                let leaving = if only_expired {
+                    &mut plan.expired
+                } else {
+                    &mut plan.evicted
+                };
                 leaving.push(*other);
             }
         }
@@ -168,7 +181,11 @@ impl Index {
         self.by_use
             .iter()
             .map(|(_, key)| *key)
-            .filter(|key| self.entries.get(key).is_some_and(|entry| entry.packet && entry.expires_at > now))
+            .filter(|key| {
+                self.entries
+                    .get(key)
+                    .is_some_and(|entry| entry.packet && entry.expires_at > now)
+            })
             .collect()
     }
 }

@@ -5,14 +5,20 @@ use std::{
 
 use super::*;
 
-const ROOMY: Bounds = Bounds { max_bytes: 1 << 20, max_blocks: 100 };
+const ROOMY: Bounds = Bounds {
+    max_bytes: 1 << 20,
+    max_blocks: 100,
+};
 
 fn key(n: u8) -> BlockKey {
     [n; 36]
 }
 
 fn keep(expires_at: u64) -> Keep {
-    Keep { expires_at, packet: false }
+    Keep {
+        expires_at,
+        packet: false,
+    }
 }
 
 fn secrets() -> Result<Secrets, StoreError> {
@@ -31,7 +37,17 @@ fn secrets_and_blocks_are_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path(), ROOMY).unwrap();
     store.put(&key(1), b"one", keep(100), 0).unwrap();
-    store.put(&key(2), b"two", Keep { expires_at: 100, packet: true }, 0).unwrap();
+    store
+        .put(
+            &key(2),
+            b"two",
+            Keep {
+                expires_at: 100,
+                packet: true,
+            },
+            0,
+        )
+        .unwrap();
     drop(store);
 
     let mut store = BlockStore::open(dir.path(), ROOMY, || panic!("made again")).unwrap();
@@ -39,26 +55,58 @@ fn secrets_and_blocks_are_there_after_reopening() {
     assert_eq!(store.secrets().unwrap().certificate.as_str(), "certificate");
     assert_eq!(store.get(&key(1), 0).unwrap().unwrap(), b"one");
     assert_eq!(store.packets(0).unwrap(), [b"two".to_vec()]);
-    assert_eq!(store.counts(), Counts { blocks: 2, bytes: 6, ..Counts::default() });
+    assert_eq!(
+        store.counts(),
+        Counts {
+            blocks: 2,
+            bytes: 6,
+            ..Counts::default()
+        }
+    );
 }
 
 #[test]
 fn a_block_is_gone_when_its_time_has_passed() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path(), ROOMY).unwrap();
-    store.put(&key(1), b"one", Keep { expires_at: 10, packet: true }, 0).unwrap();
+    store
+        .put(
+            &key(1),
+            b"one",
+            Keep {
+                expires_at: 10,
+                packet: true,
+            },
+            0,
+        )
+        .unwrap();
     assert_eq!(store.get(&key(1), 10).unwrap(), None);
     assert!(store.packets(10).unwrap().is_empty());
     assert_eq!(store.purge(10).unwrap(), 1);
-    assert_eq!(store.counts(), Counts { expired: 1, ..Counts::default() });
+    assert_eq!(
+        store.counts(),
+        Counts {
+            expired: 1,
+            ..Counts::default()
+        }
+    );
 }
 
 #[test]
 fn the_byte_limit_evicts_expired_blocks_first_and_then_the_least_recently_used() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path(), Bounds { max_bytes: 30, max_blocks: 100 }).unwrap();
+    let mut store = open(
+        dir.path(),
+        Bounds {
+            max_bytes: 30,
+            max_blocks: 100,
+        },
+    )
+    .unwrap();
     for n in 1..=3 {
-        store.put(&key(n), &[n; 10], keep(if n == 3 { 5 } else { 100 }), 0).unwrap();
+        store
+            .put(&key(n), &[n; 10], keep(if n == 3 { 5 } else { 100 }), 0)
+            .unwrap();
     }
     store.get(&key(1), 0).unwrap();
     store.put(&key(4), &[4; 10], keep(100), 6).unwrap();
@@ -66,13 +114,24 @@ fn the_byte_limit_evicts_expired_blocks_first_and_then_the_least_recently_used()
     store.put(&key(5), &[5; 10], keep(100), 6).unwrap();
     assert!(!store.has(&key(2), 6), "least recently used leaves next");
     assert!(store.has(&key(1), 6));
-    assert_eq!(store.counts(), Counts { blocks: 3, bytes: 30, expired: 1, evicted: 1 });
+    assert_eq!(
+        store.counts(),
+        Counts {
+            blocks: 3,
+            bytes: 30,
+            expired: 1,
+            evicted: 1
+        }
+    );
 }
 
 #[test]
 fn the_order_of_use_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let bounds = Bounds { max_bytes: 20, max_blocks: 100 };
+    let bounds = Bounds {
+        max_bytes: 20,
+        max_blocks: 100,
+    };
     let mut store = open(dir.path(), bounds).unwrap();
     store.put(&key(1), &[1; 10], keep(100), 0).unwrap();
     store.put(&key(2), &[2; 10], keep(100), 0).unwrap();
@@ -88,7 +147,14 @@ fn the_order_of_use_survives_a_restart() {
 #[test]
 fn the_block_limit_holds_however_small_the_blocks_are() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path(), Bounds { max_bytes: 1 << 20, max_blocks: 16 }).unwrap();
+    let mut store = open(
+        dir.path(),
+        Bounds {
+            max_bytes: 1 << 20,
+            max_blocks: 16,
+        },
+    )
+    .unwrap();
     for n in 0..40 {
         store.put(&key(n), b"", keep(100), 0).unwrap();
     }
@@ -98,10 +164,20 @@ fn the_block_limit_holds_however_small_the_blocks_are() {
 #[test]
 fn a_block_above_the_bound_is_refused_and_nothing_is_evicted_for_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = open(dir.path(), Bounds { max_bytes: 10, max_blocks: 16 }).unwrap();
+    let mut store = open(
+        dir.path(),
+        Bounds {
+            max_bytes: 10,
+            max_blocks: 16,
+        },
+    )
+    .unwrap();
     store.put(&key(1), b"one", keep(100), 0).unwrap();
     let error = store.put(&key(2), &[0; 11], keep(100), 0).unwrap_err();
-    assert_eq!(error.to_string(), "a block must be at most 10 bytes, got 11");
+    assert_eq!(
+        error.to_string(),
+        "a block must be at most 10 bytes, got 11"
+    );
     assert!(store.has(&key(1), 0));
 }
 
@@ -120,7 +196,10 @@ fn storing_again_extends_the_time_and_never_shortens_it() {
 fn a_second_process_is_told_that_the_store_is_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let _store = open(dir.path(), ROOMY).unwrap();
-    assert!(matches!(open(dir.path(), ROOMY), Err(StoreError::InUse { .. })));
+    assert!(matches!(
+        open(dir.path(), ROOMY),
+        Err(StoreError::InUse { .. })
+    ));
 }
 
 #[test]
@@ -131,7 +210,10 @@ fn a_foreign_file_is_reported_with_its_path_and_left_untouched() {
         fs::write(&path, content).unwrap();
         let error = open(dir.path(), ROOMY).map(drop).unwrap_err();
         assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
-        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
         assert_eq!(fs::read(&path).unwrap(), content);
     }
 }
@@ -143,13 +225,29 @@ fn somebody_elses_redb_file_is_foreign_too() {
     let database = Database::create(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     let theirs: TableDefinition<'_, &str, u64> = TableDefinition::new("theirs");
-    transaction.open_table(theirs).unwrap().insert("a", 1).unwrap();
+    transaction
+        .open_table(theirs)
+        .unwrap()
+        .insert("a", 1)
+        .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    assert!(matches!(open(dir.path(), ROOMY), Err(StoreError::Foreign { .. })));
+    assert!(matches!(
+        open(dir.path(), ROOMY),
+        Err(StoreError::Foreign { .. })
+    ));
     let database = Database::open(&path).unwrap();
     let transaction = database.begin_read().unwrap();
-    assert_eq!(transaction.open_table(theirs).unwrap().get("a").unwrap().unwrap().value(), 1);
+    assert_eq!(
+        transaction
+            .open_table(theirs)
+            .unwrap()
+            .get("a")
+            .unwrap()
+            .unwrap()
+            .value(),
+        1
+    );
 }
 
 #[cfg(unix)]
@@ -164,7 +262,11 @@ fn the_file_with_the_key_is_readable_by_its_owner_alone() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     drop(open(dir.path(), ROOMY).unwrap());
     assert_eq!(mode(), 0o600);
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left of the unfinished file");
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "nothing is left of the unfinished file"
+    );
 }
 
 /// Damage anywhere in the file gives an error that names it, or is noticed by nobody; it never ends the process.
@@ -184,7 +286,11 @@ fn flipped_and_cut_files_never_panic() {
         let copy = tempfile::tempdir().unwrap();
         let path = copy.path().join(FILE_NAME);
         fs::write(&path, &whole).unwrap();
-        let mut file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
         if step % 4 == 3 {
             file.set_len(at as u64).unwrap();
         } else {

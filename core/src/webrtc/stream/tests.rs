@@ -44,7 +44,10 @@ fn settle(a: &mut Stream, b: &mut Stream) {
 #[test]
 fn frames_have_the_bytes_the_specification_gives() {
     let mut stream = Stream::new(DEFAULT_MAX_FRAME);
-    let frame: String = write(&mut stream, b"hi").iter().map(|b| format!("{b:02x}")).collect();
+    let frame: String = write(&mut stream, b"hi")
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     assert_eq!(frame, "0412026869");
     stream.finish();
     assert_eq!(controls(&mut stream), [FIN]);
@@ -58,7 +61,11 @@ fn the_largest_frame_is_within_the_agreed_size_and_fills_it() {
         let (data, mut frame) = (vec![7; 300_000], vec![]);
         let len = stream.write(&data, &mut frame).unwrap();
         assert_eq!(len, stream.max_payload());
-        assert!(frame.len() <= max_frame && frame.len() > max_frame - 8, "{} of {max_frame}", frame.len());
+        assert!(
+            frame.len() <= max_frame && frame.len() > max_frame - 8,
+            "{} of {max_frame}",
+            frame.len()
+        );
         let mut other = Stream::new(0);
         other.receive(frame).unwrap();
         assert_eq!(other.buffered(), len);
@@ -207,7 +214,12 @@ fn an_oversized_frame_is_refused_before_it_arrives() {
     let mut stream = Stream::new(0);
     let mut prefix = vec![];
     put_varint(&mut prefix, LARGE_MAX_FRAME as u64);
-    assert_eq!(stream.receive(prefix), Err(StreamError::FrameTooLong { len: LARGE_MAX_FRAME as u64 }));
+    assert_eq!(
+        stream.receive(prefix),
+        Err(StreamError::FrameTooLong {
+            len: LARGE_MAX_FRAME as u64
+        })
+    );
     assert_eq!(controls(&mut stream), [RESET_STREAM]);
     assert_eq!(stream.receive(FIN.to_vec()), Ok(()));
     assert!(stream.is_done());
@@ -225,7 +237,9 @@ fn endless_fins_are_a_bounded_queue() {
 fn an_unknown_flag_or_field_is_ignored() {
     let mut stream = Stream::new(0);
     stream.receive(vec![2, 8, 9]).unwrap();
-    stream.receive(vec![6, 0x1a, 1, 0xff, 0x12, 1, b'y']).unwrap();
+    stream
+        .receive(vec![6, 0x1a, 1, 0xff, 0x12, 1, b'y'])
+        .unwrap();
     assert_eq!(read_all(&mut stream), b"y");
 }
 
