@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 use crate::store::index::{Entry, Index};
 
 mod index;
+mod node_store;
+
+pub(crate) use self::node_store::NodeStore;
 
 /// A content id in its binary form (CIDv1, sha2-256).
 pub(crate) type BlockKey = [u8; 36];
@@ -339,6 +342,11 @@ impl BlockStore {
     /// What is stored and what happened since the store was opened.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The error for a block whose bytes are not those of its content id.
+    pub(crate) fn damaged_block(&self, cid: &chorus_core::digest::ContentId) -> StoreError {
+        self.corrupt(format!("block {cid} has other bytes than its id says"))
     }
 
     fn note(&mut self, expired: usize, evicted: usize) {

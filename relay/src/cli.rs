@@ -1,0 +1,221 @@
+//! The command line, as contract.md fixes it.
+
+use std::path::PathBuf;
+
+use chorus_core::digest::ContentId;
+use clap::{Args, Parser, Subcommand};
+use libp2p::Multiaddr;
+
+use crate::{
+    bootstrap::{Bootstrap, Url},
+    config::{Config, ConfigError},
+};
+
+/// Serves the Chorus page, introduces browsers to each other and stores blocks.
+#[derive(Debug, Parser)]
+#[command(name = "chorus-relay", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a relay until SIGTERM or SIGINT; prints one line of JSON when it is ready.
+    Run(RunArgs),
+    /// Makes the identity and certificate in the data directory, if there are none, and prints the peer id.
+    Keygen(KeygenArgs),
+    /// Prints the effective configuration, or names the field, the value and the bound.
+    Check(CheckArgs),
+    /// Asks a running relay how it is; prints one line of JSON. Exit status 1 when it is not ready.
+    Status(StatusArgs),
+    /// Shares a file and prints its packet's content id once the relay has stored it.
+    Share(ShareArgs),
+    /// Fetches the content of a packet, verifies it and writes it to a file.
+    Get(GetArgs),
+    /// Lists the packets that the relay knows, newest first.
+    Query(QueryArgs),
+    /// Stays in the mesh as a peer without a page until SIGTERM or SIGINT.
+    Peer(PeerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Reads the configuration from this TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Keeps key, certificate, packets and blocks here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Serves the page at this address [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Listens there instead of on the default addresses; may be repeated. Port 0 means any free port.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) listen: Vec<String>,
+    /// Announces this address instead of the listen addresses; may be repeated.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) external: Vec<String>,
+    /// Stays connected to this relay; may be repeated.
+    #[arg(long, value_name = "MULTIADDR|URL")]
+    pub(crate) bootstrap: Vec<String>,
+    /// Network name [default: main].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+    /// Serves the page from this directory instead of the built one.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) page: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// The data directory [default: as for `run`].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The file to check; without it, the defaults are printed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The relay's HTTP address.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: Url,
+}
+
+/// Which relay a headless peer talks to.
+#[derive(Debug, Args)]
+pub(crate) struct RelayArgs {
+    /// The relay: its HTTP address or a multiaddr ending in /p2p/…
+    #[arg(long, value_name = "URL|MULTIADDR")]
+    pub(crate) relay: Bootstrap,
+    /// Network name [default: the one that the relay's URL names, else main].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShareArgs {
+    /// The file to share.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+    /// A JSON object with any of `packet_type`, `instructions`, `quality_metrics` and `ttl` (seconds).
+    #[arg(long, value_name = "METADATA")]
+    pub(crate) json: Option<String>,
+    /// Signs with the identity in this data directory instead of a new one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// The packet's content id.
+    pub(crate) cid: ContentId,
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+    /// Where to write the content; `-` is standard output. A file appears only when it is complete.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Largest content to fetch, bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = chorus_core::bounds::DEFAULT_MAX_OBJECT)]
+    pub(crate) max_bytes: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+    /// Only packets of this type.
+    #[arg(long = "type", value_name = "T")]
+    pub(crate) packet_type: Option<String>,
+    /// At most so many packets.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Prints one JSON object per line: `{"cid":…,"packet":{…}}`.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeerArgs {
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+    /// Keeps key, packets and blocks here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Listens there, so that others can dial this peer; may be repeated.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) listen: Vec<Multiaddr>,
+}
+
+impl RunArgs {
+    /// The file's configuration with the command line's on top, checked.
+    ///
+    /// # Errors
+    /// The file does not parse, or a value is out of its bound.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        if let Some(dir) = &self.data_dir {
+            config.data_dir.clone_from(dir);
+        }
+        if let Some(addr) = &self.http {
+            config.http.listen.clone_from(addr);
+        }
+        if let Some(network) = &self.network {
+            config.network.clone_from(network);
+        }
+        for (list, given) in [
+            (&mut config.listen, &self.listen),
+            (&mut config.external, &self.external),
+            (&mut config.bootstrap, &self.bootstrap),
+        ] {
+            if !given.is_empty() {
+                list.clone_from(given);
+            }
+        }
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_override_the_defaults_and_are_checked() {
+        let parse = |args: &[&str]| match Cli::try_parse_from(args).unwrap().command {
+            Command::Run(args) => args.config(),
+            other => panic!("{other:?}"),
+        };
+        let config = parse(&["chorus-relay", "run", "--http", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0/ws"]).unwrap();
+        assert_eq!(config.http.listen, "127.0.0.1:0");
+        assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/0/ws"]);
+        assert_eq!(config.network, "main");
+        let error = parse(&["chorus-relay", "run", "--http", "nonsense"]).unwrap_err();
+        assert_eq!(error.to_string(), "http.listen must be IP:PORT, for example 127.0.0.1:8080, got \"nonsense\"");
+    }
+
+    #[test]
+    fn a_relay_must_be_a_url_or_an_address_with_a_peer_id() {
+        Cli::try_parse_from(["chorus-relay", "query", "--relay", "http://127.0.0.1:8080"]).unwrap();
+        Cli::try_parse_from(["chorus-relay", "query", "--relay", "/ip4/1.2.3.4/tcp/1"]).unwrap_err();
+    }
+}

@@ -1,0 +1,161 @@
+//! One module per command, and what they share: the runtime, logs, signals and the exit status.
+
+use std::{fmt::Display, future::Future, io::Write, path::Path, process::ExitCode};
+
+use chorus_core::key::Keypair;
+use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
+
+use crate::{
+    behaviour::with_causes,
+    cli::Command,
+    config::ConfigError,
+    store::{BlockStore, Bounds, Secrets, StoreError},
+    transport,
+};
+
+mod check;
+mod client;
+mod get;
+mod keygen;
+mod peer;
+mod query;
+mod run;
+mod share;
+mod status;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line or the configuration is wrong: exit status 2.
+    Usage(String),
+    /// It did not work out: exit status 1.
+    Failed(String),
+}
+
+impl Failure {
+    /// The process's exit status.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(with_causes(&error))
+    }
+}
+
+fn usage(error: ConfigError) -> Failure {
+    Failure::Usage(error.to_string())
+}
+
+/// Does what the command line asks.
+///
+/// # Errors
+/// What went wrong, in one line.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    start_logs();
+    match command {
+        Command::Run(args) => {
+            let config = args.config().map_err(usage)?;
+            in_runtime(run::run(config, args.page))
+        }
+        Command::Keygen(args) => keygen::keygen(args),
+        Command::Check(args) => check::check(args),
+        Command::Status(args) => in_runtime(status::status(args)),
+        Command::Share(args) => in_runtime(share::share(args)),
+        Command::Get(args) => in_runtime(get::get(args)),
+        Command::Query(args) => in_runtime(query::query(args)),
+        Command::Peer(args) => in_runtime(peer::peer(args)),
+    }
+}
+
+fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    // Before QUIC and WebRTC each install their own; a second call finds the first one's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(command);
+    // Connections of WebRTC keep tasks that nobody waits for.
+    runtime.shutdown_background();
+    result
+}
+
+/// Logs go to standard error, as `RUST_LOG` says.
+fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+/// Prints one line for scripts at once, however standard output is buffered.
+fn print_line(line: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Failure::Failed(format!("standard output: {error}")))
+}
+
+/// Resolves when the process is asked to end.
+///
+/// # Errors
+/// The operating system refuses to deliver signals.
+#[cfg(unix)]
+async fn terminated() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn terminated() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+/// A new identity seed.
+fn new_seed() -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice()).map_err(|error| Failure::Failed(format!("randomness: {error}")))?;
+    Ok(seed)
+}
+
+/// Opens the store in `dir`, making identity and certificate when there is none.
+fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), Failure> {
+    let generate = || {
+        let unavailable = |message: String| StoreError::Io {
+            path: dir.to_path_buf(),
+            source: std::io::Error::other(message),
+        };
+        Ok(Secrets {
+            seed: new_seed().map_err(|error| unavailable(error.to_string()))?,
+            certificate: Zeroizing::new(transport::generate_certificate().map_err(|error| unavailable(error.to_string()))?),
+        })
+    };
+    let store = BlockStore::open(dir, bounds, generate)?;
+    let secrets = store.secrets()?;
+    Ok((store, secrets))
+}
+
+fn keypair(secrets: &Secrets) -> Keypair {
+    Keypair::from_seed(&secrets.seed)
+}
+
+/// Our own events, and what goes wrong below.
+const DEFAULT_LOG: &str = "warn,chorus_relay=info,chorus_core=info";

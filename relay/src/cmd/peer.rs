@@ -1,0 +1,48 @@
+//! `chorus-relay peer`: a member of the mesh without a page, for servers and tests.
+
+use chorus_core::bounds::DEFAULT_MAX_OBJECT;
+use serde_json::json;
+
+use crate::{
+    cli::PeerArgs,
+    cmd::{
+        Failure,
+        client::{self, Client},
+        keypair, open_store, print_line, terminated,
+    },
+    config::StoreConfig,
+    metrics::Metrics,
+    store::{Bounds, NodeStore},
+};
+
+/// Stays in the mesh until SIGTERM or SIGINT; prints one line of JSON when it is connected to the relay.
+///
+/// # Errors
+/// The store is not usable, the relay does not answer, or the node ends by itself.
+pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
+    let limits = StoreConfig::default();
+    let bounds = Bounds { max_bytes: limits.max_bytes, max_blocks: limits.max_blocks };
+    let (store, secrets) = open_store(&args.data_dir, bounds)?;
+    let store = NodeStore::new(store, Metrics::default());
+    let target = client::target(&args.relay).await?;
+    let key = keypair(&secrets);
+    let client = client::connect_with(target, key, DEFAULT_MAX_OBJECT, args.listen, Box::new(store.clone()));
+    let Client { mut node, relay } = tokio::select! {
+        client = client => client?,
+        signal = terminated() => return Ok(signal?),
+    };
+    let addrs: Vec<_> = node.handle.addresses().await?.iter().map(ToString::to_string).collect();
+    print_line(
+        &json!({ "event": "ready", "peer_id": node.handle.id().to_string(), "relay": relay.to_string(), "addrs": addrs })
+            .to_string(),
+    )?;
+    tokio::select! {
+        signal = terminated() => signal?,
+        ended = &mut node.driver => {
+            ended?;
+            return Err(Failure::Failed("the node ended by itself".into()));
+        }
+    }
+    node.close().await;
+    Ok(store.flush()?)
+}
