@@ -1,5 +1,6 @@
 // A relay of ours as a process, as a user starts it.
 
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -39,7 +40,9 @@ export class Relay {
   }
 
   async #run (args) {
-    this.#child = new Child(RELAY, ['run', '--data-dir', this.dataDir, ...args], { env: { CHORUS_PAGE_DIR: PAGE } })
+    // A page on disk is newer than the one that was embedded.
+    const page = existsSync(PAGE) ? ['--page', PAGE] : []
+    this.#child = new Child(RELAY, ['run', '--data-dir', this.dataDir, ...page, ...args])
     this.ready = await this.#child.line(line => {
       const said = line.startsWith('{') && JSON.parse(line)
       return said && said.event === 'ready' && said
@@ -92,8 +95,13 @@ export class Relay {
 
   /** Bytes that travelled over circuits so far, both directions, as the metrics say. */
   async circuitBytes () {
-    const samples = [...await this.metrics()].filter(([name]) => /circuit/.test(name) && /bytes/.test(name))
-    if (samples.length === 0) throw new Error('/metrics has no count of circuit bytes')
-    return samples.reduce((sum, [, value]) => sum + value, 0)
+    return await this.metric('chorus_circuit_bytes_total')
+  }
+
+  /** Reads one sample of `/metrics`. */
+  async metric (name) {
+    const value = (await this.metrics()).get(name)
+    if (value == null) throw new Error(`/metrics has no ${name}`)
+    return value
   }
 }

@@ -1,0 +1,178 @@
+// The JavaScript API and <chorus-mesh> on another origin than the relay's.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+
+import { Tab, launch } from '../lib/chromium.mjs'
+import { Relay } from '../lib/relay.mjs'
+import { html, serve } from '../lib/serve.mjs'
+
+let browser
+let relay
+let site
+before(async () => {
+  [browser, relay] = await Promise.all([launch(), Relay.start()])
+  const page = body => ({ ...html('data:text/javascript,', body) })
+  site = await serve({
+    '/': page(''),
+    '/ask': page(`<script type="module" src="${relay.http}/widget.js"></script><chorus-mesh relay="${relay.http}" view="panel" consent="ask"></chorus-mesh>`),
+    '/given': page(`<script type="module" src="${relay.http}/widget.js"></script><chorus-mesh relay="${relay.http}" view="bar" consent="given"></chorus-mesh>`)
+  })
+})
+after(async () => {
+  await browser?.close()
+  await site?.close()
+  await relay?.close()
+})
+
+/** A page of the other origin with a peer in `globalThis.peer`. */
+async function openPeer () {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/`)
+  tab.id = await tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    globalThis.peer = await join({ relay, storage: 'memory' })
+    return globalThis.peer.id
+  }, relay.http)
+  return tab
+}
+
+/** Resolves once the peer of `tab` is directly connected to `id`. */
+const isDirect = (tab, id) => tab.run(id => new Promise((resolve, reject) => {
+  const stop = peer.on('peer', () => look())
+  const look = async () => {
+    const all = await peer.streams.connections()
+    if (!all.some(connection => connection.peer === id && connection.kind === 'direct')) return
+    stop()
+    resolve()
+  }
+  look().catch(reject)
+}), id, 30_000, `directly connected to ${id}`)
+
+test('two pages of another origin share, hear, get and query packets', async () => {
+  const [one, two] = await Promise.all([openPeer(), openPeer()])
+  assert.match(one.id, /^12D3KooW/)
+  assert.notEqual(one.id, two.id)
+  await Promise.all([isDirect(one, two.id), isDirect(two, one.id)])
+
+  await two.run(() => {
+    globalThis.heard = new Promise(resolve => {
+      const stop = peer.on('packet', packet => {
+        if (packet.type !== 'note') return
+        stop()
+        resolve(packet)
+      })
+    })
+  })
+  const cid = await one.run(() => peer.share({ type: 'note', content: new TextEncoder().encode('hello') }))
+  assert.match(cid, /^b[a-z2-7]+$/)
+  const heard = await two.run(async () => {
+    const { cid, author, type } = await globalThis.heard
+    return { cid, author, type }
+  }, null, 30_000, 'the packet event')
+  assert.deepEqual(heard, { cid, author: one.id, type: 'note' })
+
+  const got = await two.run(async cid => {
+    const packet = await peer.get(cid)
+    return { text: new TextDecoder().decode(packet.content), author: packet.author, type: packet.type }
+  }, cid)
+  assert.deepEqual(got, { text: 'hello', author: one.id, type: 'note' })
+
+  const found = await two.run(async () => {
+    const cids = []
+    for await (const packet of peer.query({ type: 'note' })) cids.push(packet.cid)
+    return cids
+  })
+  assert.ok(found.includes(cid), found.join(' '))
+  await one.close()
+  await two.close()
+})
+
+test('tensors travel with their type and shape', async () => {
+  const [one, two] = await Promise.all([openPeer(), openPeer()])
+  await Promise.all([isDirect(one, two.id), isDirect(two, one.id)])
+  const cid = await one.run(() => peer.shareTensors({
+    weight: { dtype: 'f32', shape: [2, 3], data: new Float32Array([1, -2, 3.5, 0, 1e-3, 6]) }
+  }))
+  const type = await two.run(async cid => (await peer.get(cid)).type, cid)
+  assert.equal(typeof type, 'string')
+  await one.close()
+  await two.close()
+})
+
+test('mistakes are Errors with a stable code', async () => {
+  const tab = await openPeer()
+  const codes = await tab.run(async () => {
+    const code = async fn => {
+      try {
+        await fn()
+        return 'no error'
+      } catch (error) {
+        return error instanceof Error && typeof error.code === 'string' ? 'code' : `${error}`
+      }
+    }
+    return [
+      await code(() => peer.get('nonsense')),
+      await code(() => peer.share({ type: 'note' })),
+      await code(() => peer.share({ type: 'x'.repeat(10_000), content: new Uint8Array(1) })),
+      await code(() => peer.share({ type: 'note', content: new Uint8Array(10_000_001) })),
+      await code(async () => { for await (const packet of peer.query({ limit: -1 })) void packet })
+    ]
+  })
+  assert.deepEqual(codes, Array(codes.length).fill('code'))
+  assert.ok(await tab.run(() => peer.status() != null))
+  await tab.run(async () => { await peer.close() })
+  assert.equal(await tab.run(async () => {
+    try {
+      await peer.share({ type: 'note', content: new Uint8Array(1) })
+      return 'shared'
+    } catch (error) {
+      return typeof error.code
+    }
+  }), 'string')
+  await tab.close()
+})
+
+test('join says why it cannot: a relay that is not there, an option that is not one', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/`)
+  const codes = await tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    const code = options => join(options).then(() => 'joined', error => error instanceof Error ? typeof error.code : `${error}`)
+    return [
+      await code({ relay: 'http://127.0.0.1:1', storage: 'memory' }),
+      await code({ relay: 'nonsense', storage: 'memory' }),
+      await code({ relay, storage: 'floppy' })
+    ]
+  }, relay.http)
+  assert.deepEqual(codes, ['string', 'string', 'string'])
+  await tab.close()
+})
+
+test('a widget connects only after consent, and its events bubble', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.addInitScript(() => {
+    globalThis.up = new Promise(resolve => document.addEventListener('chorus:status', resolve, { once: true }))
+    globalThis.sockets = []
+    globalThis.WebSocket = new Proxy(WebSocket, { construct: (target, args) => { globalThis.sockets.push(args[0]); return Reflect.construct(target, args) } })
+  })
+  await tab.page.goto(`${site.origin}/ask`)
+  const button = tab.page.locator('chorus-mesh button').first()
+  await button.waitFor()
+  assert.deepEqual(await tab.run(() => globalThis.sockets), [])
+  assert.ok(tab.requests.every(url => !url.includes('bootstrap.json')), tab.requests.join(' '))
+  await button.click()
+  await tab.run(async () => { await globalThis.up })
+  assert.notDeepEqual(await tab.run(() => globalThis.sockets), [])
+  await tab.close()
+})
+
+test('a widget with consent given joins the others', async () => {
+  const [tab, other] = [await Tab.open(browser), await openPeer()]
+  await tab.page.goto(`${site.origin}/given`)
+  await tab.page.locator('chorus-mesh [data-peer-id]').first().waitFor({ state: 'attached' })
+  const id = await tab.page.locator('chorus-mesh [data-peer-id]').first().getAttribute('data-peer-id')
+  await isDirect(other, id)
+  await tab.close()
+  await other.close()
+})
