@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::process;
 
-/// Packages that run natively, and the features their tests need.
-const SELECTION: [&str; 5] = [
+/// Packages with tests that run natively, and the features these need. The page's pure half is among them.
+const SELECTION: [&str; 6] = [
     "--package=chorus-core",
     "--package=chorus-relay",
+    "--package=chorus-web",
     "--package=chorus-tests",
     "--features",
     "chorus-core/sim",

@@ -106,12 +106,14 @@ fn package(suite: &mut Suite, dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the page builds (which checks what it imports), and runs the core's tests as wasm.
+/// Runs the tests of the page's pure half, checks that the page builds (which checks what it imports), and runs the
+/// core's tests as wasm.
 ///
 /// The same golden bits, compiled to wasm32, prove that a tab and a server compute alike. They run under WASI, since
 /// Node has it built in and libtest speaks to it; wasm-bindgen's own runner would add a binary with 200 dependencies
 /// to a cold build. What needs a real browser is in the part `browser`.
 fn web(suite: &mut Suite) -> Result<()> {
+    package(suite, "web")?;
     suite.record("page", page::build(page::Profile::Dev));
     install::rust_target("wasm32-wasip1")?;
     let runner = format!(
