@@ -157,5 +157,5 @@ fn keypair(secrets: &Secrets) -> Keypair {
     Keypair::from_seed(&secrets.seed)
 }
 
-/// Our own events, and what goes wrong below.
-const DEFAULT_LOG: &str = "warn,chorus_relay=info,chorus_core=info";
+/// Our own events, and what goes wrong below; that a lone relay knows no other to ask is nothing wrong.
+const DEFAULT_LOG: &str = "warn,chorus_relay=info,libp2p_kad=error";
