@@ -10,7 +10,7 @@ use crate::{
     behaviour::with_causes,
     cli::Command,
     config::ConfigError,
-    store::{BlockStore, Bounds, Secrets, StoreError},
+    store::{BlockStore, Bounds, NodeStore, Secrets, StoreError},
     transport,
 };
 
@@ -151,6 +151,13 @@ fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), Failu
     let store = BlockStore::open(dir, bounds, generate)?;
     let secrets = store.secrets()?;
     Ok((store, secrets))
+}
+
+/// Writes down the order of use. Without it nothing is lost but that order, so a failure is only logged.
+fn flush(store: &NodeStore) {
+    if let Err(error) = store.flush() {
+        tracing::warn!(%error, "store");
+    }
 }
 
 fn keypair(secrets: &Secrets) -> Keypair {

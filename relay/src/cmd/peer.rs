@@ -8,7 +8,7 @@ use crate::{
     cmd::{
         Failure,
         client::{self, Client},
-        keypair, open_store, print_line, terminated,
+        keypair, open_store, print_line, terminated, flush,
     },
     config::StoreConfig,
     metrics::Metrics,
@@ -44,5 +44,6 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
         }
     }
     node.close().await;
-    Ok(store.flush()?)
+    flush(&store);
+    Ok(())
 }

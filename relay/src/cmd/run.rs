@@ -1,13 +1,9 @@
 //! `chorus-relay run`: the relay itself.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use chorus_core::net::{Handle, Part};
+use chorus_core::net::{Event, Handle, Part};
+use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde_json::json;
 use tokio::{
@@ -20,7 +16,7 @@ use tokio::{
 use crate::{
     behaviour::{Listening, RelayServer, RelayServerConfig},
     bootstrap::Bootstrap,
-    cmd::{Failure, keypair, open_store, print_line, terminated, usage},
+    cmd::{Failure, keypair, open_store, print_line, terminated, usage, flush},
     config::Config,
     http::{self, Page, Phase, Site},
     metrics::Metrics,
@@ -79,6 +75,7 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
     let mut background = JoinSet::new();
     background.spawn(announce(announced.clone(), listening.clone(), addrs));
     background.spawn(purge(store.clone()));
+    background.spawn(log_store_failures(node.handle.clone()));
     for bootstrap in unknown {
         background.spawn(keep_connected(node.handle.clone(), bootstrap, config.network.clone()));
     }
@@ -112,7 +109,8 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
     };
     // Both at once: a slow download must not keep peers from learning that the relay goes.
     let (_, ()) = tokio::join!(tokio::time::timeout(DRAIN_TIMEOUT, drained), node.close());
-    Ok(store.flush()?)
+    flush(&store);
+    Ok(())
 }
 
 /// The page in the binary; else the directory named on the command line or in the environment; else where
@@ -252,6 +250,25 @@ async fn purge(store: NodeStore) {
             Ok(Ok(n)) => tracing::debug!(blocks = n, "expired"),
             Ok(Err(error)) => tracing::error!(%error, "store"),
             Err(error) => tracing::error!(%error, "store"),
+        }
+    }
+}
+
+/// Logs what the node could not store: the first failure at once, then one a minute with how many there were.
+async fn log_store_failures(handle: Handle) {
+    let Ok(mut events) = handle.events().await else {
+        return; // The node is closed.
+    };
+    let mut silent_until = Instant::now();
+    let mut unlogged = 0_u64;
+    while let Some(event) = events.next().await {
+        if let Event::StoreFailed(error) = event {
+            unlogged += 1;
+            if Instant::now() >= silent_until {
+                tracing::error!(%error, failures = unlogged, "store");
+                silent_until = Instant::now() + PURGE_INTERVAL;
+                unlogged = 0;
+            }
         }
     }
 }
