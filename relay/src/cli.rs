@@ -205,17 +205,29 @@ mod tests {
             Command::Run(args) => args.config(),
             other => panic!("{other:?}"),
         };
-        let config = parse(&["chorus-relay", "run", "--http", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0/ws"]).unwrap();
+        let config = parse(&[
+            "chorus-relay",
+            "run",
+            "--http",
+            "127.0.0.1:0",
+            "--listen",
+            "/ip4/127.0.0.1/tcp/0/ws",
+        ])
+        .unwrap();
         assert_eq!(config.http.listen, "127.0.0.1:0");
         assert_eq!(config.listen, ["/ip4/127.0.0.1/tcp/0/ws"]);
         assert_eq!(config.network, "main");
         let error = parse(&["chorus-relay", "run", "--http", "nonsense"]).unwrap_err();
-        assert_eq!(error.to_string(), "http.listen must be IP:PORT, for example 127.0.0.1:8080, got \"nonsense\"");
+        assert_eq!(
+            error.to_string(),
+            "http.listen must be IP:PORT, for example 127.0.0.1:8080, got \"nonsense\""
+        );
     }
 
     #[test]
     fn a_relay_must_be_a_url_or_an_address_with_a_peer_id() {
         Cli::try_parse_from(["chorus-relay", "query", "--relay", "http://127.0.0.1:8080"]).unwrap();
-        Cli::try_parse_from(["chorus-relay", "query", "--relay", "/ip4/1.2.3.4/tcp/1"]).unwrap_err();
+        Cli::try_parse_from(["chorus-relay", "query", "--relay", "/ip4/1.2.3.4/tcp/1"])
+            .unwrap_err();
     }
 }

@@ -85,7 +85,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
 fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     // Before QUIC and WebRTC each install their own; a second call finds the first one's.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(command);
     // Connections of WebRTC keep tasks that nobody waits for.
     runtime.shutdown_background();
@@ -105,7 +107,9 @@ fn start_logs() {
 /// Prints one line for scripts at once, however standard output is buffered.
 fn print_line(line: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| Failure::Failed(format!("standard output: {error}")))
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Failed(format!("standard output: {error}")))
 }
 
 /// Resolves when the process is asked to end.
@@ -132,7 +136,8 @@ async fn terminated() -> std::io::Result<()> {
 /// A new identity seed.
 fn new_seed() -> Result<Zeroizing<[u8; 32]>, Failure> {
     let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(seed.as_mut_slice()).map_err(|error| Failure::Failed(format!("randomness: {error}")))?;
+    getrandom::fill(seed.as_mut_slice())
+        .map_err(|error| Failure::Failed(format!("randomness: {error}")))?;
     Ok(seed)
 }
 
@@ -145,7 +150,10 @@ fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), Failu
         };
         Ok(Secrets {
             seed: new_seed().map_err(|error| unavailable(error.to_string()))?,
-            certificate: Zeroizing::new(transport::generate_certificate().map_err(|error| unavailable(error.to_string()))?),
+            certificate: Zeroizing::new(
+                transport::generate_certificate()
+                    .map_err(|error| unavailable(error.to_string()))?,
+            ),
         })
     };
     let store = BlockStore::open(dir, bounds, generate)?;

@@ -83,7 +83,8 @@ where
     swarm::THandler<X>: Send,
 {
     let keypair = libp2p_keypair(&setup.key)?;
-    let (transport, relay_client) = transport::build(&keypair, setup.certificate.as_deref(), setup.traffic)?;
+    let (transport, relay_client) =
+        transport::build(&keypair, setup.certificate.as_deref(), setup.traffic)?;
     let parts = Parts {
         transport,
         relay_client: Some(relay_client),
@@ -103,7 +104,9 @@ impl RunningNode {
     /// # Errors
     /// None was.
     pub(crate) async fn relay(&self) -> Result<PeerId, NodeError> {
-        tokio::time::timeout(CONNECT_TIMEOUT, self.first_relay()).await.unwrap_or(Err(NodeError::NoRelay))
+        tokio::time::timeout(CONNECT_TIMEOUT, self.first_relay())
+            .await
+            .unwrap_or(Err(NodeError::NoRelay))
     }
 
     async fn first_relay(&self) -> Result<PeerId, NodeError> {
@@ -165,7 +168,9 @@ async fn answers(addr: &Multiaddr) -> bool {
         match protocol {
             Protocol::Ip4(ip) => host = Some(ip.to_string()),
             Protocol::Ip6(ip) => host = Some(ip.to_string()),
-            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => host = Some(name.into_owned()),
+            Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
+                host = Some(name.into_owned())
+            }
             Protocol::Tcp(tcp) => port = Some(tcp),
             _ => {}
         }

@@ -10,8 +10,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -144,8 +143,14 @@ impl BlockStore {
     ) -> Result<Self, StoreError> {
         make_private_dir(dir)?;
         let path = dir.join(FILE_NAME);
-        let exists = path.try_exists().map_err(|source| io_error(&path, source))?;
-        let database = if exists { open_existing(&path)? } else { create(&path, &generate()?)? };
+        let exists = path
+            .try_exists()
+            .map_err(|source| io_error(&path, source))?;
+        let database = if exists {
+            open_existing(&path)?
+        } else {
+            create(&path, &generate()?)?
+        };
         let mut store = Self {
             index: Index::default(),
             touched: HashMap::new(),
@@ -169,7 +174,9 @@ impl BlockStore {
     /// They are missing or have the wrong length.
     pub(crate) fn secrets(&self) -> Result<Secrets, StoreError> {
         let transaction = self.begin_read()?;
-        let table = transaction.open_table(SECRETS).map_err(|e| self.classify(e))?;
+        let table = transaction
+            .open_table(SECRETS)
+            .map_err(|e| self.classify(e))?;
         let read = |name: &str| -> Result<Zeroizing<Vec<u8>>, StoreError> {
             let value = table.get(name).map_err(|e| self.classify(e))?;
             let value = value.ok_or_else(|| self.corrupt(format!("{name} is missing")))?;
@@ -197,7 +204,9 @@ impl BlockStore {
             return Ok(None);
         }
         let transaction = self.begin_read()?;
-        let table = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
+        let table = transaction
+            .open_table(BLOCKS)
+            .map_err(|e| self.classify(e))?;
         let value = table.get(key).map_err(|e| self.classify(e))?;
         let bytes = value.map(|value| value.value().to_vec());
         if let Some(used) = self.index.touch(key) {
@@ -208,7 +217,9 @@ impl BlockStore {
 
     /// Whether the block is held and its time has not passed.
     pub(crate) fn has(&self, key: &BlockKey, now: u64) -> bool {
-        self.index.get(key).is_some_and(|entry| entry.expires_at > now)
+        self.index
+            .get(key)
+            .is_some_and(|entry| entry.expires_at > now)
     }
 
     /// Stores a block and makes room for it; a block that is there already is kept until the later time of the two.
@@ -217,7 +228,13 @@ impl BlockStore {
     ///
     /// # Errors
     /// The block alone is above the bound, the disk is full, or the file cannot be written. The store is as before then.
-    pub(crate) fn put(&mut self, key: &BlockKey, bytes: &[u8], keep: Keep, now: u64) -> Result<(), StoreError> {
+    pub(crate) fn put(
+        &mut self,
+        key: &BlockKey,
+        bytes: &[u8],
+        keep: Keep,
+        now: u64,
+    ) -> Result<(), StoreError> {
         let len = bytes.len() as u64;
         let max = self.index.bounds().max_bytes;
         if len > max {
@@ -231,7 +248,9 @@ impl BlockStore {
             return Ok(());
         }
         let entry = Entry {
-            expires_at: keep.expires_at.max(known.map_or(0, |entry| entry.expires_at)),
+            expires_at: keep
+                .expires_at
+                .max(known.map_or(0, |entry| entry.expires_at)),
             packet: keep.packet || known.is_some_and(|entry| entry.packet),
             len: bytes.len() as u32,
             used: self.index.next_use(),
@@ -298,7 +317,9 @@ impl BlockStore {
     /// The file cannot be read.
     pub(crate) fn packets(&mut self, now: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let transaction = self.begin_read()?;
-        let table = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
+        let table = transaction
+            .open_table(BLOCKS)
+            .map_err(|e| self.classify(e))?;
         let mut packets = Vec::new();
         for key in self.index.packets(now) {
             if let Some(value) = table.get(&key).map_err(|e| self.classify(e))? {
@@ -369,11 +390,17 @@ impl BlockStore {
         let database = self.database.as_ref().ok_or_else(|| self.closed())?;
         let transaction = database.begin_write().map_err(|e| self.classify(e))?;
         {
-            let mut blocks = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
-            let mut entries = transaction.open_table(ENTRIES).map_err(|e| self.classify(e))?;
+            let mut blocks = transaction
+                .open_table(BLOCKS)
+                .map_err(|e| self.classify(e))?;
+            let mut entries = transaction
+                .open_table(ENTRIES)
+                .map_err(|e| self.classify(e))?;
             for key in self.touched.keys() {
                 if let Some(entry) = self.index.get(key) {
-                    entries.insert(key, entry.to_row()).map_err(|e| self.classify(e))?;
+                    entries
+                        .insert(key, entry.to_row())
+                        .map_err(|e| self.classify(e))?;
                 }
             }
             write(&mut blocks, &mut entries).map_err(|e| self.classify(e))?;
@@ -385,22 +412,33 @@ impl BlockStore {
 
     fn load_index(&mut self) -> Result<(), StoreError> {
         let transaction = self.begin_read()?;
-        let blocks = transaction.open_table(BLOCKS).map_err(|e| self.classify(e))?;
-        let entries = transaction.open_table(ENTRIES).map_err(|e| self.classify(e))?;
+        let blocks = transaction
+            .open_table(BLOCKS)
+            .map_err(|e| self.classify(e))?;
+        let entries = transaction
+            .open_table(ENTRIES)
+            .map_err(|e| self.classify(e))?;
         for row in entries.iter().map_err(|e| self.classify(e))? {
             let (key, row) = row.map_err(|e| self.classify(e))?;
-            self.index.insert(&key.value(), Entry::from_row(row.value()));
+            self.index
+                .insert(&key.value(), Entry::from_row(row.value()));
         }
         let rows = redb::ReadableTableMetadata::len(&blocks).map_err(|e| self.classify(e))?;
         if rows != self.index.len() as u64 {
-            return Err(self.corrupt(format!("{rows} blocks but {} index entries", self.index.len())));
+            return Err(self.corrupt(format!(
+                "{rows} blocks but {} index entries",
+                self.index.len()
+            )));
         }
         self.note(0, 0);
         Ok(())
     }
 
     fn closed(&self) -> StoreError {
-        io_error(&self.path, io::Error::other("not open after a failed write"))
+        io_error(
+            &self.path,
+            io::Error::other("not open after a failed write"),
+        )
     }
 
     fn corrupt(&self, message: String) -> StoreError {
@@ -428,12 +466,16 @@ fn io_error(path: &Path, source: io::Error) -> StoreError {
 
 fn classify(path: &Path, error: redb::Error) -> StoreError {
     match error {
-        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => StoreError::Foreign {
-            path: path.to_path_buf(),
-            message: source.to_string(),
-        },
+        redb::Error::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+            StoreError::Foreign {
+                path: path.to_path_buf(),
+                message: source.to_string(),
+            }
+        }
         redb::Error::Io(source) => io_error(path, source),
-        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_path_buf() },
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse {
+            path: path.to_path_buf(),
+        },
         other => StoreError::Corrupt {
             path: path.to_path_buf(),
             message: other.to_string(),
@@ -467,23 +509,33 @@ fn open_existing(path: &Path) -> Result<Database, StoreError> {
             message: "it is empty or not a file".into(),
         });
     }
-    let database = builder().create_file(file).map_err(|e| classify(path, e.into()))?;
+    let database = builder()
+        .create_file(file)
+        .map_err(|e| classify(path, e.into()))?;
     check_stamp(&database).map_err(|message| StoreError::Foreign {
         path: path.to_path_buf(),
         message,
     })?;
     #[cfg(unix)]
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(|source| io_error(path, source))?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(|source| io_error(path, source))?;
     Ok(database)
 }
 
 fn check_stamp(database: &Database) -> Result<(), String> {
     let transaction = database.begin_read().map_err(|error| error.to_string())?;
-    let stamps = transaction.open_table(STAMPS).map_err(|error| error.to_string())?;
-    let version = stamps.get(VERSION).map_err(|error| error.to_string())?.map(|value| value.value());
+    let stamps = transaction
+        .open_table(STAMPS)
+        .map_err(|error| error.to_string())?;
+    let version = stamps
+        .get(VERSION)
+        .map_err(|error| error.to_string())?
+        .map(|value| value.value());
     match version {
         Some(FORMAT_VERSION) => Ok(()),
-        Some(other) => Err(format!("format version must be {FORMAT_VERSION}, got {other}")),
+        Some(other) => Err(format!(
+            "format version must be {FORMAT_VERSION}, got {other}"
+        )),
         None => Err("it has no format version".into()),
     }
 }
@@ -507,12 +559,22 @@ fn create_at(path: &Path, secrets: &Secrets) -> Result<Database, StoreError> {
     let transaction = database.begin_write().map_err(|e| fail(e.into()))?;
     {
         let mut stamps = transaction.open_table(STAMPS).map_err(|e| fail(e.into()))?;
-        stamps.insert(VERSION, FORMAT_VERSION).map_err(|e| fail(e.into()))?;
-        let mut table = transaction.open_table(SECRETS).map_err(|e| fail(e.into()))?;
-        table.insert(SEED, secrets.seed.as_slice()).map_err(|e| fail(e.into()))?;
-        table.insert(CERTIFICATE, secrets.certificate.as_bytes()).map_err(|e| fail(e.into()))?;
+        stamps
+            .insert(VERSION, FORMAT_VERSION)
+            .map_err(|e| fail(e.into()))?;
+        let mut table = transaction
+            .open_table(SECRETS)
+            .map_err(|e| fail(e.into()))?;
+        table
+            .insert(SEED, secrets.seed.as_slice())
+            .map_err(|e| fail(e.into()))?;
+        table
+            .insert(CERTIFICATE, secrets.certificate.as_bytes())
+            .map_err(|e| fail(e.into()))?;
         transaction.open_table(BLOCKS).map_err(|e| fail(e.into()))?;
-        transaction.open_table(ENTRIES).map_err(|e| fail(e.into()))?;
+        transaction
+            .open_table(ENTRIES)
+            .map_err(|e| fail(e.into()))?;
     }
     transaction.commit().map_err(|e| fail(e.into()))?;
     Ok(database)
@@ -533,7 +595,8 @@ const SEED: &str = "identity_seed";
 const CERTIFICATE: &str = "webrtc_certificate";
 const BLOCKS: TableDefinition<'_, &BlockKey, &[u8]> = TableDefinition::new("blocks");
 /// Columns: expires_at (ms since the Unix epoch), last use (a counter), length (bytes), is a packet.
-const ENTRIES: TableDefinition<'_, &BlockKey, (u64, u64, u32, bool)> = TableDefinition::new("entries");
+const ENTRIES: TableDefinition<'_, &BlockKey, (u64, u64, u32, bool)> =
+    TableDefinition::new("entries");
 /// redb's page cache. Guess: sixteen full blocks; the operating system caches the rest.
 const CACHE_BYTES: usize = 16 << 20;
 /// Expired blocks dropped in one transaction. Guess: a few milliseconds.

@@ -51,12 +51,23 @@ fn relay_swarm(
     let metrics = Metrics::default();
     let (server, listening) = RelayServer::new(peer_id, config, metrics.clone());
     let (transport, _) = transport::build(&keypair, None, metrics.traffic.clone()).unwrap();
-    let node = RelayNode { server, identify: identify_with(&keypair), ping: quick_ping() };
-    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
-    (Swarm::new(transport, node, peer_id, config), listening, metrics)
+    let node = RelayNode {
+        server,
+        identify: identify_with(&keypair),
+        ping: quick_ping(),
+    };
+    let config =
+        swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
+    (
+        Swarm::new(transport, node, peer_id, config),
+        listening,
+        metrics,
+    )
 }
 
-async fn start_relay(change: impl FnOnce(&mut ConnectionConfig, &mut CircuitConfig)) -> RunningRelay {
+async fn start_relay(
+    change: impl FnOnce(&mut ConnectionConfig, &mut CircuitConfig),
+) -> RunningRelay {
     let (mut swarm, mut listening, metrics) = relay_swarm("/ip4/127.0.0.1/tcp/0/ws", change);
     let peer_id = *swarm.local_peer_id();
     let task = tokio::spawn(async move {
@@ -64,28 +75,52 @@ async fn start_relay(change: impl FnOnce(&mut ConnectionConfig, &mut CircuitConf
             swarm.next().await;
         }
     });
-    let listening = listening.wait_for(|l| l.waiting == 0).await.unwrap().clone();
+    let listening = listening
+        .wait_for(|l| l.waiting == 0)
+        .await
+        .unwrap()
+        .clone();
     let addr = listening.addrs[0].clone().with_p2p(peer_id).unwrap();
-    RunningRelay { addr, metrics, task }
+    RunningRelay {
+        addr,
+        metrics,
+        task,
+    }
 }
 
 fn client() -> Swarm<ClientNode> {
     let keypair = identity::Keypair::generate_ed25519();
-    let (transport, circuits) = transport::build(&keypair, None, crate::meter::Traffic::default()).unwrap();
-    let node = ClientNode { circuits, identify: identify_with(&keypair), ping: quick_ping() };
-    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
+    let (transport, circuits) =
+        transport::build(&keypair, None, crate::meter::Traffic::default()).unwrap();
+    let node = ClientNode {
+        circuits,
+        identify: identify_with(&keypair),
+        ping: quick_ping(),
+    };
+    let config =
+        swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
     Swarm::new(transport, node, keypair.public().to_peer_id(), config)
 }
 
 /// A client that has asked for a reservation.
 fn reserving_client(relay: &RunningRelay) -> Swarm<ClientNode> {
     let mut swarm = client();
-    swarm.listen_on(relay.addr.clone().with(libp2p::multiaddr::Protocol::P2pCircuit)).unwrap();
+    swarm
+        .listen_on(
+            relay
+                .addr
+                .clone()
+                .with(libp2p::multiaddr::Protocol::P2pCircuit),
+        )
+        .unwrap();
     swarm
 }
 
 /// Drives all swarms until `done` is true of an event, with a deadline.
-async fn until(swarms: &mut [Swarm<ClientNode>], mut done: impl FnMut(usize, SwarmEvent<ClientNodeEvent>) -> bool) {
+async fn until(
+    swarms: &mut [Swarm<ClientNode>],
+    mut done: impl FnMut(usize, SwarmEvent<ClientNodeEvent>) -> bool,
+) {
     let run = async {
         loop {
             let events = swarms.iter_mut().map(|swarm| Box::pin(swarm.next()));
@@ -95,13 +130,17 @@ async fn until(swarms: &mut [Swarm<ClientNode>], mut done: impl FnMut(usize, Swa
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), run).await.expect("in time");
+    tokio::time::timeout(Duration::from_secs(60), run)
+        .await
+        .expect("in time");
 }
 
 fn is_reserved(event: &SwarmEvent<ClientNodeEvent>) -> bool {
     matches!(
         event,
-        SwarmEvent::Behaviour(ClientNodeEvent::Circuits(relay::client::Event::ReservationReqAccepted { .. }))
+        SwarmEvent::Behaviour(ClientNodeEvent::Circuits(
+            relay::client::Event::ReservationReqAccepted { .. }
+        ))
     )
 }
 
@@ -125,11 +164,20 @@ async fn what_a_circuit_carries_is_counted_and_what_goes_to_the_relay_itself_is_
         pings == 5
     })
     .await;
-    assert_eq!(relay.metrics.traffic.circuit.get(), reserved, "pings to the relay are no circuit");
+    assert_eq!(
+        relay.metrics.traffic.circuit.get(),
+        reserved,
+        "pings to the relay are no circuit"
+    );
     assert!(relay.metrics.traffic.inbound.get() > reserved);
 
     let target = *swarms[0].local_peer_id();
-    let through = relay.addr.clone().with(libp2p::multiaddr::Protocol::P2pCircuit).with_p2p(target).unwrap();
+    let through = relay
+        .addr
+        .clone()
+        .with(libp2p::multiaddr::Protocol::P2pCircuit)
+        .with_p2p(target)
+        .unwrap();
     swarms[1].dial(through).unwrap();
     let mut pings = 0;
     until(&mut swarms, |_, event| {
@@ -165,8 +213,17 @@ async fn a_reservation_over_the_limit_is_denied_and_counted() {
     let mut swarms = [reserving_client(&relay)];
     until(&mut swarms, |_, event| is_reserved(&event)).await;
     let mut second = [reserving_client(&relay)];
-    until(&mut second, |_, event| matches!(event, SwarmEvent::ListenerClosed { .. })).await;
-    let denied = relay.metrics.reservation_requests.get_or_create(&OutcomeLabel { outcome: Outcome::Denied }).get();
+    until(&mut second, |_, event| {
+        matches!(event, SwarmEvent::ListenerClosed { .. })
+    })
+    .await;
+    let denied = relay
+        .metrics
+        .reservation_requests
+        .get_or_create(&OutcomeLabel {
+            outcome: Outcome::Denied,
+        })
+        .get();
     assert_eq!((denied, relay.metrics.reservations.get()), (1, 1));
     relay.task.abort();
 }
@@ -176,18 +233,26 @@ async fn connections_over_the_limit_are_refused_and_the_others_stay() {
     let relay = start_relay(|connections, _| connections.max_established = 1).await;
     let mut first = [client()];
     first[0].dial(relay.addr.clone()).unwrap();
-    until(&mut first, |_, event| matches!(event, SwarmEvent::ConnectionEstablished { .. })).await;
+    until(&mut first, |_, event| {
+        matches!(event, SwarmEvent::ConnectionEstablished { .. })
+    })
+    .await;
     let mut second = [client()];
     second[0].dial(relay.addr.clone()).unwrap();
     until(&mut second, |_, event| {
-        matches!(event, SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. })
+        matches!(
+            event,
+            SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. }
+        )
     })
     .await;
     assert_eq!(relay.metrics.connections_refused.get(), 1);
     assert_eq!(relay.metrics.connections.get(), 1);
     let mut pings = 0;
     until(&mut first, |_, event| {
-        pings += usize::from(matches!(&event, SwarmEvent::Behaviour(ClientNodeEvent::Ping(e)) if e.result.is_ok()));
+        pings += usize::from(
+            matches!(&event, SwarmEvent::Behaviour(ClientNodeEvent::Ping(e)) if e.result.is_ok()),
+        );
         pings == 3
     })
     .await;
@@ -197,7 +262,10 @@ async fn connections_over_the_limit_are_refused_and_the_others_stay() {
 #[tokio::test]
 async fn an_address_in_use_is_reported_by_its_name() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = format!("/ip4/127.0.0.1/tcp/{}/ws", taken.local_addr().unwrap().port());
+    let addr = format!(
+        "/ip4/127.0.0.1/tcp/{}/ws",
+        taken.local_addr().unwrap().port()
+    );
     let (mut swarm, mut listening, _) = relay_swarm(&addr, |_, _| ());
     let settled = listening.wait_for(|l| l.failed.is_some() || l.waiting == 0);
     let failed = tokio::select! {
@@ -216,7 +284,9 @@ async fn random_bytes_instead_of_a_handshake_harm_nobody() {
         libp2p::multiaddr::Protocol::Tcp(port) => Some(port),
         _ => None,
     });
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port.unwrap())).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port.unwrap()))
+        .await
+        .unwrap();
     stream.write_all(&[0xff; 10_000]).await.unwrap();
     let mut swarms = [reserving_client(&relay)];
     until(&mut swarms, |_, event| is_reserved(&event)).await;
@@ -235,5 +305,8 @@ fn causes_are_joined_once() {
     #[error("outer: {0}")]
     struct Outer(#[source] std::fmt::Error);
     let inner = std::fmt::Error.to_string();
-    assert_eq!(with_causes(&Outer(std::fmt::Error)), format!("outer: {inner}"));
+    assert_eq!(
+        with_causes(&Outer(std::fmt::Error)),
+        format!("outer: {inner}")
+    );
 }

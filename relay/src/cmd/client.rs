@@ -46,7 +46,10 @@ pub(crate) async fn target(args: &RelayArgs) -> Result<Target, Failure> {
     };
     let addrs = order_for_dialling(args.relay.resolve(&network).await?).await;
     if addrs.is_empty() {
-        return Err(Failure::Failed(format!("{}: no address that a native peer can dial", args.relay)));
+        return Err(Failure::Failed(format!(
+            "{}: no address that a native peer can dial",
+            args.relay
+        )));
     }
     Ok(Target { network, addrs })
 }

@@ -21,14 +21,24 @@ pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
     let (_packet, content) = client.node.handle.get(args.cid).await?;
     client.node.close().await;
     let path = &args.output;
-    let written = if path == Path::new("-") { io::stdout().write_all(&content) } else { write_whole(path, &content) };
+    let written = if path == Path::new("-") {
+        io::stdout().write_all(&content)
+    } else {
+        write_whole(path, &content)
+    };
     written.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
 /// Writes beside `path`, then renames: whoever looks sees the old file or the whole new one.
 fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
-    let unfinished = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
+    let unfinished = path.with_file_name(format!(
+        ".{}.{}.part",
+        name.to_string_lossy(),
+        std::process::id()
+    ));
     let write = || {
         let mut file = fs::File::create_new(&unfinished)?;
         file.write_all(content)?;

@@ -16,7 +16,10 @@ use crate::{
 pub(crate) fn keygen(args: KeygenArgs) -> Result<(), Failure> {
     let dir = args.data_dir.unwrap_or_else(default_data_dir);
     let created = !BlockStore::exists(&dir);
-    let bounds = Bounds { max_bytes: u64::MAX, max_blocks: u64::MAX };
+    let bounds = Bounds {
+        max_bytes: u64::MAX,
+        max_blocks: u64::MAX,
+    };
     let (_store, secrets) = open_store(&dir, bounds)?;
     let peer_id = keypair(&secrets).peer_id().to_string();
     print_line(&json!({ "peer_id": peer_id, "created": created, "data_dir": dir }).to_string())

@@ -8,7 +8,7 @@ use crate::{
     cmd::{
         Failure,
         client::{self, Client},
-        keypair, open_store, print_line, terminated, flush,
+        flush, keypair, open_store, print_line, terminated,
     },
     config::StoreConfig,
     metrics::Metrics,
@@ -21,17 +21,32 @@ use crate::{
 /// The store is not usable, the relay does not answer, or the node ends by itself.
 pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
     let limits = StoreConfig::default();
-    let bounds = Bounds { max_bytes: limits.max_bytes, max_blocks: limits.max_blocks };
+    let bounds = Bounds {
+        max_bytes: limits.max_bytes,
+        max_blocks: limits.max_blocks,
+    };
     let (store, secrets) = open_store(&args.data_dir, bounds)?;
     let store = NodeStore::new(store, Metrics::default());
     let target = client::target(&args.relay).await?;
     let key = keypair(&secrets);
-    let client = client::connect_with(target, key, DEFAULT_MAX_OBJECT, args.listen, Box::new(store.clone()));
+    let client = client::connect_with(
+        target,
+        key,
+        DEFAULT_MAX_OBJECT,
+        args.listen,
+        Box::new(store.clone()),
+    );
     let Client { mut node, relay } = tokio::select! {
         client = client => client?,
         signal = terminated() => return Ok(signal?),
     };
-    let addrs: Vec<_> = node.handle.addresses().await?.iter().map(ToString::to_string).collect();
+    let addrs: Vec<_> = node
+        .handle
+        .addresses()
+        .await?
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     print_line(
         &json!({ "event": "ready", "peer_id": node.handle.id().to_string(), "relay": relay.to_string(), "addrs": addrs })
             .to_string(),

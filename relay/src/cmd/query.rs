@@ -18,17 +18,29 @@ use crate::{
 pub(crate) async fn query(args: QueryArgs) -> Result<(), Failure> {
     let target = client::target(&args.relay).await?;
     let client = client::connect(target, None, DEFAULT_MAX_OBJECT).await?;
-    let filter = Filter { packet_type: args.packet_type, author: None, limit: args.limit };
+    let filter = Filter {
+        packet_type: args.packet_type,
+        author: None,
+        limit: args.limit,
+    };
     let packets = client.node.handle.query_peer(client.relay, filter).await?;
     client.node.close().await;
     for packet in packets {
-        print_line(&if args.json { json_line(&packet) } else { text_line(&packet) })?;
+        print_line(&if args.json {
+            json_line(&packet)
+        } else {
+            text_line(&packet)
+        })?;
     }
     Ok(())
 }
 
 fn json_line(packet: &Packet) -> String {
-    format!("{{\"cid\":\"{}\",\"packet\":{}}}", packet.cid(), packet.to_json())
+    format!(
+        "{{\"cid\":\"{}\",\"packet\":{}}}",
+        packet.cid(),
+        packet.to_json()
+    )
 }
 
 fn text_line(packet: &Packet) -> String {
@@ -36,5 +48,11 @@ fn text_line(packet: &Packet) -> String {
         Payload::Inline(bytes) => bytes.len() as u64,
         Payload::Link { size, .. } => *size,
     };
-    format!("{} {} {size} {} {}", packet.cid(), packet.packet_type(), packet.timestamp(), packet.author())
+    format!(
+        "{} {} {size} {} {}",
+        packet.cid(),
+        packet.packet_type(),
+        packet.timestamp(),
+        packet.author()
+    )
 }

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     behaviour::{Listening, RelayServer, RelayServerConfig},
     bootstrap::Bootstrap,
-    cmd::{Failure, keypair, open_store, print_line, terminated, usage, flush},
+    cmd::{Failure, flush, keypair, open_store, print_line, terminated, usage},
     config::Config,
     http::{self, Page, Phase, Site},
     metrics::Metrics,
@@ -29,7 +29,10 @@ use crate::{
 /// # Errors
 /// The store is not usable, an address cannot be listened on, or the node ends by itself.
 pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Failure> {
-    let bounds = Bounds { max_bytes: config.store.max_bytes, max_blocks: config.store.max_blocks };
+    let bounds = Bounds {
+        max_bytes: config.store.max_bytes,
+        max_blocks: config.store.max_blocks,
+    };
     let (store, secrets) = open_store(&config.data_dir, bounds)?;
     let metrics = Metrics::default();
     let store = NodeStore::new(store, metrics.clone());
@@ -77,7 +80,11 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
     background.spawn(purge(store.clone()));
     background.spawn(log_store_failures(node.handle.clone()));
     for bootstrap in unknown {
-        background.spawn(keep_connected(node.handle.clone(), bootstrap, config.network.clone()));
+        background.spawn(keep_connected(
+            node.handle.clone(),
+            bootstrap,
+            config.network.clone(),
+        ));
     }
     let listening = tokio::select! {
         up = all_up(listening) => up?,
@@ -153,18 +160,42 @@ impl HttpListeners {
             Some(addr) => Some(bind(addr).await?),
             None => None,
         };
-        Ok(Self { page, page_addr, metrics })
+        Ok(Self {
+            page,
+            page_addr,
+            metrics,
+        })
     }
 
-    fn serve(self, site: &Arc<Site>, phase: &watch::Receiver<Phase>) -> (Urls, Vec<JoinHandle<()>>) {
+    fn serve(
+        self,
+        site: &Arc<Site>,
+        phase: &watch::Receiver<Phase>,
+    ) -> (Urls, Vec<JoinHandle<()>>) {
         let own = self.metrics.as_ref().map(|(_, addr)| *addr);
         let beside = http::metrics_beside_page(self.page_addr, own);
-        let mut servers = vec![tokio::spawn(http::serve(self.page, http::site_router(site.clone(), beside), phase.clone()))];
+        let mut servers = vec![tokio::spawn(http::serve(
+            self.page,
+            http::site_router(site.clone(), beside),
+            phase.clone(),
+        ))];
         if let Some((listener, _)) = self.metrics {
-            servers.push(tokio::spawn(http::serve(listener, http::metrics_router(site.clone()), phase.clone())));
+            servers.push(tokio::spawn(http::serve(
+                listener,
+                http::metrics_router(site.clone()),
+                phase.clone(),
+            )));
         }
-        let metrics = own.or(beside.then_some(self.page_addr)).map(|addr| format!("http://{addr}/metrics"));
-        (Urls { page: format!("http://{}", self.page_addr), metrics }, servers)
+        let metrics = own
+            .or(beside.then_some(self.page_addr))
+            .map(|addr| format!("http://{addr}/metrics"));
+        (
+            Urls {
+                page: format!("http://{}", self.page_addr),
+                metrics,
+            },
+            servers,
+        )
     }
 }
 
@@ -185,14 +216,22 @@ struct Announced {
 impl Announced {
     /// Addresses for others, best first: the external ones if there are any, else the listen addresses.
     fn addrs(&self, listening: &Listening) -> Vec<Multiaddr> {
-        let addrs = if self.external.is_empty() { &listening.addrs } else { &self.external };
+        let addrs = if self.external.is_empty() {
+            &listening.addrs
+        } else {
+            &self.external
+        };
         addrs.iter().map(|addr| self.with_peer_id(addr)).collect()
     }
 
     /// The ready line: every address that works, listen addresses first, WebSocket before the rest.
     fn ready_line(&self, listening: &Listening, urls: &Urls) -> String {
-        let addrs: Vec<_> =
-            listening.addrs.iter().chain(&self.external).map(|addr| self.with_peer_id(addr).to_string()).collect();
+        let addrs: Vec<_> = listening
+            .addrs
+            .iter()
+            .chain(&self.external)
+            .map(|addr| self.with_peer_id(addr).to_string())
+            .collect();
         let mut line = json!({
             "event": "ready",
             "peer_id": self.peer_id.to_string(),
@@ -223,12 +262,19 @@ async fn all_up(mut listening: watch::Receiver<Listening>) -> Result<Listening, 
             None => Ok(listening.clone()),
         },
         Ok(Err(_)) => Err(Failure::Failed("the node ended before it listened".into())),
-        Err(_) => Err(Failure::Failed(format!("listeners not up within {} s", LISTEN_TIMEOUT.as_secs()))),
+        Err(_) => Err(Failure::Failed(format!(
+            "listeners not up within {} s",
+            LISTEN_TIMEOUT.as_secs()
+        ))),
     }
 }
 
 /// Keeps what is announced over HTTP in step with the listeners.
-async fn announce(announced: Announced, mut listening: watch::Receiver<Listening>, addrs: watch::Sender<Vec<Multiaddr>>) {
+async fn announce(
+    announced: Announced,
+    mut listening: watch::Receiver<Listening>,
+    addrs: watch::Sender<Vec<Multiaddr>>,
+) {
     loop {
         let now = announced.addrs(&listening.borrow_and_update());
         addrs.send_replace(now);
@@ -278,11 +324,13 @@ async fn resolve(entries: Vec<Bootstrap>, network: &str) -> (Vec<Multiaddr>, Vec
     let lookups = entries.into_iter().map(|entry| async move {
         let addrs = match &entry {
             Bootstrap::Addr(addr) => Ok(vec![addr.clone()]),
-            Bootstrap::Url(_) => match tokio::time::timeout(START_TIMEOUT, entry.resolve(network)).await {
-                Ok(Ok(addrs)) => Ok(order_for_dialling(addrs).await),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("{entry}: no answer yet")),
-            },
+            Bootstrap::Url(_) => {
+                match tokio::time::timeout(START_TIMEOUT, entry.resolve(network)).await {
+                    Ok(Ok(addrs)) => Ok(order_for_dialling(addrs).await),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err(format!("{entry}: no answer yet")),
+                }
+            }
         };
         (entry, addrs)
     });
@@ -329,7 +377,10 @@ async fn keep_connected(handle: Handle, entry: Bootstrap, network: String) {
 }
 
 async fn dial(handle: &Handle, entry: &Bootstrap, network: &str) -> Result<PeerId, String> {
-    let addrs = entry.resolve(network).await.map_err(|error| error.to_string())?;
+    let addrs = entry
+        .resolve(network)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut reason = format!("{entry}: no address that a native peer can dial");
     for addr in order_for_dialling(addrs).await {
         let Some(Protocol::P2p(peer)) = addr.iter().last() else {
@@ -367,15 +418,41 @@ mod tests {
     #[test]
     fn external_addresses_replace_listen_addresses_for_others_but_the_ready_line_has_both() {
         let peer_id = PeerId::random();
-        let listening = Listening { addrs: vec![addr("/ip4/127.0.0.1/tcp/1/ws")], ..Listening::default() };
-        let urls = Urls { page: "http://127.0.0.1:8080".into(), metrics: None };
-        let mut announced = Announced { peer_id, external: Vec::new() };
-        assert_eq!(announced.addrs(&listening), [addr(&format!("/ip4/127.0.0.1/tcp/1/ws/p2p/{peer_id}"))]);
-        announced.external.push(addr("/dns4/relay.example/tcp/443/wss"));
-        assert_eq!(announced.addrs(&listening), [addr(&format!("/dns4/relay.example/tcp/443/wss/p2p/{peer_id}"))]);
-        let line: serde_json::Value = serde_json::from_str(&announced.ready_line(&listening, &urls)).unwrap();
-        assert_eq!(line["addrs"][0], format!("/ip4/127.0.0.1/tcp/1/ws/p2p/{peer_id}"));
-        assert_eq!(line["addrs"][1], format!("/dns4/relay.example/tcp/443/wss/p2p/{peer_id}"));
+        let listening = Listening {
+            addrs: vec![addr("/ip4/127.0.0.1/tcp/1/ws")],
+            ..Listening::default()
+        };
+        let urls = Urls {
+            page: "http://127.0.0.1:8080".into(),
+            metrics: None,
+        };
+        let mut announced = Announced {
+            peer_id,
+            external: Vec::new(),
+        };
+        assert_eq!(
+            announced.addrs(&listening),
+            [addr(&format!("/ip4/127.0.0.1/tcp/1/ws/p2p/{peer_id}"))]
+        );
+        announced
+            .external
+            .push(addr("/dns4/relay.example/tcp/443/wss"));
+        assert_eq!(
+            announced.addrs(&listening),
+            [addr(&format!(
+                "/dns4/relay.example/tcp/443/wss/p2p/{peer_id}"
+            ))]
+        );
+        let line: serde_json::Value =
+            serde_json::from_str(&announced.ready_line(&listening, &urls)).unwrap();
+        assert_eq!(
+            line["addrs"][0],
+            format!("/ip4/127.0.0.1/tcp/1/ws/p2p/{peer_id}")
+        );
+        assert_eq!(
+            line["addrs"][1],
+            format!("/dns4/relay.example/tcp/443/wss/p2p/{peer_id}")
+        );
         assert!(line.get("metrics").is_none());
     }
 }

@@ -41,13 +41,20 @@ impl Default for Metadata {
 /// The file is unreadable or too large, the metadata do not make a valid packet, or the relay refuses.
 pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     let metadata: Metadata = match &args.json {
-        Some(text) => serde_json::from_str(text).map_err(|error| Failure::Usage(format!("--json: {error}")))?,
+        Some(text) => serde_json::from_str(text)
+            .map_err(|error| Failure::Usage(format!("--json: {error}")))?,
         None => Metadata::default(),
     };
     let content = read(&args.file).await?;
     let key = match &args.data_dir {
         Some(dir) => {
-            let (_, secrets) = open_store(dir, Bounds { max_bytes: u64::MAX, max_blocks: u64::MAX })?;
+            let (_, secrets) = open_store(
+                dir,
+                Bounds {
+                    max_bytes: u64::MAX,
+                    max_blocks: u64::MAX,
+                },
+            )?;
             Some(keypair(&secrets))
         }
         None => None,
@@ -56,7 +63,9 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     let client = client::connect(target, key, content.len() as u64).await?;
     let options = ShareOptions {
         packet_type: metadata.packet_type,
-        instructions: metadata.instructions.unwrap_or_else(|| instructions_for(&args.file)),
+        instructions: metadata
+            .instructions
+            .unwrap_or_else(|| instructions_for(&args.file)),
         quality: metadata.quality_metrics,
         ttl_secs: metadata.ttl,
     };
@@ -68,10 +77,19 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
 
 /// The file's name travels as the region of memory that the content is for.
 fn instructions_for(file: &Path) -> Instructions {
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let end = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_NAME).last();
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let end = name
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|end| *end <= MAX_NAME)
+        .last();
     Instructions {
-        whither: Where::Memory { region: name[..end.unwrap_or(0)].to_string() },
+        whither: Where::Memory {
+            region: name[..end.unwrap_or(0)].to_string(),
+        },
         ..Instructions::default()
     }
 }
@@ -81,7 +99,9 @@ async fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let len = tokio::fs::metadata(file).await.map_err(fail)?.len();
     if len > MAX_FILE_BYTES {
         let path = file.display();
-        return Err(Failure::Failed(format!("{path}: a file must be at most {MAX_FILE_BYTES} bytes, got {len}")));
+        return Err(Failure::Failed(format!(
+            "{path}: a file must be at most {MAX_FILE_BYTES} bytes, got {len}"
+        )));
     }
     tokio::fs::read(file).await.map_err(fail)
 }
@@ -109,7 +129,8 @@ mod tests {
     fn unknown_metadata_are_refused() {
         let error = serde_json::from_str::<Metadata>("{\"tttl\":1}").unwrap_err();
         assert!(error.to_string().contains("tttl"), "{error}");
-        let metadata: Metadata = serde_json::from_str("{\"ttl\":60,\"quality_metrics\":{\"accuracy\":0.9}}").unwrap();
+        let metadata: Metadata =
+            serde_json::from_str("{\"ttl\":60,\"quality_metrics\":{\"accuracy\":0.9}}").unwrap();
         assert_eq!((metadata.ttl, metadata.packet_type.as_str()), (60, "file"));
     }
 }

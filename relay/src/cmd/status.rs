@@ -33,7 +33,11 @@ pub(crate) async fn status(args: StatusArgs) -> Result<(), Failure> {
         })
         .to_string(),
     )?;
-    if ready { Ok(()) } else { Err(Failure::Failed(format!("{}: not ready", args.url))) }
+    if ready {
+        Ok(())
+    } else {
+        Err(Failure::Failed(format!("{}: not ready", args.url)))
+    }
 }
 
 /// The metrics without labels, by name.
@@ -52,6 +56,9 @@ mod tests {
     #[test]
     fn plain_metrics_are_read_and_labelled_ones_left_out() {
         let text = "# TYPE a counter\na_total 3\nb{x=\"y\"} 4\nc 1.5\n# EOF\n";
-        assert_eq!(counters(text), BTreeMap::from([("a_total".to_string(), 3.0), ("c".to_string(), 1.5)]));
+        assert_eq!(
+            counters(text),
+            BTreeMap::from([("a_total".to_string(), 3.0), ("c".to_string(), 1.5)])
+        );
     }
 }

@@ -41,7 +41,10 @@ impl NodeStore {
         self.run(BlockStore::flush)
     }
 
-    fn run<T>(&self, work: impl FnOnce(&mut BlockStore) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn run<T>(
+        &self,
+        work: impl FnOnce(&mut BlockStore) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut blocks = self.lock();
         let result = work(&mut blocks);
         self.metrics.set_store(blocks.counts());
@@ -69,20 +72,28 @@ impl Store for NodeStore {
         found.map_err(into_node_error)
     }
 
-    fn put(&mut self, cid: &ContentId, bytes: &[u8], retention: Retention) -> Result<(), NodeStoreError> {
+    fn put(
+        &mut self,
+        cid: &ContentId,
+        bytes: &[u8],
+        retention: Retention,
+    ) -> Result<(), NodeStoreError> {
         let keep = Keep {
             expires_at: retention.expires.as_millis(),
             packet: retention.is_packet,
         };
-        self.run(|blocks| blocks.put(&cid.to_bytes(), bytes, keep, now_ms())).map_err(into_node_error)
+        self.run(|blocks| blocks.put(&cid.to_bytes(), bytes, keep, now_ms()))
+            .map_err(into_node_error)
     }
 
     fn remove(&mut self, cid: &ContentId) -> Result<(), NodeStoreError> {
-        self.run(|blocks| blocks.remove(&cid.to_bytes())).map_err(into_node_error)
+        self.run(|blocks| blocks.remove(&cid.to_bytes()))
+            .map_err(into_node_error)
     }
 
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, NodeStoreError> {
-        self.run(|blocks| blocks.packets(now_ms())).map_err(into_node_error)
+        self.run(|blocks| blocks.packets(now_ms()))
+            .map_err(into_node_error)
     }
 }
 
@@ -95,7 +106,9 @@ fn into_node_error(error: StoreError) -> NodeStoreError {
 
 /// Milliseconds since the Unix epoch; 0 on a host whose clock is before it.
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -109,18 +122,35 @@ mod tests {
     #[test]
     fn the_node_gets_back_what_it_put_and_the_counters_follow() {
         let dir = tempfile::tempdir().unwrap();
-        let bounds = Bounds { max_bytes: 1000, max_blocks: 16 };
-        let secrets = || Ok(Secrets { seed: [1; 32].into(), certificate: String::new().into() });
+        let bounds = Bounds {
+            max_bytes: 1000,
+            max_blocks: 16,
+        };
+        let secrets = || {
+            Ok(Secrets {
+                seed: [1; 32].into(),
+                certificate: String::new().into(),
+            })
+        };
         let metrics = Metrics::default();
-        let mut store = NodeStore::new(BlockStore::open(dir.path(), bounds, secrets).unwrap(), metrics.clone());
+        let mut store = NodeStore::new(
+            BlockStore::open(dir.path(), bounds, secrets).unwrap(),
+            metrics.clone(),
+        );
         let cid = ContentId::of(Codec::Raw, b"block");
-        let retention = Retention { expires: Timestamp::from_millis(u64::MAX), is_packet: true };
+        let retention = Retention {
+            expires: Timestamp::from_millis(u64::MAX),
+            is_packet: true,
+        };
         store.put(&cid, b"block", retention).unwrap();
         assert_eq!(store.get(&cid).unwrap().unwrap(), b"block");
         assert_eq!(store.packets().unwrap(), [b"block".to_vec()]);
         assert_eq!(metrics.block_bytes.get(), 5);
         let error = store.put(&cid, &[0; 1001], retention).unwrap_err();
-        assert_eq!(error.to_string(), "a block of 1001 bytes does not fit, the store holds 1000");
+        assert_eq!(
+            error.to_string(),
+            "a block of 1001 bytes does not fit, the store holds 1000"
+        );
         assert_eq!(metrics.store_errors.get(), 1);
         store.remove(&cid).unwrap();
         assert_eq!(store.get(&cid).unwrap(), None);
@@ -129,12 +159,32 @@ mod tests {
     #[test]
     fn a_block_that_is_not_what_its_id_says_is_reported_with_the_path() {
         let dir = tempfile::tempdir().unwrap();
-        let bounds = Bounds { max_bytes: 1000, max_blocks: 16 };
-        let secrets = || Ok(Secrets { seed: [1; 32].into(), certificate: String::new().into() });
+        let bounds = Bounds {
+            max_bytes: 1000,
+            max_blocks: 16,
+        };
+        let secrets = || {
+            Ok(Secrets {
+                seed: [1; 32].into(),
+                certificate: String::new().into(),
+            })
+        };
         let mut blocks = BlockStore::open(dir.path(), bounds, secrets).unwrap();
         let cid = ContentId::of(Codec::Raw, b"block");
-        blocks.put(&cid.to_bytes(), b"rotten", Keep { expires_at: u64::MAX, packet: false }, 0).unwrap();
-        let error = NodeStore::new(blocks, Metrics::default()).get(&cid).unwrap_err();
+        blocks
+            .put(
+                &cid.to_bytes(),
+                b"rotten",
+                Keep {
+                    expires_at: u64::MAX,
+                    packet: false,
+                },
+                0,
+            )
+            .unwrap();
+        let error = NodeStore::new(blocks, Metrics::default())
+            .get(&cid)
+            .unwrap_err();
         assert!(error.to_string().contains("chorus.redb"), "{error}");
     }
 }
