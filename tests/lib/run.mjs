@@ -25,8 +25,8 @@ if (first === 'test') {
     console.error(`no test file in ${dir}`)
     process.exit(2)
   }
-  // One file at a time: each starts a browser and several tabs.
-  args = ['--test', '--test-concurrency=1', '--test-timeout=180000', '--test-reporter=spec', ...files]
+  // One file at a time: each starts a browser and several tabs. A test that failed half-way must not keep its file alive.
+  args = ['--test', '--test-force-exit', '--test-concurrency=1', '--test-timeout=180000', '--test-reporter=spec', ...files]
 } else if (first) {
   args = [join(TESTS, first), ...rest]
 } else {

@@ -82,9 +82,13 @@ function direct (node, peerId) {
   return found
 }
 
+/** Bytes that may wait to be read. js-libp2p does not hold a sender back and resets above 4 MiB; an echo gets 10 MiB. */
+const READ_BUFFER = 32 * 1024 * 1024
+
 /** A js-libp2p stream with the face of ours. */
 function face (stream) {
-  const bytes = byteStream(stream)
+  stream.maxReadBufferLength = READ_BUFFER
+  const bytes = byteStream(stream, { maxBufferSize: READ_BUFFER })
   return {
     /** Resolves to bytes, or to null at the end; rejects after a reset. */
     read: async () => (await bytes.read())?.subarray() ?? null,

@@ -153,3 +153,26 @@ export function pattern (size, seed) {
   }
   return bytes
 }
+
+/**
+ * One side of the suite: what the tests call on it, in this process or from outside a tab.
+ *
+ * @param {{ id: string, address: () => Promise<string>, streams: object }} peer
+ */
+export async function side ({ id, address, streams }) {
+  const served = await serve(streams)
+  return {
+    id: async () => id,
+    address,
+    dial: addr => streams.dial(addr),
+    connections: () => streams.connections(),
+    ping: peer => ping(streams, peer),
+    echo: (peer, size) => echo(streams, peer, size),
+    twelve: peer => twelve(streams, peer),
+    halfClose: peer => halfClose(streams, peer),
+    isReset: peer => isReset(streams, peer),
+    resets: peer => resets(streams, peer),
+    closes: peer => closes(streams, peer),
+    watched: () => served.watched()
+  }
+}

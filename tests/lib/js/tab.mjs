@@ -1,5 +1,8 @@
-// The js-libp2p peer and the scenarios as one bundle for a tab.
-import * as scenarios from './scenarios.mjs'
+// A js-libp2p peer as one side of the interop suite, bundled for a tab.
 import { start } from './peer.mjs'
+import { side } from './scenarios.mjs'
 
-globalThis.chorusTest = { start, scenarios }
+const parameters = new URLSearchParams(location.search)
+const peer = await start({ relay: parameters.get('relay') })
+globalThis.side = await side({ id: peer.id, address: peer.address, streams: peer })
+document.body.dataset.ready = 'true'
