@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Time for one event (a ready line, a reply, an exit) on a loaded machine. Guess: ten times what it takes.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Time for one event (a ready line, a reply, the end of a command) on a loaded machine. The longest on purpose is a
+/// `get` that gives up after 30 s without progress. Guess: twice that.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Time that a signalled relay has. Source: contract, "it drains, persists and exits 0 within 5 s".
 pub(crate) const EXIT_DEADLINE: Duration = Duration::from_secs(5);

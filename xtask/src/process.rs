@@ -1,9 +1,12 @@
 //! Child processes: run to the end, capture, or read along. Every command is shown before it runs.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -43,10 +46,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     check(command, status)
 }
 
+/// Time that a followed command has before it is killed: a test that hangs is a failure, not a silent run.
+/// Guess: three times the longest part (real tabs) on two cores.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
 /// Runs `command`, passes each line of its standard output to `on_line` and, when `echo` is set, to ours.
 ///
 /// # Errors
-/// When it cannot be started or its output cannot be read; a failing status is the caller's to judge.
+/// When it cannot be started, its output cannot be read, or it runs for longer than 30 min; a failing status is the
+/// caller's to judge.
 pub(crate) fn follow(
     command: &mut Command,
     echo: bool,
@@ -58,17 +66,37 @@ pub(crate) fn follow(
         .spawn()
         .with_context(|| format!("{} does not start", name(command)))?;
     let output = child.stdout.take().expect("standard output is piped");
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        if echo {
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{line}")?;
-            out.flush()?;
+    let (sender, lines) = sync_channel(64);
+    thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            if sender.send(line).is_err() {
+                break;
+            }
         }
-        on_line(&line);
+    });
+
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                let line = line?;
+                let line = String::from_utf8_lossy(&line);
+                if echo {
+                    println!("{line}");
+                }
+                on_line(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(child.wait()?),
+            Err(RecvTimeoutError::Timeout) => {
+                child.kill()?;
+                bail!(
+                    "{} still ran after {} min and was killed",
+                    name(command),
+                    LIMIT.as_secs() / 60
+                );
+            }
+        }
     }
-    Ok(child.wait()?)
 }
 
 /// Returns the standard output of `program` without showing anything.
