@@ -154,20 +154,26 @@ impl Node {
     }
 
     /// A block that is wanted is here and verified.
-    fn on_block(&mut self, cid: ContentId, bytes: Vec<u8>) {
-        for waiter in self.wants.finish(&cid) {
+    fn on_block(&mut self, cid: ContentId, mut bytes: Vec<u8>) {
+        let mut waiters = self.wants.finish(&cid).into_iter().peekable();
+        while let Some(waiter) = waiters.next() {
+            // Blocks are large: the last who waits gets the bytes themselves.
+            let bytes = match waiters.peek() {
+                Some(_) => bytes.clone(),
+                None => core::mem::take(&mut bytes),
+            };
             match waiter {
                 Waiter::Request(token) => {
                     if let Some(peer) = self.asked.get(&token).copied() {
-                        self.serve(peer, token, bytes.clone());
+                        self.serve(peer, token, bytes);
                     }
                 }
-                Waiter::Fetch(id) => self.on_fetch_block(id, cid, &bytes),
+                Waiter::Fetch(id) => self.on_fetch_block(id, cid, bytes),
             }
         }
     }
 
-    fn on_fetch_block(&mut self, id: u64, cid: ContentId, bytes: &[u8]) {
+    fn on_fetch_block(&mut self, id: u64, cid: ContentId, bytes: Vec<u8>) {
         let now = self.now.instant;
         let Some(fetch) = self.fetches.get_mut(&id) else {
             return;
@@ -175,7 +181,7 @@ impl Node {
         fetch.waiting.remove(&cid);
         fetch.deadline = now + FETCH_PATIENCE;
         if fetch.packet.is_none() {
-            match self.verify(bytes) {
+            match self.verify(&bytes) {
                 Ok(packet) => {
                     let from = self
                         .fetches
@@ -183,13 +189,13 @@ impl Node {
                         .and_then(|f| f.providers.last().copied())
                         .unwrap_or(packet.author());
                     // Expired or not, known or not: who asks for a packet by its id gets it; only news are announced.
-                    let _ = self.ingest(from, bytes);
+                    let _ = self.ingest(from, &bytes);
                     self.on_fetch_packet(id, packet);
                 }
                 Err(error) => self.fail(id, NodeError::Packet(error)),
             }
         } else if fetch.root == Some(cid) && cid.codec() == Codec::DagCbor {
-            self.on_manifest(id, bytes);
+            self.on_manifest(id, &bytes);
         } else {
             self.on_leaf(id, cid, bytes);
         }
@@ -260,7 +266,7 @@ impl Node {
         }
     }
 
-    fn on_leaf(&mut self, id: u64, cid: ContentId, bytes: &[u8]) {
+    fn on_leaf(&mut self, id: u64, cid: ContentId, bytes: Vec<u8>) {
         let Some(fetch) = self.fetches.get_mut(&id) else {
             return;
         };
@@ -268,15 +274,9 @@ impl Node {
         let (packet_cid, total) = (packet.cid(), packet_size(packet));
         let Some(assembly) = &mut fetch.assembly else {
             // The root itself is the only leaf.
-            return self.complete(id, bytes.to_vec());
+            return self.complete(id, bytes);
         };
-        if assembly
-            .insert(Block {
-                cid,
-                bytes: bytes.to_vec(),
-            })
-            .is_err()
-        {
+        if assembly.insert_verified(Block { cid, bytes }).is_err() {
             return self.fail(
                 id,
                 NodeError::Content {

@@ -234,6 +234,17 @@ impl Assembly {
     /// [`BlockError::Foreign`] where it is no leaf of this object, [`BlockError::Length`], [`BlockError::Mismatch`].
     /// The assembly is as before then.
     pub fn insert(&mut self, block: Block) -> Result<(), BlockError> {
+        if self.missing.contains_key(&block.cid) && !block.cid.verify(&block.bytes) {
+            return Err(BlockError::Mismatch { cid: block.cid });
+        }
+        self.insert_verified(block)
+    }
+
+    /// Keeps a leaf whose bytes were checked against its id when they arrived: hashing is what a fetch spends most on.
+    ///
+    /// # Errors
+    /// Those of [`Assembly::insert`], [`BlockError::Mismatch`] excepted.
+    pub(crate) fn insert_verified(&mut self, block: Block) -> Result<(), BlockError> {
         let Block { cid, bytes } = block;
         let Some(&expected) = self.missing.get(&cid) else {
             let is_known = self.arrived.contains_key(&cid);
@@ -249,9 +260,6 @@ impl Assembly {
                 got: bytes.len(),
                 expected,
             });
-        }
-        if !cid.verify(&bytes) {
-            return Err(BlockError::Mismatch { cid });
         }
         self.missing.remove(&cid);
         self.bytes_arrived += bytes.len() as u64;
