@@ -1,4 +1,5 @@
 use std::{
+    fs,
     io::{Read, Seek, SeekFrom, Write},
     panic::AssertUnwindSafe,
 };
