@@ -1,4 +1,28 @@
-//! The small built-in model that every node of a mesh trains and shares.
+//! The small built-in model that a mesh teaches itself: handwritten digits, a perceptron of 4810 parameters, and the
+//! exchange of weights among neighbours.
+//!
+//! Each node holds some of the ten classes only, so alone it cannot pass 30 %; what it lacks comes from the others.
+//! [`Digits`] reads the data, [`Mlp`] learns, [`Exchange`] shares and merges, [`drawing::scale`] reads what a visitor
+//! draws. Sans-IO: bytes, peers and time come in as values.
+//!
+//! What it does not do: it is no tensor library, and merging is plain averaging until [`Merge`] gets a robust rule.
+
 pub mod classes;
+pub mod config;
 pub mod digits;
+pub mod drawing;
+pub mod exchange;
+pub mod merge;
 pub mod mlp;
+
+#[cfg(test)]
+mod simulation;
+
+pub use classes::{CLASSES, Classes, ClassesError, classes_beside, classes_for};
+pub use config::{Config, ConfigError};
+pub use digits::{Digits, DigitsError, Sample};
+pub use exchange::{Dropped, Exchange, Input, Output, Refusal};
+pub use merge::{Average, Contribution, Merge, merge};
+pub use mlp::{
+    Mlp, PARAMETER_BYTES, PARAMETERS, ParametersError, parameters_from_bytes, parameters_to_bytes,
+};

@@ -3,7 +3,7 @@
 //! | layer | modules | may import |
 //! |---|---|---|
 //! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
-//! | domain | [`packet`], `learner`, `webrtc`, [`status`] | foundation |
+//! | domain | [`packet`], [`learner`], `webrtc`, [`status`] | foundation |
 //! | node | [`node`] | everything above |
 //! | driver | `net` (feature `net`) | `node`, and libp2p |
 //!
@@ -19,6 +19,7 @@ pub mod bounds;
 pub mod codon;
 pub mod digest;
 pub mod key;
+pub mod learner;
 #[cfg(feature = "net")]
 #[expect(
     clippy::disallowed_types,

@@ -17,7 +17,11 @@ impl Classes {
 
     /// Returns the set whose bit `c` stands for class `c`, or `None` where a bit past the ninth is set.
     pub const fn from_bits(bits: u16) -> Option<Self> {
-        if bits & !Self::ALL.0 == 0 { Some(Self(bits)) } else { None }
+        if bits & !Self::ALL.0 == 0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
     }
 
     /// Returns the set as bits: bit `c` stands for class `c`.
@@ -31,7 +35,7 @@ impl Classes {
     }
 
     /// Returns the classes in ascending order.
-    pub fn iter(self) -> impl Iterator<Item = u8> {
+    pub fn iter(self) -> impl Iterator<Item = u8> + use<> {
         (0..CLASSES).filter(move |&class| self.contains(class))
     }
 
@@ -54,7 +58,19 @@ impl Classes {
 /// Classes past the ninth are left out.
 impl FromIterator<u8> for Classes {
     fn from_iter<I: IntoIterator<Item = u8>>(classes: I) -> Self {
-        Self(classes.into_iter().filter(|&class| class < CLASSES).fold(0, |bits, class| bits | 1 << class))
+        Self(
+            classes
+                .into_iter()
+                .filter(|&class| class < CLASSES)
+                .fold(0, |bits, class| bits | 1 << class),
+        )
+    }
+}
+
+/// As from an iterator.
+impl From<&[u8]> for Classes {
+    fn from(classes: &[u8]) -> Self {
+        classes.iter().copied().collect()
     }
 }
 
@@ -76,7 +92,11 @@ impl FromStr for Classes {
         for part in text.split(',') {
             match part.trim().as_bytes() {
                 [digit @ b'0'..=b'9'] => classes.0 |= 1 << (digit - b'0'),
-                _ => return Err(ClassesError { got: part.chars().take(20).collect() }),
+                _ => {
+                    return Err(ClassesError {
+                        got: part.chars().take(20).collect(),
+                    });
+                }
             }
         }
         Ok(classes)
@@ -100,7 +120,10 @@ pub fn classes_for(seed: u64) -> Classes {
     let (group, block) = (seed % 4, seed / 4);
     let multiplier = [1, 3, 7, 9][(block % 4) as usize];
     let shift = block / 4 % 10;
-    GROUPS[group as usize].iter().map(|&class| ((u64::from(class) * multiplier + shift) % 10) as u8).collect()
+    GROUPS[group as usize]
+        .iter()
+        .map(|&class| ((u64::from(class) * multiplier + shift) % 10) as u8)
+        .collect()
 }
 
 /// Returns the 2 or 3 classes that are held least among `others`, the sets that the present peers hold.
@@ -109,14 +132,36 @@ pub fn classes_for(seed: u64) -> Classes {
 /// four suffice. `seed` decides among equals.
 pub fn classes_beside(seed: u64, others: impl IntoIterator<Item = Classes>) -> Classes {
     let mut held = [0u32; CLASSES as usize];
-    for class in others.into_iter().flat_map(|classes| classes.iter().collect::<Vec<_>>()) {
+    for class in others
+        .into_iter()
+        .flat_map(|classes| classes.iter().collect::<Vec<_>>())
+    {
         held[usize::from(class)] = held[usize::from(class)].saturating_add(1);
     }
-    let burden = |group: &&[u8]| group.iter().map(|&class| held[usize::from(class)]).sum::<u32>() / group.len() as u32;
-    let least = GROUPS.iter().map(|group| burden(&&**group)).min().unwrap_or(0);
-    let free: Vec<&[u8]> = GROUPS.iter().copied().filter(|group| burden(group) == least).collect();
+    let burden = |group: &&[u8]| {
+        group
+            .iter()
+            .map(|&class| held[usize::from(class)])
+            .sum::<u32>()
+            / group.len() as u32
+    };
+    let least = GROUPS
+        .iter()
+        .map(|group| burden(&&**group))
+        .min()
+        .unwrap_or(0);
+    let free: Vec<&[u8]> = GROUPS
+        .iter()
+        .copied()
+        .filter(|group| burden(group) == least)
+        .collect();
     let index = seed % free.len().max(1) as u64;
-    free.get(index as usize).copied().unwrap_or(GROUPS[0]).iter().copied().collect()
+    free.get(index as usize)
+        .copied()
+        .unwrap_or(GROUPS[0])
+        .iter()
+        .copied()
+        .collect()
 }
 
 /// The groups of the example: four nodes, ten classes.
@@ -132,8 +177,14 @@ mod tests {
     fn four_consecutive_nodes_hold_two_or_three_classes_each_and_all_ten_together() {
         for block in 0..100 {
             let sets: Vec<Classes> = (0..4).map(|node| classes_for(block * 4 + node)).collect();
-            assert!(sets.iter().all(|set| (2..=3).contains(&set.len())), "{sets:?}");
-            assert_eq!(sets.into_iter().fold(Classes::default(), Classes::union), Classes::ALL);
+            assert!(
+                sets.iter().all(|set| (2..=3).contains(&set.len())),
+                "{sets:?}"
+            );
+            assert_eq!(
+                sets.into_iter().fold(Classes::default(), Classes::union),
+                Classes::ALL
+            );
         }
         assert!(!classes_for(u64::MAX).is_empty());
     }
@@ -145,7 +196,11 @@ mod tests {
             for node in 0..8 {
                 sets.push(classes_beside(seed * 31 + node, sets.iter().copied()));
             }
-            let covered = |sets: &[Classes]| sets.iter().copied().fold(Classes::default(), Classes::union);
+            let covered = |sets: &[Classes]| {
+                sets.iter()
+                    .copied()
+                    .fold(Classes::default(), Classes::union)
+            };
             assert_eq!(covered(&sets[..4]), Classes::ALL, "{sets:?}");
             assert_eq!(covered(&sets[4..]), Classes::ALL, "{sets:?}");
         }

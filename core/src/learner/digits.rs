@@ -54,7 +54,11 @@ impl Digits {
     /// pixel out of range.
     pub fn parse(file: &[u8]) -> Result<Self, DigitsError> {
         let (header, packed) =
-            file.split_first_chunk::<HEADER_LEN>().ok_or(DigitsError::Truncated { got: file.len(), min: HEADER_LEN })?;
+            file.split_first_chunk::<HEADER_LEN>()
+                .ok_or(DigitsError::Truncated {
+                    got: file.len(),
+                    min: HEADER_LEN,
+                })?;
         let counts = Counts::parse(header)?;
         let samples = counts.total();
         let body = inflate(packed, samples * PIXELS)?;
@@ -72,8 +76,13 @@ impl Digits {
     }
 
     /// Returns the training samples of `classes`: what one node holds.
-    pub fn shard(&self, classes: Classes) -> Vec<Sample> {
-        self.train.iter().filter(|sample| classes.contains(sample.label)).copied().collect()
+    pub fn shard(&self, classes: impl Into<Classes>) -> Vec<Sample> {
+        let classes = classes.into();
+        self.train
+            .iter()
+            .filter(|sample| classes.contains(sample.label))
+            .copied()
+            .collect()
     }
 }
 
@@ -90,7 +99,9 @@ pub enum DigitsError {
         min: usize,
     },
     /// The first eight bytes are not those of a version that this code reads.
-    #[error("digits file must start with {expected:02x?} (magic, version, side, classes, greatest pixel), got {got:02x?}")]
+    #[error(
+        "digits file must start with {expected:02x?} (magic, version, side, classes, greatest pixel), got {got:02x?}"
+    )]
     Foreign {
         /// What the file starts with.
         got: [u8; 8],
@@ -136,9 +147,17 @@ struct Counts([[u16; CLASSES as usize]; 2]);
 
 impl Counts {
     fn parse(header: &[u8; HEADER_LEN]) -> Result<Self, DigitsError> {
-        let (start, rest) = header.split_first_chunk::<8>().ok_or(DigitsError::Truncated { got: 0, min: HEADER_LEN })?;
+        let (start, rest) = header
+            .split_first_chunk::<8>()
+            .ok_or(DigitsError::Truncated {
+                got: 0,
+                min: HEADER_LEN,
+            })?;
         if *start != START {
-            return Err(DigitsError::Foreign { got: *start, expected: START });
+            return Err(DigitsError::Foreign {
+                got: *start,
+                expected: START,
+            });
         }
         let mut counts = Self([[0; CLASSES as usize]; 2]);
         let (pairs, length) = rest.as_chunks::<2>();
@@ -148,11 +167,19 @@ impl Counts {
         }
         let total = counts.total();
         if !(1..=MAX_SAMPLES).contains(&total) {
-            return Err(DigitsError::Samples { got: total, max: MAX_SAMPLES });
+            return Err(DigitsError::Samples {
+                got: total,
+                max: MAX_SAMPLES,
+            });
         }
-        let announced = rest.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+        let announced = rest
+            .last_chunk::<4>()
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
         if announced != total * PIXELS {
-            return Err(DigitsError::Length { got: announced, expected: total * PIXELS });
+            return Err(DigitsError::Length {
+                got: announced,
+                expected: total * PIXELS,
+            });
         }
         Ok(counts)
     }
@@ -162,16 +189,25 @@ impl Counts {
     }
 
     fn total(&self) -> usize {
-        self.0.as_flattened().iter().map(|&count| usize::from(count)).sum()
+        self.0
+            .as_flattened()
+            .iter()
+            .map(|&count| usize::from(count))
+            .sum()
     }
 }
 
 /// Inflates exactly `expected` bytes, never holding more.
 fn inflate(packed: &[u8], expected: usize) -> Result<Vec<u8>, DigitsError> {
-    let body = decompress_to_vec_with_limit(packed, expected)
-        .map_err(|error| DigitsError::Deflate { status: error.status })?;
+    let body =
+        decompress_to_vec_with_limit(packed, expected).map_err(|error| DigitsError::Deflate {
+            status: error.status,
+        })?;
     if body.len() != expected {
-        return Err(DigitsError::Length { got: body.len(), expected });
+        return Err(DigitsError::Length {
+            got: body.len(),
+            expected,
+        });
     }
     Ok(body)
 }
@@ -182,7 +218,11 @@ fn unpack(body: &[u8], samples: usize, index: usize, label: u8) -> Result<Sample
     for (pixel, value) in pixels.iter_mut().enumerate() {
         *value = body[pixel * samples + index];
         if *value > MAX_PIXEL {
-            return Err(DigitsError::Pixel { sample: index, pixel, got: *value });
+            return Err(DigitsError::Pixel {
+                sample: index,
+                pixel,
+                got: *value,
+            });
         }
     }
     Ok(Sample { pixels, label })
@@ -206,8 +246,14 @@ mod tests {
 
     #[test]
     fn the_committed_file_is_the_one_that_digits_py_makes() {
-        let hex: alloc::string::String = sha2::Sha256::digest(FILE).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "056c4b6b729dc63287ce31604bdf26fd8c449ce761155dca79addc481b6b11f5");
+        let hex: alloc::string::String = sha2::Sha256::digest(FILE)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "056c4b6b729dc63287ce31604bdf26fd8c449ce761155dca79addc481b6b11f5"
+        );
     }
 
     #[test]
@@ -215,14 +261,25 @@ mod tests {
         let digits = Digits::parse(FILE).unwrap();
         assert_eq!((digits.train.len(), digits.test.len()), (1437, 360));
         for class in 0..CLASSES {
-            assert_eq!(digits.test.iter().filter(|sample| sample.label == class).count(), 36);
+            assert_eq!(
+                digits
+                    .test
+                    .iter()
+                    .filter(|sample| sample.label == class)
+                    .count(),
+                36
+            );
         }
         // The first image of scikit-learn's set, a zero, is a training sample: its rows as printed there.
         let zero: [u8; 64] = [
-            0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0, 0, 3, 15, 2, 0, 11, 8, 0, 0, 4, 12, 0, 0, 8, 8, 0, 0,
-            5, 8, 0, 0, 9, 8, 0, 0, 4, 11, 0, 1, 12, 7, 0, 0, 2, 14, 5, 10, 12, 0, 0, 0, 0, 6, 13, 10, 0, 0, 0,
+            0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0, 0, 3, 15, 2, 0, 11, 8, 0, 0, 4,
+            12, 0, 0, 8, 8, 0, 0, 5, 8, 0, 0, 9, 8, 0, 0, 4, 11, 0, 1, 12, 7, 0, 0, 2, 14, 5, 10,
+            12, 0, 0, 0, 0, 6, 13, 10, 0, 0, 0,
         ];
-        assert!(digits.train.contains(&Sample { pixels: zero, label: 0 }));
+        assert!(digits.train.contains(&Sample {
+            pixels: zero,
+            label: 0
+        }));
     }
 
     #[test]
@@ -230,7 +287,14 @@ mod tests {
         let digits = Digits::parse(FILE).unwrap();
         let shard = digits.shard(Classes::from_iter([3, 4, 5]));
         assert!(shard.iter().all(|sample| (3..=5).contains(&sample.label)));
-        assert_eq!(shard.len(), digits.train.iter().filter(|sample| (3..=5).contains(&sample.label)).count());
+        assert_eq!(
+            shard.len(),
+            digits
+                .train
+                .iter()
+                .filter(|sample| (3..=5).contains(&sample.label))
+                .count()
+        );
         assert!(digits.shard(Classes::default()).is_empty());
     }
 
@@ -256,8 +320,14 @@ mod tests {
     #[test]
     fn a_body_that_inflates_past_the_announced_length_is_refused() {
         let mut file = FILE[..HEADER_LEN].to_vec();
-        file.extend(miniz_oxide::deflate::compress_to_vec(&alloc::vec![0; 10_000_000], 6));
-        assert!(matches!(Digits::parse(&file), Err(DigitsError::Deflate { .. })));
+        file.extend(miniz_oxide::deflate::compress_to_vec(
+            &alloc::vec![0; 10_000_000],
+            6,
+        ));
+        assert!(matches!(
+            Digits::parse(&file),
+            Err(DigitsError::Deflate { .. })
+        ));
     }
 
     #[test]
@@ -267,6 +337,9 @@ mod tests {
         body[2 * 1797 + 5] = 17;
         file.extend(miniz_oxide::deflate::compress_to_vec(&body, 6));
         let error = Digits::parse(&file).unwrap_err();
-        assert_eq!(error.to_string(), "pixel 2 of sample 5 must be at most 16, got 17");
+        assert_eq!(
+            error.to_string(),
+            "pixel 2 of sample 5 must be at most 16, got 17"
+        );
     }
 }

@@ -46,7 +46,10 @@ impl Mlp {
     /// Creates a model with random weights (He's uniform initialisation, arXiv 1502.01852, section 2.2) and zero
     /// biases. The same `seed` gives the same bits everywhere.
     pub fn new(seed: u64) -> Self {
-        let mut model = Self { parameters: vec![0.0; PARAMETERS], gradient: vec![0.0; PARAMETERS] };
+        let mut model = Self {
+            parameters: vec![0.0; PARAMETERS],
+            gradient: vec![0.0; PARAMETERS],
+        };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let layers = Layers::split_mut(&mut model.parameters);
         fill_uniform(layers.hidden.as_flattened_mut(), INPUTS, &mut rng);
@@ -89,7 +92,13 @@ impl Mlp {
     }
 
     /// Goes once through `samples` in a random order in batches of `batch` (at least 1) samples.
-    pub fn train_epoch(&mut self, samples: &[Sample], rate: f32, batch: usize, rng: &mut impl RngCore) {
+    pub fn train_epoch(
+        &mut self,
+        samples: &[Sample],
+        rate: f32,
+        batch: usize,
+        rng: &mut impl RngCore,
+    ) {
         let mut order: Vec<usize> = (0..samples.len()).collect();
         shuffle(&mut order, rng);
         for indices in order.chunks(batch.max(1)) {
@@ -109,7 +118,9 @@ impl Mlp {
             return 0.0;
         }
         let layers = Layers::split(&self.parameters);
-        let hit = |sample: &&Sample| argmax(&layers.logits(&layers.activate(&sample.input()))) == sample.label;
+        let hit = |sample: &&Sample| {
+            argmax(&layers.logits(&layers.activate(&sample.input()))) == sample.label
+        };
         samples.iter().filter(hit).count() as f32 / samples.len() as f32
     }
 
@@ -135,11 +146,16 @@ impl Mlp {
 
         let gradient = Layers::split_mut(&mut self.gradient);
         let mut back = [0.0; HIDDEN];
-        for ((&unit, back), (weights, slope)) in
-            active.iter().zip(&mut back).zip(layers.output.iter().zip(gradient.output))
+        for ((&unit, back), (weights, slope)) in active
+            .iter()
+            .zip(&mut back)
+            .zip(layers.output.iter().zip(gradient.output))
         {
             if unit > 0.0 {
-                *back = weights.iter().zip(&error).fold(0.0, |sum, (&weight, &error)| sum + weight * error);
+                *back = weights
+                    .iter()
+                    .zip(&error)
+                    .fold(0.0, |sum, (&weight, &error)| sum + weight * error);
                 add_scaled(slope, unit, &error);
             }
         }
@@ -166,7 +182,10 @@ pub fn argmax(values: &[f32; OUTPUTS]) -> u8 {
 
 /// Writes parameters as little-endian IEEE 754 single precision, in their order.
 pub fn parameters_to_bytes(parameters: &[f32]) -> Vec<u8> {
-    parameters.iter().flat_map(|parameter| parameter.to_le_bytes()).collect()
+    parameters
+        .iter()
+        .flat_map(|parameter| parameter.to_le_bytes())
+        .collect()
 }
 
 /// Reads what [`parameters_to_bytes`] wrote.
@@ -175,9 +194,17 @@ pub fn parameters_to_bytes(parameters: &[f32]) -> Vec<u8> {
 /// `ParametersError` where there are not 19 240 bytes, a parameter is not finite, or the norm is past [`MAX_NORM`].
 pub fn parameters_from_bytes(bytes: &[u8]) -> Result<Vec<f32>, ParametersError> {
     if bytes.len() != PARAMETER_BYTES {
-        return Err(ParametersError::Bytes { got: bytes.len(), expected: PARAMETER_BYTES });
+        return Err(ParametersError::Bytes {
+            got: bytes.len(),
+            expected: PARAMETER_BYTES,
+        });
     }
-    let parameters: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    let parameters: Vec<f32> = bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|word| f32::from_le_bytes(*word))
+        .collect();
     check_parameters(&parameters)?;
     Ok(parameters)
 }
@@ -188,16 +215,31 @@ pub fn parameters_from_bytes(bytes: &[u8]) -> Result<Vec<f32>, ParametersError> 
 /// `ParametersError` where there are not 4810, one is not finite, or the norm is past [`MAX_NORM`].
 pub fn check_parameters(parameters: &[f32]) -> Result<(), ParametersError> {
     if parameters.len() != PARAMETERS {
-        return Err(ParametersError::Length { got: parameters.len(), expected: PARAMETERS });
+        return Err(ParametersError::Length {
+            got: parameters.len(),
+            expected: PARAMETERS,
+        });
     }
-    if let Some(index) = parameters.iter().position(|parameter| !parameter.is_finite()) {
-        return Err(ParametersError::NotFinite { index, got: parameters[index] });
+    if let Some(index) = parameters
+        .iter()
+        .position(|parameter| !parameter.is_finite())
+    {
+        return Err(ParametersError::NotFinite {
+            index,
+            got: parameters[index],
+        });
     }
     // In double precision the square of any finite single is finite.
-    let square: f64 = parameters.iter().map(|&parameter| f64::from(parameter) * f64::from(parameter)).sum();
+    let square: f64 = parameters
+        .iter()
+        .map(|&parameter| f64::from(parameter) * f64::from(parameter))
+        .sum();
     let norm = libm::sqrt(square);
     if norm > f64::from(MAX_NORM) {
-        return Err(ParametersError::Norm { got: norm, max: MAX_NORM });
+        return Err(ParametersError::Norm {
+            got: norm,
+            max: MAX_NORM,
+        });
     }
     Ok(())
 }
@@ -267,14 +309,24 @@ impl<'a> Layers<'a> {
         let (hidden, rest) = row.split_at(INPUTS * HIDDEN);
         let (hidden_bias, rest) = rest.split_at(HIDDEN);
         let (output, output_bias) = rest.split_at(HIDDEN * OUTPUTS);
-        Self { hidden: hidden.as_chunks().0, hidden_bias, output: output.as_chunks().0, output_bias }
+        Self {
+            hidden: hidden.as_chunks().0,
+            hidden_bias,
+            output: output.as_chunks().0,
+            output_bias,
+        }
     }
 
     fn split_mut(row: &'a mut [f32]) -> LayersMut<'a> {
         let (hidden, rest) = row.split_at_mut(INPUTS * HIDDEN);
         let (hidden_bias, rest) = rest.split_at_mut(HIDDEN);
         let (output, output_bias) = rest.split_at_mut(HIDDEN * OUTPUTS);
-        LayersMut { hidden: hidden.as_chunks_mut().0, hidden_bias, output: output.as_chunks_mut().0, output_bias }
+        LayersMut {
+            hidden: hidden.as_chunks_mut().0,
+            hidden_bias,
+            output: output.as_chunks_mut().0,
+            output_bias,
+        }
     }
 
     /// Returns the hidden units after ReLU. Blank pixels, half of an image, cost nothing.
@@ -374,7 +426,11 @@ mod tests {
                 model.loss(&[sample])
             };
             let slope = (nudged(1e-2) - nudged(-1e-2)) / 2e-2;
-            assert!((slope - model.gradient[index]).abs() < 2e-3, "{index}: {slope} {}", model.gradient[index]);
+            assert!(
+                (slope - model.gradient[index]).abs() < 2e-3,
+                "{index}: {slope} {}",
+                model.gradient[index]
+            );
         }
     }
 
@@ -399,7 +455,11 @@ mod tests {
     #[test]
     fn probabilities_sum_to_one_whatever_the_parameters() {
         let mut model = Mlp::new(5);
-        let huge: Vec<f32> = model.parameters().iter().map(|parameter| parameter * 8.0).collect();
+        let huge: Vec<f32> = model
+            .parameters()
+            .iter()
+            .map(|parameter| parameter * 8.0)
+            .collect();
         model.set_parameters(&huge).unwrap();
         let sum: f32 = model.predict(&[1.0; 64]).iter().sum();
         assert!((sum - 1.0).abs() < 1e-5, "{sum}");
@@ -419,14 +479,29 @@ mod tests {
         let before = model.clone();
         let mut bad = model.parameters().to_vec();
         bad[17] = f32::NAN;
-        assert_eq!(model.set_parameters(&bad).unwrap_err().to_string(), "parameter 17 must be finite, got NaN");
+        assert_eq!(
+            model.set_parameters(&bad).unwrap_err().to_string(),
+            "parameter 17 must be finite, got NaN"
+        );
         bad[17] = f32::MAX;
-        assert!(matches!(model.set_parameters(&bad), Err(ParametersError::Norm { .. })));
-        assert!(matches!(model.set_parameters(&bad[1..]), Err(ParametersError::Length { got: 4809, .. })));
+        assert!(matches!(
+            model.set_parameters(&bad),
+            Err(ParametersError::Norm { .. })
+        ));
+        assert!(matches!(
+            model.set_parameters(&bad[1..]),
+            Err(ParametersError::Length { got: 4809, .. })
+        ));
         let mut bytes = parameters_to_bytes(before.parameters());
         bytes[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-        assert!(matches!(parameters_from_bytes(&bytes), Err(ParametersError::NotFinite { index: 0, .. })));
-        assert!(matches!(parameters_from_bytes(&bytes[1..]), Err(ParametersError::Bytes { .. })));
+        assert!(matches!(
+            parameters_from_bytes(&bytes),
+            Err(ParametersError::NotFinite { index: 0, .. })
+        ));
+        assert!(matches!(
+            parameters_from_bytes(&bytes[1..]),
+            Err(ParametersError::Bytes { .. })
+        ));
         assert!(parameters_from_bytes(&[]).is_err());
         assert_eq!(model, before);
     }

@@ -1,0 +1,666 @@
+//! Aligned rounds among neighbours: train a little, share the weights, wait for the neighbours' weights of the round,
+//! merge, evaluate. Does no IO and reads no clock.
+//!
+//! Every node runs its own rounds; the number in a share aligns them. A neighbour that misses the deadline is not
+//! waited for until it shares again. A node that comes late takes over the model of those ahead of it and goes on in
+//! their next round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
+//! of what it learned from others, and only the second model, trained on its own digits alone, goes on.
+//!
+//! What it does not do: it trusts no one and verifies no signature (a packet's author is checked before), and it does
+//! not defend the merge against well-formed lies; that is [`Merge`]'s work.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+use crate::learner::config::{Config, ConfigError};
+use crate::learner::digits::Sample;
+use crate::learner::merge::{Average, Contribution, Merge};
+use crate::learner::mlp::{Mlp, ParametersError, check_parameters, shuffle};
+use crate::time::Instant;
+
+/// What happens to an exchange. `P` identifies a peer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<P> {
+    /// A peer is connected: it is a neighbour from now on.
+    PeerUp {
+        /// The peer.
+        peer: P,
+    },
+    /// A peer is gone.
+    PeerDown {
+        /// The peer.
+        peer: P,
+    },
+    /// Weights arrived in a packet whose signature holds.
+    Weights {
+        /// Who signed them.
+        author: P,
+        /// The round they were shared in.
+        round: u64,
+        /// 4810 parameters in the model's order; checked here.
+        params: Vec<f32>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What an exchange wants or tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output<P> {
+    /// Publish these weights.
+    Share {
+        /// The round they belong to.
+        round: u64,
+        /// 4810 parameters in the model's order.
+        params: Vec<f32>,
+    },
+    /// An exchange is done: the model now holds what the neighbours know.
+    Merged {
+        /// Exchanges done by this node, from 1.
+        exchange: u64,
+        /// The round that was merged.
+        round: u64,
+        /// Accuracy of the merged model on the held-out digits, 0..=1.
+        accuracy: f32,
+        /// Accuracy of the model trained on this node's own digits alone, 0..=1.
+        alone_accuracy: f32,
+        /// Neighbours whose weights were merged.
+        peers: usize,
+    },
+    /// The model trained on this node's own digits alone went on while there was no neighbour.
+    TrainedAlone {
+        /// Its accuracy on the held-out digits, 0..=1.
+        alone_accuracy: f32,
+    },
+    /// Weights were refused.
+    Refused {
+        /// Who signed them.
+        author: P,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Nothing to do before `wake_at`, or before the next input. [`Instant::MAX`] where only an input helps.
+    Idle {
+        /// When to call `handle` with [`Input::Tick`].
+        wake_at: Instant,
+    },
+}
+
+/// Why weights were refused.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// They are no model's.
+    #[error(transparent)]
+    Malformed(#[from] ParametersError),
+    /// The round is further ahead than any honest node can be.
+    #[error("round must be at most {max}, got {got}")]
+    TooFarAhead {
+        /// The round.
+        got: u64,
+        /// Latest round taken now.
+        max: u64,
+    },
+}
+
+/// Weights that were not merged, and why: each counts up only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Malformed, or too far ahead.
+    pub refused: u64,
+    /// Of a round that is over.
+    pub stale: u64,
+    /// A second share of the same author in the same round; the first one counts.
+    pub duplicate: u64,
+    /// From more authors than are held.
+    pub full: u64,
+    /// Outputs that nobody polled for.
+    pub outputs: u64,
+}
+
+/// The exchange of one node.
+pub struct Exchange<P> {
+    me: P,
+    config: Config,
+    rule: Box<dyn Merge<P> + Send>,
+    shard: Vec<Sample>,
+    test: Vec<Sample>,
+    model: Mlp,
+    alone: Mlp,
+    order: Order,
+    /// The merged model that this round's training started from.
+    anchor: Vec<f32>,
+    velocity: Vec<f32>,
+    round: u64,
+    exchanges: u64,
+    alone_turns: u64,
+    phase: Phase,
+    neighbours: BTreeMap<P, Neighbour>,
+    outputs: VecDeque<Output<P>>,
+    dropped: Dropped,
+}
+
+impl<P: Copy + Ord> Exchange<P> {
+    /// Creates the exchange of node `me`, which holds `shard` and is judged on `test`. `seed` orders its training
+    /// samples; the first model comes from the network-wide `config.init_seed`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a setting is out of its range.
+    pub fn new(
+        me: P,
+        config: Config,
+        shard: Vec<Sample>,
+        test: Vec<Sample>,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let model = Mlp::new(config.init_seed);
+        Ok(Self {
+            me,
+            rule: Box::new(Average),
+            order: Order::new(shard.len(), seed),
+            anchor: model.parameters().to_vec(),
+            velocity: alloc::vec![0.0; model.parameters().len()],
+            alone: model.clone(),
+            model,
+            config,
+            shard,
+            test,
+            round: 0,
+            exchanges: 0,
+            alone_turns: 0,
+            phase: Phase::Resting {
+                until: Instant::ORIGIN,
+            },
+            neighbours: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            dropped: Dropped::default(),
+        })
+    }
+
+    /// Puts another rule in the place of plain averaging.
+    pub fn with_rule(mut self, rule: impl Merge<P> + Send + 'static) -> Self {
+        self.rule = Box::new(rule);
+        self
+    }
+
+    /// Returns the merged model.
+    pub fn model(&self) -> &Mlp {
+        &self.model
+    }
+
+    /// Returns the model that only this node's own digits have taught.
+    pub fn alone(&self) -> &Mlp {
+        &self.alone
+    }
+
+    /// Returns the current round.
+    pub fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Returns the number of exchanges done.
+    pub fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// Returns what was not merged so far.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// Takes one input. Never fails; a call trains at most once: 2 × `steps` × `batch` samples and two evaluations,
+    /// some milliseconds in a browser.
+    pub fn handle(&mut self, now: Instant, input: Input<P>) {
+        match input {
+            Input::PeerUp { peer } => self.on_peer_up(now, peer),
+            Input::PeerDown { peer } => {
+                self.neighbours.remove(&peer);
+            }
+            Input::Weights {
+                author,
+                round,
+                params,
+            } => self.on_weights(now, author, round, params),
+            Input::Tick => {}
+        }
+        self.advance(now);
+    }
+
+    /// Returns what to do next; [`Output::Idle`] when there is nothing more.
+    pub fn poll_output(&mut self) -> Output<P> {
+        self.outputs.pop_front().unwrap_or(Output::Idle {
+            wake_at: self.wake_at(),
+        })
+    }
+
+    fn on_peer_up(&mut self, now: Instant, peer: P) {
+        if peer == self.me {
+            return;
+        }
+        let is_first = !self.is_accompanied();
+        if !self.make_room(peer, true) {
+            self.dropped.full += 1;
+            return;
+        }
+        let neighbour = self.neighbours.entry(peer).or_default();
+        if neighbour.is_connected {
+            return;
+        }
+        neighbour.is_connected = true;
+        neighbour.is_awaited = true;
+        // What was shared before the peer came did not reach it.
+        match &mut self.phase {
+            Phase::Resting { until } if is_first => *until = (*until).min(now),
+            Phase::Resting { .. } => {}
+            Phase::Waiting { since, reshare_at } => {
+                *reshare_at = now;
+                if is_first {
+                    *since = now;
+                }
+            }
+        }
+    }
+
+    fn on_weights(&mut self, now: Instant, author: P, round: u64, params: Vec<f32>) {
+        if author == self.me {
+            return;
+        }
+        let max = self.round.saturating_add(MAX_AHEAD);
+        let checked = match check_parameters(&params) {
+            Ok(()) if round > max => Err(Refusal::TooFarAhead { got: round, max }),
+            checked => checked.map_err(Refusal::Malformed),
+        };
+        if let Err(reason) = checked {
+            self.dropped.refused += 1;
+            self.push(Output::Refused { author, reason });
+            return;
+        }
+        if round < self.round {
+            self.dropped.stale += 1;
+            self.on_straggler(now, author);
+            return;
+        }
+        if !self.make_room(author, false) {
+            self.dropped.full += 1;
+            return;
+        }
+        let neighbour = self.neighbours.entry(author).or_default();
+        neighbour.is_awaited = true;
+        if !neighbour.hold(round, params) {
+            self.dropped.duplicate += 1;
+        }
+    }
+
+    /// A neighbour behind this node has not received this round's weights: shares them again, so that it can catch up.
+    fn on_straggler(&mut self, now: Instant, author: P) {
+        let is_neighbour = self
+            .neighbours
+            .get(&author)
+            .is_some_and(|neighbour| neighbour.is_connected);
+        if let Phase::Waiting { reshare_at, .. } = &mut self.phase
+            && is_neighbour
+        {
+            *reshare_at = (*reshare_at).min(now + self.config.interval);
+        }
+    }
+
+    /// Makes room for `peer` among the neighbours held: one that is connected takes the place of one that is not.
+    fn make_room(&mut self, peer: P, is_connected: bool) -> bool {
+        if self.neighbours.contains_key(&peer) || self.neighbours.len() < self.config.max_neighbours
+        {
+            return true;
+        }
+        let stranger = self
+            .neighbours
+            .iter()
+            .find(|(_, neighbour)| !neighbour.is_connected)
+            .map(|(&peer, _)| peer);
+        match stranger {
+            Some(stranger) if is_connected => self.neighbours.remove(&stranger).is_some(),
+            _ => false,
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Resting { until } if now >= until => {
+                if self.is_accompanied() {
+                    self.start_round(now);
+                } else if self.alone_turns < ALONE_TURNS {
+                    self.train_alone(now);
+                }
+            }
+            Phase::Resting { .. } => {}
+            Phase::Waiting { since, reshare_at } => {
+                let is_due = now >= since + self.config.deadline;
+                if self.is_accompanied()
+                    && self.has_contribution()
+                    && (is_due || self.is_complete())
+                {
+                    self.merge(now);
+                } else if self.is_accompanied() && now >= reshare_at {
+                    self.share();
+                    self.phase = Phase::Waiting {
+                        since,
+                        reshare_at: now + self.config.reshare,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Trains both models on the same samples and shares the one that takes part.
+    fn start_round(&mut self, now: Instant) {
+        self.anchor.copy_from_slice(self.model.parameters());
+        for _ in 0..self.config.steps {
+            let batch = self.order.next_batch(self.config.batch);
+            self.model.train_batch(
+                batch.iter().map(|&index| &self.shard[index]),
+                self.config.rate,
+            );
+            self.alone.train_batch(
+                batch.iter().map(|&index| &self.shard[index]),
+                self.config.rate,
+            );
+        }
+        if check_parameters(self.model.parameters()).is_err() {
+            // Training ran away: the merged model is known to be one.
+            self.restore(&self.anchor.clone());
+        }
+        self.share();
+        self.phase = Phase::Waiting {
+            since: now,
+            reshare_at: now + self.config.reshare,
+        };
+        if self.has_contribution() && self.is_complete() {
+            self.merge(now);
+        }
+    }
+
+    fn train_alone(&mut self, now: Instant) {
+        for _ in 0..self.config.steps {
+            let batch = self.order.next_batch(self.config.batch);
+            self.alone.train_batch(
+                batch.iter().map(|&index| &self.shard[index]),
+                self.config.rate,
+            );
+        }
+        self.alone_turns += 1;
+        self.phase = Phase::Resting {
+            until: now + self.config.interval,
+        };
+        self.push(Output::TrainedAlone {
+            alone_accuracy: self.alone.accuracy(&self.test),
+        });
+    }
+
+    fn merge(&mut self, now: Instant) {
+        let round = self.round;
+        let contributions: Vec<Contribution<'_, P>> = self
+            .neighbours
+            .iter()
+            .filter(|(_, neighbour)| neighbour.is_connected)
+            .filter_map(|(&author, neighbour)| {
+                let (round, params) = neighbour.oldest_since(round)?;
+                Some(Contribution {
+                    author,
+                    round,
+                    params,
+                })
+            })
+            .collect();
+        let peers = contributions.len();
+        let latest = contributions
+            .iter()
+            .map(|contribution| contribution.round)
+            .max()
+            .unwrap_or(round);
+
+        // Those further ahead than one message's travel time are in another part of the curve.
+        let is_newcomer = self.exchanges == 0;
+        let ahead: Vec<Contribution<'_, P>> = contributions
+            .iter()
+            .filter(|other| other.round >= round + if is_newcomer { 1 } else { BEHIND })
+            .copied()
+            .collect();
+        let takes_over = if is_newcomer {
+            !ahead.is_empty()
+        } else {
+            ahead.len() * 2 > peers
+        };
+        let merged = match ahead.split_first() {
+            Some((first, others)) if takes_over => self.rule.merge(first.params, others),
+            _ => self.rule.merge(self.model.parameters(), &contributions),
+        };
+        self.adopt(&merged, takes_over);
+
+        // In step with those who are one message ahead; past those who are further, so that they take the next share.
+        self.round = if latest > round + 1 || takes_over {
+            latest + 1
+        } else {
+            round + 1
+        };
+        self.exchanges += 1;
+        self.forget();
+        let settled = self.exchanges >= self.config.settled_after;
+        let pause = if settled {
+            self.config.settled_interval
+        } else {
+            self.config.interval
+        };
+        self.phase = Phase::Resting { until: now + pause };
+        self.push(Output::Merged {
+            exchange: self.exchanges,
+            round,
+            accuracy: self.model.accuracy(&self.test),
+            alone_accuracy: self.alone.accuracy(&self.test),
+            peers,
+        });
+    }
+
+    /// Makes `merged` the model, carried on by the momentum of earlier exchanges.
+    fn adopt(&mut self, merged: &[f32], takes_over: bool) {
+        if check_parameters(merged).is_err() {
+            return;
+        }
+        let momentum = if takes_over {
+            0.0
+        } else {
+            self.config.momentum
+        };
+        let mut carried = merged.to_vec();
+        for (((velocity, carried), merged), anchor) in self
+            .velocity
+            .iter_mut()
+            .zip(&mut carried)
+            .zip(merged)
+            .zip(&self.anchor)
+        {
+            *velocity = if takes_over {
+                0.0
+            } else {
+                momentum * *velocity + (merged - anchor)
+            };
+            *carried = if takes_over {
+                *merged
+            } else {
+                anchor + *velocity
+            };
+        }
+        if check_parameters(&carried).is_err() {
+            self.velocity.fill(0.0);
+            carried.copy_from_slice(merged);
+        }
+        self.restore(&carried);
+    }
+
+    fn restore(&mut self, parameters: &[f32]) {
+        let restored = self.model.set_parameters(parameters);
+        debug_assert!(restored.is_ok(), "checked before");
+    }
+
+    /// Lets go of what the next round cannot use, and stops waiting for who missed this one.
+    fn forget(&mut self) {
+        let round = self.round;
+        for neighbour in self.neighbours.values_mut() {
+            neighbour.is_awaited &= !neighbour.held.is_empty();
+            neighbour.held.retain(|(held, _)| *held >= round);
+        }
+        self.neighbours
+            .retain(|_, neighbour| neighbour.is_connected || !neighbour.held.is_empty());
+    }
+
+    fn share(&mut self) {
+        self.push(Output::Share {
+            round: self.round,
+            params: self.model.parameters().to_vec(),
+        });
+    }
+
+    fn push(&mut self, output: Output<P>) {
+        if self.outputs.len() >= MAX_OUTPUTS {
+            self.outputs.pop_front();
+            self.dropped.outputs += 1;
+        }
+        self.outputs.push_back(output);
+    }
+
+    fn wake_at(&self) -> Instant {
+        let is_accompanied = self.is_accompanied();
+        match self.phase {
+            Phase::Resting { until } if is_accompanied || self.alone_turns < ALONE_TURNS => until,
+            Phase::Waiting { since, reshare_at } if is_accompanied => {
+                if self.has_contribution() {
+                    reshare_at.min(since + self.config.deadline)
+                } else {
+                    reshare_at
+                }
+            }
+            Phase::Resting { .. } | Phase::Waiting { .. } => Instant::MAX,
+        }
+    }
+
+    fn is_accompanied(&self) -> bool {
+        self.neighbours
+            .values()
+            .any(|neighbour| neighbour.is_connected)
+    }
+
+    fn has_contribution(&self) -> bool {
+        let has = |neighbour: &Neighbour| {
+            neighbour.is_connected && neighbour.oldest_since(self.round).is_some()
+        };
+        self.neighbours.values().any(has)
+    }
+
+    /// Says whether every neighbour that is waited for has shared this round or a later one.
+    fn is_complete(&self) -> bool {
+        let is_missing = |neighbour: &Neighbour| {
+            neighbour.is_connected
+                && neighbour.is_awaited
+                && neighbour.oldest_since(self.round).is_none()
+        };
+        !self.neighbours.values().any(is_missing)
+    }
+}
+
+impl<P> core::fmt::Debug for Exchange<P> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("round", &self.round)
+            .field("exchanges", &self.exchanges)
+            .field("phase", &self.phase)
+            .field("neighbours", &self.neighbours.len())
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where in a round a node is.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// The next round starts at `until`, where there are neighbours.
+    Resting { until: Instant },
+    /// Weights are shared; the neighbours' are awaited since `since`, and shared again at `reshare_at`.
+    Waiting { since: Instant, reshare_at: Instant },
+}
+
+#[derive(Clone, Debug, Default)]
+struct Neighbour {
+    /// Weights of the current round and the next, oldest first, at most [`MAX_HELD`]. Those of an author that is not
+    /// connected are held too: a packet may overtake the news of a connection.
+    held: VecDeque<(u64, Vec<f32>)>,
+    is_connected: bool,
+    is_awaited: bool,
+}
+
+impl Neighbour {
+    /// Keeps the first share of a round. Says whether this was it.
+    fn hold(&mut self, round: u64, params: Vec<f32>) -> bool {
+        match self.held.binary_search_by_key(&round, |(held, _)| *held) {
+            Ok(_) => return false,
+            Err(index) => self.held.insert(index, (round, params)),
+        }
+        if self.held.len() > MAX_HELD {
+            // The oldest one makes room: a neighbour that runs ahead is joined where it is.
+            self.held.pop_front();
+        }
+        true
+    }
+
+    fn oldest_since(&self, round: u64) -> Option<(u64, &[f32])> {
+        self.held
+            .iter()
+            .find(|(held, _)| *held >= round)
+            .map(|(held, params)| (*held, &params[..]))
+    }
+}
+
+/// The order in which a node goes through its samples: every one once, then all in another order.
+struct Order {
+    indices: Vec<usize>,
+    next: usize,
+    rng: ChaCha8Rng,
+}
+
+impl Order {
+    fn new(samples: usize, seed: u64) -> Self {
+        Self {
+            indices: (0..samples).collect(),
+            next: samples,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+        }
+    }
+
+    /// Returns up to `batch` indices; none where there are no samples.
+    fn next_batch(&mut self, batch: u32) -> Vec<usize> {
+        let mut taken = Vec::new();
+        while taken.len() < batch as usize && !self.indices.is_empty() {
+            if self.next >= self.indices.len() {
+                shuffle(&mut self.indices, &mut self.rng);
+                self.next = 0;
+            }
+            taken.push(self.indices[self.next]);
+            self.next += 1;
+        }
+        taken
+    }
+}
+
+/// Rounds that a share may be ahead of this node. Guess: 2^32 rounds take 34 years, and a liar cannot exhaust 64 bits
+/// with steps of this size.
+const MAX_AHEAD: u64 = 1 << 32;
+/// Rounds that separate a node that is behind from one whose neighbour's message was faster. Source: in aligned rounds
+/// a neighbour is at most one ahead; two where a share was lost.
+const BEHIND: u64 = 3;
+/// Shares held for each neighbour: this round's and the next. Source: as `BEHIND`.
+const MAX_HELD: usize = 2;
+/// Outputs held for polling. Guess: a driver polls until idle after every input, which makes at most four.
+const MAX_OUTPUTS: usize = 32;
+/// Turns of training while there is no neighbour. Source: measured, the alone model stays as it is after 60.
+const ALONE_TURNS: u64 = 60;
