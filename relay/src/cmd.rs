@@ -112,25 +112,50 @@ fn print_line(line: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("standard output: {error}")))
 }
 
-/// Resolves when the process is asked to end.
-///
-/// # Errors
-/// The operating system refuses to deliver signals.
+/// Hears when the process is asked to end, from when it is made: a signal that comes while nobody waits is kept.
 #[cfg(unix)]
-async fn terminated() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+struct Termination {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
 }
 
+#[cfg(unix)]
+impl Termination {
+    /// # Errors
+    /// The operating system refuses to deliver signals.
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Resolves when the process is asked to end.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Hears when the process is asked to end.
 #[cfg(not(unix))]
-async fn terminated() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Termination;
+
+#[cfg(not(unix))]
+impl Termination {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn asked(&mut self) {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "signals");
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// A new identity seed.

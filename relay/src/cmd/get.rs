@@ -4,7 +4,17 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
+    pin::pin,
+    time::Duration,
 };
+
+use chorus_core::{
+    digest::ContentId,
+    net::{self, Handle},
+    node::Event,
+};
+use futures::StreamExt;
+use tokio::time::Instant;
 
 use crate::{
     cli::GetArgs,
@@ -18,7 +28,7 @@ use crate::{
 pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
     let target = client::target(&args.relay).await?;
     let client = client::connect(target, None, args.max_bytes).await?;
-    let (_packet, content) = client.node.handle.get(args.cid).await?;
+    let content = fetch(&client.node.handle, args.cid).await?;
     client.node.close().await;
     let path = &args.output;
     let written = if path == Path::new("-") {
@@ -27,6 +37,29 @@ pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
         write_whole(path, &content)
     };
     written.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+/// Waits for the content as long as it comes further.
+async fn fetch(handle: &Handle, cid: ContentId) -> Result<Vec<u8>, Failure> {
+    let mut events = handle.events().await?;
+    let mut fetched = pin!(handle.get(cid));
+    let mut patience = pin!(tokio::time::sleep(PATIENCE));
+    loop {
+        tokio::select! {
+            result = &mut fetched => return Ok(result?.1),
+            event = events.next() => match event {
+                Some(net::Event::Node(Event::Progressed { cid: progressed, .. })) if progressed == cid => {
+                    patience.as_mut().reset(Instant::now() + PATIENCE);
+                }
+                Some(_) => {}
+                None => return Err(Failure::Failed("the node ended early".into())),
+            },
+            () = &mut patience => {
+                let secs = PATIENCE.as_secs();
+                return Err(Failure::Failed(format!("nobody who can be reached holds {cid} ({secs} s without progress)")));
+            }
+        }
+    }
 }
 
 /// Writes beside `path`, then renames: whoever looks sees the old file or the whole new one.
@@ -52,6 +85,9 @@ fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     }
     result
 }
+
+/// Time without progress. Guess: the relay asks its neighbours and the DHT within ten seconds, for each of two hops.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,9 @@ use serde_json::json;
 use crate::{
     cli::PeerArgs,
     cmd::{
-        Failure,
+        Failure, Termination,
         client::{self, Client},
-        flush, keypair, open_store, print_line, terminated,
+        flush, keypair, open_store, print_line,
     },
     config::StoreConfig,
     metrics::Metrics,
@@ -20,6 +20,7 @@ use crate::{
 /// # Errors
 /// The store is not usable, the relay does not answer, or the node ends by itself.
 pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
+    let mut termination = Termination::listen()?;
     let limits = StoreConfig::default();
     let bounds = Bounds {
         max_bytes: limits.max_bytes,
@@ -38,7 +39,7 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
     );
     let Client { mut node, relay } = tokio::select! {
         client = client => client?,
-        signal = terminated() => return Ok(signal?),
+        () = termination.asked() => return Ok(()),
     };
     let addrs: Vec<_> = node
         .handle
@@ -52,7 +53,7 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
             .to_string(),
     )?;
     tokio::select! {
-        signal = terminated() => signal?,
+        () = termination.asked() => {}
         ended = &mut node.driver => {
             ended?;
             return Err(Failure::Failed("the node ended by itself".into()));

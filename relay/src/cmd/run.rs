@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     behaviour::{Listening, RelayServer, RelayServerConfig},
     bootstrap::Bootstrap,
-    cmd::{Failure, flush, keypair, open_store, print_line, terminated, usage},
+    cmd::{Failure, Termination, flush, keypair, open_store, print_line, usage},
     config::Config,
     http::{self, Page, Phase, Site},
     metrics::Metrics,
@@ -34,6 +34,7 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
         max_blocks: config.store.max_blocks,
     };
     let (store, secrets) = open_store(&config.data_dir, bounds)?;
+    let mut termination = Termination::listen()?;
     let metrics = Metrics::default();
     let store = NodeStore::new(store, metrics.clone());
     let http = HttpListeners::bind(&config).await?;
@@ -88,17 +89,14 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
     }
     let listening = tokio::select! {
         up = all_up(listening) => up?,
-        signal = terminated() => {
-            signal?;
-            Listening::default()
-        }
+        () = termination.asked() => Listening::default(),
     };
     if listening.waiting == 0 && !listening.addrs.is_empty() {
         phase.send_replace(Phase::Ready);
         print_line(&announced.ready_line(&listening, &urls))?;
         tracing::info!(%peer_id, http = %urls.page, "ready");
         tokio::select! {
-            signal = terminated() => signal?,
+            () = termination.asked() => {}
             ended = &mut node.driver => {
                 ended?;
                 return Err(Failure::Failed("the node ended by itself".into()));
