@@ -53,13 +53,12 @@ async function startRelay () {
 async function openHost (browser, url) {
   const context = await browser.newContext()
   const page = await context.newPage()
-  const errors = []
   page.on('pageerror', error => console.error(`host: ${error.stack ?? error}`))
   await page.addInitScript(() => {
     globalThis.hosting = new Promise(resolve => { globalThis.ready = resolve })
   })
   await page.goto(url)
-  const value = await within(page.evaluate(() => globalThis.hosting), HOST_MS, () => `the host's tab; ${errors.join('; ')}`)
+  const value = await within(page.evaluate(() => globalThis.hosting), HOST_MS, `the host's tab of ${url}`)
   return { page, value, close: () => context.close() }
 }
 

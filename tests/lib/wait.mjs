@@ -34,26 +34,3 @@ export function deferred () {
   promise.catch(() => {})
   return { promise, resolve, reject }
 }
-
-/**
- * Calls `attempt` whenever `changed` fires, at once first, until it returns something other than `undefined`.
- *
- * @template T
- * @param {(again: () => void) => (() => void)} subscribe Subscribes `again` to changes, returns how to stop.
- * @param {() => T | undefined} attempt
- * @returns {Promise<T>}
- */
-export async function until (subscribe, attempt) {
-  const done = deferred()
-  const again = () => {
-    try {
-      const value = attempt()
-      if (value !== undefined) done.resolve(value)
-    } catch (error) {
-      done.reject(error)
-    }
-  }
-  const stop = subscribe(again)
-  again()
-  return done.promise.finally(stop)
-}

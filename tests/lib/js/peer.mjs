@@ -52,6 +52,13 @@ export async function start ({ relay } = {}) {
     /** Resolves to the peer's id. */
     dial: async addr => (await node.dial(multiaddr(addr))).remotePeer.toString(),
 
+    /** Opens a stream on any connection to the peer, a circuit as well. */
+    openAnyhow: async (peerId, protocol) => {
+      const connection = node.getConnections().find(connection => connection.remotePeer.toString() === peerId)
+      if (connection == null) throw new Error(`no connection to ${peerId}`)
+      return face(await connection.newStream(protocol, { runOnLimitedConnection: true }))
+    },
+
     /** Resolves to the round-trip time in ms. */
     ping: async peerId => await node.services.ping.ping(direct(node, peerId).remoteAddr),
 
@@ -91,7 +98,12 @@ function face (stream) {
   const bytes = byteStream(stream, { maxBufferSize: READ_BUFFER })
   return {
     /** Resolves to bytes, or to null at the end; rejects after a reset. */
-    read: async () => (await bytes.read())?.subarray() ?? null,
+    read: async () => {
+      const read = await bytes.read()
+      // A reset between two reads looks like an end to byteStream.
+      if (read === null && (stream.status === 'reset' || stream.status === 'aborted')) throw new Error('the stream was reset')
+      return read === null ? null : read.subarray()
+    },
     write: data => bytes.write(data),
     closeWrite: () => stream.close(),
     reset: async () => stream.abort(new Error('reset by the test'))
