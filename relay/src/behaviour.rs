@@ -4,7 +4,7 @@
 //! listen and confirms external addresses. The driver in `core::net` needs to know nothing of it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     convert::Infallible,
     num::NonZeroU32,
     task::{Context, Poll},
@@ -53,6 +53,8 @@ pub(crate) struct RelayServer {
     listening: watch::Sender<Listening>,
     /// Peers with a reservation; bounded by the limit on reservations.
     reserved: HashSet<PeerId>,
+    /// Circuits by source and destination; bounded by the limit on circuits.
+    circuits: HashMap<(PeerId, PeerId), usize>,
     metrics: Metrics,
 }
 
@@ -138,6 +140,7 @@ impl RelayServer {
             announces_listeners,
             listening,
             reserved: HashSet::new(),
+            circuits: HashMap::new(),
             metrics,
         };
         (server, receiver)
@@ -234,6 +237,17 @@ impl RelayServer {
         }
     }
 
+    /// libp2p-relay reports a circuit twice when a connection and its handler end together; the second is ignored.
+    fn on_circuit_closed(&mut self, ends: (PeerId, PeerId)) {
+        if let Entry::Occupied(mut open) = self.circuits.entry(ends) {
+            *open.get_mut() -= 1;
+            if *open.get() == 0 {
+                open.remove();
+            }
+            self.metrics.circuits.dec();
+        }
+    }
+
     fn count_reservation(&self, outcome: Outcome) {
         self.metrics
             .reservation_requests
@@ -278,7 +292,11 @@ impl RelayServer {
             E::ReservationTimedOut { src_peer_id } => self.on_reservation_ended(&src_peer_id),
             // Also emitted for connections without a reservation: `on_swarm` keeps count by peer.
             E::ReservationClosed { .. } => {}
-            E::CircuitReqAccepted { .. } => {
+            E::CircuitReqAccepted {
+                src_peer_id,
+                dst_peer_id,
+            } => {
+                *self.circuits.entry((src_peer_id, dst_peer_id)).or_default() += 1;
                 self.metrics.circuits.inc();
                 self.count_circuit(Outcome::Accepted);
             }
@@ -293,9 +311,11 @@ impl RelayServer {
             E::CircuitReqDenyFailed { .. }
             | E::CircuitReqOutboundConnectFailed { .. }
             | E::CircuitReqAcceptFailed { .. } => self.count_circuit(Outcome::Failed),
-            E::CircuitClosed { .. } => {
-                self.metrics.circuits.dec();
-            }
+            E::CircuitClosed {
+                src_peer_id,
+                dst_peer_id,
+                ..
+            } => self.on_circuit_closed((src_peer_id, dst_peer_id)),
             E::StatusChanged { status } => tracing::debug!(?status, "relay service"),
         }
     }

@@ -190,6 +190,19 @@ async fn what_a_circuit_carries_is_counted_and_what_goes_to_the_relay_itself_is_
     // Ten pings of 32 bytes, there and back, and the handshake.
     let carried = relay.metrics.traffic.circuit.get() - reserved;
     assert!((640..8192).contains(&carried), "{carried} bytes");
+
+    // Regression: both ends going at once closed the circuit twice, and the gauge fell below 0.
+    drop(swarms);
+    let gone = async {
+        while relay.metrics.connections.get() > 0 || relay.metrics.circuits.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone)
+        .await
+        .expect("in time");
+    assert_eq!(relay.metrics.circuits.get(), 0);
+    assert_eq!(relay.metrics.reservations.get(), 0);
     relay.task.abort();
 }
 

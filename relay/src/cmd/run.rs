@@ -95,6 +95,11 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
         phase.send_replace(Phase::Ready);
         print_line(&announced.ready_line(&listening, &urls))?;
         tracing::info!(%peer_id, http = %urls.page, "ready");
+        if urls.is_public && announced.addrs(&listening).iter().all(is_loopback) {
+            tracing::warn!(
+                "other hosts can load the page but not reach this relay: give --listen or --external an address of theirs"
+            );
+        }
         tokio::select! {
             () = termination.asked() => {}
             ended = &mut node.driver => {
@@ -149,6 +154,8 @@ struct HttpListeners {
 struct Urls {
     page: String,
     metrics: Option<String>,
+    /// Other hosts reach the page.
+    is_public: bool,
 }
 
 impl HttpListeners {
@@ -191,6 +198,7 @@ impl HttpListeners {
             Urls {
                 page: format!("http://{}", self.page_addr),
                 metrics,
+                is_public: !self.page_addr.ip().is_loopback(),
             },
             servers,
         )
@@ -248,6 +256,15 @@ impl Announced {
             _ => addr.clone().with(Protocol::P2p(self.peer_id)),
         }
     }
+}
+
+/// Whether only this host can dial `addr`.
+fn is_loopback(addr: &Multiaddr) -> bool {
+    addr.iter().any(|protocol| match protocol {
+        Protocol::Ip4(ip) => ip.is_loopback(),
+        Protocol::Ip6(ip) => ip.is_loopback(),
+        _ => false,
+    })
 }
 
 /// Waits until every listener is up.
@@ -423,6 +440,7 @@ mod tests {
         let urls = Urls {
             page: "http://127.0.0.1:8080".into(),
             metrics: None,
+            is_public: false,
         };
         let mut announced = Announced {
             peer_id,

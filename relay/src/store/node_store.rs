@@ -82,8 +82,9 @@ impl Store for NodeStore {
             expires_at: retention.expires.as_millis(),
             packet: retention.is_packet,
         };
-        self.run(|blocks| blocks.put(&cid.to_bytes(), bytes, keep, now_ms()))
-            .map_err(into_node_error)
+        let put = || self.run(|blocks| blocks.put(&cid.to_bytes(), bytes, keep, now_ms()));
+        // It waits for the disk: other tasks of this thread, such as circuits, go on elsewhere meanwhile.
+        tokio::task::block_in_place(put).map_err(into_node_error)
     }
 
     fn remove(&mut self, cid: &ContentId) -> Result<(), NodeStoreError> {
