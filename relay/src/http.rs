@@ -1,7 +1,10 @@
 //! What the relay serves over HTTP: the page, where to bootstrap, health and metrics. Methods other than GET and HEAD
 //! are refused; no request body is read.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -12,12 +15,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use self::page::Page;
 use crate::{
     bootstrap::BootstrapDocument,
+    config::TransportKind,
     http::limit::BoundedListener,
     metrics::{Metrics, StatusLabel},
 };
@@ -99,16 +103,16 @@ pub(crate) fn metrics_beside_page(page: SocketAddr, own_listener: Option<SocketA
     own_listener.is_none() && page.ip().is_loopback()
 }
 
-async fn bootstrap(State(site): State<Arc<Site>>) -> Response {
+async fn bootstrap(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    let mut addrs = site.addrs.borrow().clone();
+    if let Some(host) = host_ip(&headers) {
+        // Of each transport's addresses, the one by which the client came is the one that it reaches.
+        addrs.sort_by_key(|addr| (TransportKind::of(addr), !has_ip(addr, host)));
+    }
     let document = BootstrapDocument {
         network: site.network.clone(),
         peer_id: site.peer_id.clone(),
-        addrs: site
-            .addrs
-            .borrow()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        addrs: addrs.iter().map(ToString::to_string).collect(),
     };
     match serde_json::to_string(&document) {
         Ok(json) => (
@@ -205,6 +209,23 @@ async fn seal(State(site): State<Arc<Site>>, mut response: Response) -> Response
 fn internal_error(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "http");
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
+}
+
+/// The address that the client used for this host, if it used one and not a name.
+fn host_ip(headers: &HeaderMap) -> Option<IpAddr> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let as_socket = host.parse::<SocketAddr>().map(|addr| addr.ip());
+    as_socket
+        .or_else(|_| host.trim_matches(['[', ']']).parse())
+        .ok()
+}
+
+fn has_ip(addr: &Multiaddr, ip: IpAddr) -> bool {
+    addr.iter().any(|protocol| match protocol {
+        Protocol::Ip4(other) => IpAddr::V4(other) == ip,
+        Protocol::Ip6(other) => IpAddr::V6(other) == ip,
+        _ => false,
+    })
 }
 
 /// Whether `Accept-Encoding` names brotli with a weight above 0.

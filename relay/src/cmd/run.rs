@@ -42,8 +42,14 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
     let key = keypair(&secrets);
     let peer_id = libp2p_keypair(&key)?.public().to_peer_id();
     let external = config.external_addrs().map_err(usage)?;
+    let listen = config.listen_addrs().map_err(usage)?;
+    let reachable = if external.is_empty() {
+        listen.clone()
+    } else {
+        external.clone()
+    };
     let server = RelayServerConfig {
-        listen: config.listen_addrs().map_err(usage)?,
+        listen,
         external: external.clone(),
         connections: config.connections.clone(),
         circuits: config.circuits.clone(),
@@ -95,7 +101,7 @@ pub(crate) async fn run(config: Config, page: Option<PathBuf>) -> Result<(), Fai
         phase.send_replace(Phase::Ready);
         print_line(&announced.ready_line(&listening, &urls))?;
         tracing::info!(%peer_id, http = %urls.page, "ready");
-        if urls.is_public && announced.addrs(&listening).iter().all(is_loopback) {
+        if urls.is_public && reachable.iter().all(is_loopback) {
             tracing::warn!(
                 "other hosts can load the page but not reach this relay: give --listen or --external an address of theirs"
             );
@@ -270,17 +276,21 @@ fn is_loopback(addr: &Multiaddr) -> bool {
 /// Waits until every listener is up.
 async fn all_up(mut listening: watch::Receiver<Listening>) -> Result<Listening, Failure> {
     let settled = |listening: &Listening| listening.failed.is_some() || listening.waiting == 0;
-    let up = tokio::time::timeout(LISTEN_TIMEOUT, listening.wait_for(settled)).await;
-    match up {
-        Ok(Ok(listening)) => match &listening.failed {
-            Some(failed) => Err(Failure::Failed(format!("cannot listen on {failed}"))),
-            None => Ok(listening.clone()),
-        },
-        Ok(Err(_)) => Err(Failure::Failed("the node ended before it listened".into())),
-        Err(_) => Err(Failure::Failed(format!(
-            "listeners not up within {} s",
-            LISTEN_TIMEOUT.as_secs()
-        ))),
+    match tokio::time::timeout(LISTEN_TIMEOUT, listening.wait_for(settled)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) => return Err(Failure::Failed("the node ended before it listened".into())),
+        Err(_) => {
+            let secs = LISTEN_TIMEOUT.as_secs();
+            return Err(Failure::Failed(format!("listeners not up within {secs} s")));
+        }
+    }
+    // A listener on 0.0.0.0 reports one address per interface, one after the other.
+    listening.mark_unchanged();
+    while let Ok(Ok(())) = tokio::time::timeout(INTERFACE_TIMEOUT, listening.changed()).await {}
+    let listening = listening.borrow();
+    match &listening.failed {
+        Some(failed) => Err(Failure::Failed(format!("cannot listen on {failed}"))),
+        None => Ok(listening.clone()),
     }
 }
 
@@ -411,6 +421,8 @@ async fn dial(handle: &Handle, entry: &Bootstrap, network: &str) -> Result<PeerI
 
 /// Time for the listeners to come up. Guess: the slowest, webrtc-direct, takes milliseconds.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time in which another interface reports its address. Guess: they come within a millisecond of each other.
+const INTERFACE_TIMEOUT: Duration = Duration::from_millis(20);
 /// Time for requests under way. Source: contract.md, exit within 5 s; `node.close` has 2 s beside it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time between looks for expired blocks. Guess: reads skip expired blocks anyway.

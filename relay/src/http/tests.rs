@@ -156,6 +156,22 @@ async fn the_bootstrap_document_names_network_peer_and_addresses() {
     );
 }
 
+#[test]
+fn the_address_by_which_the_client_came_is_recognised() {
+    let ip = |host: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static(host));
+        host_ip(&headers).map(|ip| ip.to_string())
+    };
+    assert_eq!(ip("192.0.2.2:8080").as_deref(), Some("192.0.2.2"));
+    assert_eq!(ip("192.0.2.2").as_deref(), Some("192.0.2.2"));
+    assert_eq!(ip("[::1]:8080").as_deref(), Some("::1"));
+    assert_eq!(ip("[::1]").as_deref(), Some("::1"));
+    assert_eq!(ip("relay.example:8080"), None);
+    let addr = "/ip4/192.0.2.2/tcp/1/ws".parse().unwrap();
+    assert!(has_ip(&addr, "192.0.2.2".parse().unwrap()));
+}
+
 #[tokio::test]
 async fn unknown_paths_and_methods_are_refused() {
     let relay = start(false).await;
