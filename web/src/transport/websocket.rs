@@ -18,7 +18,7 @@ use futures::{AsyncRead, AsyncWrite, FutureExt, future::BoxFuture};
 use futures_timer::Delay;
 use libp2p::{
     Multiaddr,
-    core::transport::{self, DialOpts, ListenerId, TransportError, TransportEvent},
+    core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     multiaddr::Protocol,
 };
 use send_wrapper::SendWrapper;

@@ -1,0 +1,251 @@
+//! What JavaScript sees. `www/chorus.js` wraps these classes in the API that contract.md fixes; names here are its own.
+
+mod error;
+mod streams;
+mod value;
+
+use std::{cell::RefCell, rc::Rc};
+
+use chorus_core::{
+    bounds::DEFAULT_MAX_OBJECT,
+    net::{Event, ShareOptions},
+    node,
+    packet::Where,
+    status,
+};
+use js_sys::{Array, Function, Uint8Array};
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+pub(crate) use error::{error, handle_error};
+pub use streams::RawStream;
+pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, status_value};
+
+use crate::{
+    peer::{Options, Peer},
+    storage::Mode,
+    transport::{Config, IceServer},
+};
+
+/// The options of `join`, as JavaScript gives them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct JoinOptions {
+    relay: String,
+    #[serde(default)]
+    network: Option<String>,
+    #[serde(default)]
+    storage: Option<String>,
+    #[serde(default)]
+    ice_servers: Vec<IceServerOptions>,
+    #[serde(default)]
+    relay_only: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct IceServerOptions {
+    urls: Urls,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    credential: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Urls {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl JoinOptions {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// An `Error` with code `ERR_INVALID_ARGUMENT` that names the field.
+    pub(crate) fn read(value: JsValue) -> Result<Options, JsValue> {
+        let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
+        let options: Self = serde_wasm_bindgen::from_value(value).map_err(|e| invalid(format!("options: {e}")))?;
+        let storage = match options.storage.as_deref() {
+            None | Some("indexeddb") => Mode::IndexedDb,
+            Some("memory") => Mode::Memory,
+            Some(other) => return Err(invalid(format!("storage must be \"indexeddb\" or \"memory\", got {other:?}"))),
+        };
+        let ice_servers = options.ice_servers.into_iter().map(|server| IceServer {
+            urls: match server.urls {
+                Urls::One(url) => vec![url],
+                Urls::Many(urls) => urls,
+            },
+            username: server.username,
+            credential: server.credential,
+        });
+        let transport = Config { ice_servers: ice_servers.collect(), relay_only: options.relay_only };
+        Ok(Options { relay: options.relay, network: options.network, storage, transport })
+    }
+}
+
+/// A running peer.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct ChorusPeer {
+    peer: Peer,
+    status: Rc<RefCell<Option<status::Status>>>,
+}
+
+/// Starts a peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `progress`.
+///
+/// # Errors
+/// An `Error` with a stable `code`.
+#[wasm_bindgen]
+pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, JsValue> {
+    let peer = Peer::start(JoinOptions::read(options)?).await.map_err(|e| error(e.code(), &e.to_string()))?;
+    let tab = ChorusPeer { peer, status: Rc::default() };
+    let status = tab.status.clone();
+    let call = move |name: &str, value: JsValue| {
+        // What a listener throws is its own affair.
+        let _ = on_event.call2(&JsValue::NULL, &name.into(), &value);
+    };
+    tab.peer.watch(move |event| report(event, &status, &call)).await;
+    Ok(tab)
+}
+
+fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(&str, JsValue)) {
+    match event {
+        Event::Node(node::Event::PeerChanged(info)) => call("peer", peer_value(&info)),
+        Event::Node(node::Event::PeerLeft(peer)) => {
+            let value = object();
+            set(&value, "id", &peer.to_string().into());
+            set(&value, "left", &true.into());
+            call("peer", value.into());
+        }
+        Event::Node(node::Event::PacketReceived { packet, .. }) => call("packet", packet_value(&packet, None)),
+        Event::Node(node::Event::Progressed { cid, received, total }) => {
+            let value = object();
+            set(&value, "cid", &cid.to_string().into());
+            set(&value, "received", &(received as f64).into());
+            set(&value, "total", &(total as f64).into());
+            call("progress", value.into());
+        }
+        Event::Node(node::Event::StatusChanged(now)) => {
+            *status.borrow_mut() = Some(now);
+            call("status", status_value(&now));
+        }
+        _ => {}
+    }
+}
+
+#[wasm_bindgen]
+impl ChorusPeer {
+    /// The peer's id.
+    #[wasm_bindgen(getter)]
+    pub fn id(&self) -> String {
+        self.peer.handle.id().to_string()
+    }
+
+    /// The network's name.
+    #[wasm_bindgen(getter)]
+    pub fn network(&self) -> String {
+        self.peer.handle.network().to_owned()
+    }
+
+    /// Shares content; resolves to the packet's content id.
+    pub async fn share(
+        &self,
+        packet_type: String,
+        content: Uint8Array,
+        name: Option<String>,
+        ttl_secs: Option<f64>,
+        quality: JsValue,
+    ) -> Result<String, JsValue> {
+        let size = u64::from(content.length());
+        if size > DEFAULT_MAX_OBJECT {
+            let text = format!("content has {size} bytes, the limit is {DEFAULT_MAX_OBJECT}");
+            return Err(error("ERR_TOO_LARGE", &text));
+        }
+        let mut options = ShareOptions::new(&packet_type);
+        if let Some(ttl) = ttl_secs {
+            options.ttl_secs = ttl as u64;
+        }
+        if let Some(name) = name {
+            options.instructions.whither = Where::Memory { region: name };
+        }
+        if !quality.is_undefined() && !quality.is_null() {
+            options.quality = serde_wasm_bindgen::from_value(quality)
+                .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("quality: {e}")))?;
+        }
+        let packet = self.peer.handle.share_bytes(content.to_vec(), options).await.map_err(handle_error)?;
+        Ok(packet.cid().to_string())
+    }
+
+    /// Fetches a packet with its content.
+    pub async fn get(&self, cid: String) -> Result<JsValue, JsValue> {
+        let id = cid.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))?;
+        let (packet, content) = self.peer.handle.get(id).await.map_err(handle_error)?;
+        Ok(packet_value(&packet, Some(&content)))
+    }
+
+    /// Lists packets known here, newest first.
+    pub async fn query(
+        &self,
+        packet_type: Option<String>,
+        author: Option<String>,
+        limit: Option<u32>,
+    ) -> Result<Array, JsValue> {
+        let author = author
+            .map(|a| a.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("author {a:?}: {e}"))))
+            .transpose()?;
+        let filter = node::Filter { packet_type, author, limit: limit.unwrap_or(0) as usize };
+        let packets = self.peer.handle.query(filter).await.map_err(handle_error)?;
+        Ok(packets.iter().map(|packet| packet_value(packet, None)).collect())
+    }
+
+    /// Lists the connected peers.
+    pub async fn peers(&self) -> Result<Array, JsValue> {
+        let peers = self.peer.handle.peers().await.map_err(handle_error)?;
+        Ok(peers.iter().map(peer_value).collect())
+    }
+
+    /// How the peer is doing, as last heard.
+    pub fn status(&self) -> JsValue {
+        self.status.borrow().as_ref().map_or(JsValue::NULL, status_value)
+    }
+
+    /// Lists every connection, with the selected candidate pair where it is WebRTC.
+    pub async fn connections(&self) -> Result<Array, JsValue> {
+        let all = self.peer.handle.connections().await.map_err(handle_error)?;
+        let mut statistics = self.peer.connections.statistics().await;
+        let rows = Array::new();
+        for connection in all {
+            let row = object();
+            set(&row, "peer", &connection.peer.to_string().into());
+            set(&row, "kind", &if connection.is_circuit { "relayed" } else { "direct" }.into());
+            set(&row, "addr", &connection.address.to_string().into());
+            let is_webrtc = chorus_core::net::is_webrtc(&connection.address);
+            let at = statistics.iter().position(|s| is_webrtc && s.peer == connection.peer);
+            if let Some(found) = at.map(|at| statistics.remove(at)) {
+                set(&row, "localCandidate", &found.local_candidate_type.into());
+                set(&row, "remoteCandidate", &found.remote_candidate_type.into());
+                set(&row, "bytesSent", &(found.bytes_sent as f64).into());
+                set(&row, "bytesReceived", &(found.bytes_received as f64).into());
+            }
+            rows.push(&row);
+        }
+        Ok(rows)
+    }
+
+    /// Connects to a multiaddr.
+    pub async fn dial(&self, address: String) -> Result<(), JsValue> {
+        let to = address.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("address {address:?}: {e}")))?;
+        self.peer.handle.dial(to).await.map_err(handle_error)
+    }
+
+    /// Reconnects at once: the device woke or the network changed.
+    pub fn wake(&self) {
+        self.peer.handle.wake();
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.peer.close().await;
+    }
+}

@@ -1,0 +1,414 @@
+//! Puts a view of a peer into an element: the dashboard, or what the widget shows.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::Rc,
+    time::Duration,
+};
+
+use chorus_core::{
+    bounds::DEFAULT_MAX_OBJECT,
+    digest::{ContentId, Digest},
+    learner::{Classes, Digits, classes_for},
+    net::{Event, ShareOptions},
+    node::{self, Path, PeerInfo, Role},
+    packet::{Packet, Where},
+};
+use futures_timer::Delay;
+use js_sys::{Array, Function, Uint8Array};
+use serde::Deserialize;
+use wasm_bindgen::{JsCast, prelude::*};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Blob, Element, Response, Url, VisibilityState};
+use yew::Renderer;
+
+use crate::{
+    api::{JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value},
+    peer::{Learner, Learning, Lesson, Peer, text},
+    ui::{App, AppProps, Control, Controls, Sample, View},
+    view::{
+        state::{Action, FileRow, FileStage, Kind, PacketRow, PeerRow},
+        store::Store,
+    },
+};
+
+/// How a view behaves, as JavaScript gives it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ViewOptions {
+    /// Which digits this tab holds, such as `0,1,2`; some by its id otherwise.
+    #[serde(default)]
+    classes: Option<String>,
+    /// Whether it learns from the start.
+    #[serde(default)]
+    train: bool,
+    /// `page`, `full`, `panel` or `bar`.
+    view: String,
+}
+
+/// A view in an element; it and its peer end when this is closed.
+#[wasm_bindgen]
+pub struct Mounted {
+    app: Option<yew::AppHandle<App>>,
+    page: Rc<Page>,
+    listeners: Vec<Listener>,
+}
+
+impl std::fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mounted").finish_non_exhaustive()
+    }
+}
+
+#[wasm_bindgen]
+impl Mounted {
+    /// Takes the view out of its element and closes the peer.
+    pub async fn close(mut self) {
+        self.listeners.clear();
+        if let Some(app) = self.app.take() {
+            app.destroy();
+        }
+        let peer = self.page.peer.borrow().clone();
+        if let Some(peer) = peer {
+            peer.close().await;
+        }
+    }
+}
+
+/// Shows a view in `root` and starts its peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `error`.
+///
+/// # Errors
+/// An `Error` with code `ERR_INVALID_ARGUMENT`. That the peer could not start shows in the view.
+#[wasm_bindgen]
+pub fn mount(root: Element, join: JsValue, view: JsValue, on_event: Option<Function>) -> Result<Mounted, JsValue> {
+    let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
+    let options = JoinOptions::read(join)?;
+    let how: ViewOptions = serde_wasm_bindgen::from_value(view).map_err(|e| invalid(format!("view: {e}")))?;
+    let classes: Option<Classes> =
+        how.classes.as_deref().map(|c| c.parse().map_err(|e| invalid(format!("{e}")))).transpose()?;
+    let view = match how.view.as_str() {
+        "page" => View::Page,
+        "full" => View::Full,
+        "panel" => View::Panel,
+        "bar" => View::Bar,
+        other => return Err(invalid(format!("view must be \"bar\", \"panel\" or \"full\", got {other:?}"))),
+    };
+    let page = Rc::new(Page {
+        store: Rc::default(),
+        peer: RefCell::default(),
+        learner: RefCell::default(),
+        digits: RefCell::default(),
+        sampled: Cell::new(0),
+        fetching: RefCell::default(),
+        is_notifying: Cell::new(false),
+        on_event,
+    });
+    let controls = Controls(Rc::new(PageControl(page.clone())));
+    root.set_inner_html("");
+    let app =
+        Renderer::<App>::with_root_and_props(root, AppProps { store: page.store.clone(), controls, view }).render();
+    let started = page.clone();
+    spawn_local(async move {
+        let base = options.relay.trim_end_matches('/').to_owned();
+        match Peer::start(options).await {
+            Ok(peer) => started.run(peer, &base, classes, how.train).await,
+            Err(failed) => {
+                started.report_error(failed.code(), &failed.to_string());
+                started.change(Action::Failed(failed.to_string().into()));
+            }
+        }
+    });
+    let listeners = wake_listeners(&page);
+    Ok(Mounted { app: Some(app), page, listeners })
+}
+
+struct Page {
+    store: Rc<Store>,
+    peer: RefCell<Option<Peer>>,
+    learner: RefCell<Option<Learner>>,
+    digits: RefCell<Option<Rc<Digits>>>,
+    sampled: Cell<usize>,
+    fetching: RefCell<BTreeSet<ContentId>>,
+    is_notifying: Cell<bool>,
+    on_event: Option<Function>,
+}
+
+impl Page {
+    /// Changes what is shown. Views are told once for all changes of a moment.
+    fn change(self: &Rc<Self>, action: Action) {
+        self.store.apply(action);
+        if !self.is_notifying.replace(true) {
+            let page = self.clone();
+            spawn_local(async move {
+                Delay::new(FRAME).await;
+                page.is_notifying.set(false);
+                page.store.notify();
+            });
+        }
+    }
+
+    fn report(&self, name: &str, value: &JsValue) {
+        if let Some(on_event) = &self.on_event {
+            // What a listener throws is its own affair.
+            let _ = on_event.call2(&JsValue::NULL, &name.into(), value);
+        }
+    }
+
+    fn report_error(&self, code: &str, message: &str) {
+        self.report("error", &error(code, message));
+    }
+
+    async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
+        *self.peer.borrow_mut() = Some(peer.clone());
+        let id = peer.handle.id();
+        self.change(Action::Started { id: id.to_string().into(), network: peer.handle.network().into() });
+        if let Some(why) = &peer.setback {
+            self.change(Action::Noticed(format!("This tab will be forgotten when it closes: {why}").into()));
+        }
+        let page = self.clone();
+        peer.watch(move |event| page.on_event(event)).await;
+
+        let seed = u64::from_le_bytes(Digest::sha256(id.to_string().as_bytes()).as_bytes()[..8].try_into().unwrap_or_default());
+        let classes = classes.unwrap_or_else(|| classes_for(seed));
+        match fetch_digits(base).await {
+            Ok(digits) => self.learn(peer, Rc::new(digits), classes, seed, train).await,
+            Err(why) => self.change(Action::Noticed(format!("There is nothing to learn from: {why}").into())),
+        }
+    }
+
+    async fn learn(self: &Rc<Self>, peer: Peer, digits: Rc<Digits>, classes: Classes, seed: u64, train: bool) {
+        *self.digits.borrow_mut() = Some(digits.clone());
+        self.change(Action::ShardKnown(classes.iter().collect()));
+        let page = self.clone();
+        let on_lesson = move |lesson| match lesson {
+            Lesson::Alone { accuracy } => {
+                let together = page.store.state().learner.accuracy.unwrap_or_else(|| f64::from(accuracy));
+                page.change(Action::Trained { accuracy: together, alone: f64::from(accuracy) });
+            }
+            Lesson::Merged { round, accuracy, alone, partners } => page.change(Action::Merged {
+                round,
+                accuracy: f64::from(accuracy),
+                alone: f64::from(alone),
+                partners,
+            }),
+        };
+        let learner = Learner::start(peer.handle, Learning { digits, classes, seed }, on_lesson).await;
+        if let Some(learner) = learner {
+            learner.switch(train);
+            *self.learner.borrow_mut() = Some(learner);
+            self.change(Action::LearningSwitched(train));
+        }
+    }
+
+    fn on_event(self: &Rc<Self>, event: Event) {
+        match event {
+            Event::Node(node::Event::PeerChanged(info)) => {
+                self.report("peer", &peer_value(&info));
+                if info.role != Role::Stranger {
+                    self.change(Action::PeerChanged(peer_row(&info)));
+                }
+            }
+            Event::Node(node::Event::PeerLeft(peer)) => {
+                let value = object();
+                set(&value, "id", &peer.to_string().into());
+                set(&value, "left", &true.into());
+                self.report("peer", &value);
+                self.change(Action::PeerLeft { id: peer.to_string().into(), at_ms: js_sys::Date::now() });
+            }
+            Event::Node(node::Event::PacketReceived { packet, .. }) => {
+                self.report("packet", &packet_value(&packet, None));
+                self.on_packet(&packet, false);
+            }
+            Event::Node(node::Event::PacketShared(packet)) => self.on_packet(&packet, true),
+            Event::Node(node::Event::Progressed { cid, received, .. }) if self.fetching.borrow().contains(&cid) => {
+                let stage = FileStage::Fetching(received);
+                self.change(Action::FileMoved { cid: cid.to_string().into(), stage });
+            }
+            Event::Node(node::Event::StatusChanged(status)) => {
+                self.report("status", &status_value(&status));
+                self.change(Action::CategoryChanged(status.category));
+            }
+            Event::StoreFailed(why) => self.change(Action::Noticed(format!("A block was not kept: {why}").into())),
+            _ => {}
+        }
+    }
+
+    fn on_packet(self: &Rc<Self>, packet: &Packet, is_own: bool) {
+        let cid: Rc<str> = packet.cid().to_string().into();
+        let author: Rc<str> = packet.author().to_string().into();
+        let size = size_of(packet);
+        self.change(Action::PacketSeen(PacketRow {
+            cid: cid.clone(),
+            packet_type: packet.packet_type().into(),
+            author: author.clone(),
+            is_own,
+            size,
+            at_ms: js_sys::Date::now(),
+        }));
+        if packet.packet_type() == FILE {
+            let stage = if is_own { FileStage::Own } else { FileStage::Offered };
+            let name = name_of(packet).unwrap_or_else(|| "unnamed".into()).into();
+            self.change(Action::FileSeen(FileRow { cid, name, size, author, stage }));
+        }
+    }
+
+    async fn share(self: &Rc<Self>, file: web_sys::File) -> Result<(), String> {
+        let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
+        let size = file.size();
+        if size > DEFAULT_MAX_OBJECT as f64 {
+            return Err(format!("“{}” is larger than {} MB, the most that one file may have.", file.name(), DEFAULT_MAX_OBJECT / 1_000_000));
+        }
+        let buffer = JsFuture::from(file.array_buffer()).await.map_err(|e| text(&e))?;
+        let mut options = ShareOptions::new(FILE);
+        options.instructions.whither = Where::Memory { region: file.name().chars().take(MAX_NAME).collect() };
+        let content = Uint8Array::new(&buffer).to_vec();
+        peer.handle.share_bytes(content, options).await.map_err(|e| e.to_string())?;
+        Ok(())
+    }
+
+    async fn fetch(self: &Rc<Self>, cid: ContentId) -> Result<FileStage, String> {
+        let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
+        let (_, content) = peer.handle.get(cid).await.map_err(|e| e.to_string())?;
+        let parts = Array::of1(&Uint8Array::from(&content[..]));
+        let blob = Blob::new_with_u8_array_sequence(&parts).map_err(|e| text(&e))?;
+        let url = Url::create_object_url_with_blob(&blob).map_err(|e| text(&e))?;
+        Ok(FileStage::Ready(url.into()))
+    }
+}
+
+/// What the view may ask of the page.
+struct PageControl(Rc<Page>);
+
+impl Control for PageControl {
+    fn share(&self, file: web_sys::File) {
+        let page = self.0.clone();
+        spawn_local(async move {
+            if let Err(why) = page.share(file).await {
+                page.change(Action::Noticed(why.into()));
+            }
+        });
+    }
+
+    fn fetch(&self, cid: &str) {
+        let (page, text): (_, Rc<str>) = (self.0.clone(), cid.into());
+        let Ok(cid) = cid.parse::<ContentId>() else { return };
+        if !page.fetching.borrow_mut().insert(cid) {
+            return;
+        }
+        page.change(Action::FileMoved { cid: text.clone(), stage: FileStage::Fetching(0) });
+        spawn_local(async move {
+            let stage = page.fetch(cid).await.unwrap_or_else(|why| FileStage::Failed(why.into()));
+            page.fetching.borrow_mut().remove(&cid);
+            page.change(Action::FileMoved { cid: text, stage });
+        });
+    }
+
+    fn learn(&self, on: bool) {
+        if let Some(learner) = &*self.0.learner.borrow() {
+            learner.switch(on);
+            self.0.change(Action::LearningSwitched(on));
+        }
+    }
+
+    fn predict(&self, pixels: &[f32; 64]) -> Option<[f32; 10]> {
+        self.0.learner.borrow().as_ref().map(|learner| learner.predict(pixels))
+    }
+
+    fn sample(&self) -> Option<Sample> {
+        let digits = self.0.digits.borrow().clone()?;
+        // Seven is prime to the number of held-out digits, so that neighbours in the list come apart.
+        let at = self.0.sampled.get() + 7;
+        self.0.sampled.set(at);
+        let sample = digits.test.get(at % digits.test.len().max(1))?;
+        Some(Sample { pixels: sample.input(), label: sample.label })
+    }
+
+    fn dismiss(&self) {
+        self.0.change(Action::NoticeDismissed);
+    }
+}
+
+fn peer_row(info: &PeerInfo) -> PeerRow {
+    PeerRow {
+        id: info.peer.to_string().into(),
+        kind: match (info.role, info.path) {
+            (Role::Relay, _) => Kind::Relay,
+            (_, Path::Direct) => Kind::Direct,
+            (_, Path::Relayed) => Kind::Relayed,
+        },
+        is_known: info.role != Role::Unknown,
+        round_trip_ms: info.round_trip.map(|r| r.as_secs_f64() * 1000.0),
+        packets_in: info.packets_in,
+        bytes_in: info.bytes_in,
+        bytes_out: info.bytes_out,
+    }
+}
+
+async fn fetch_digits(base: &str) -> Result<Digits, String> {
+    let window = web_sys::window().ok_or("there is no window")?;
+    let url = format!("{base}/digits.bin");
+    let answer = JsFuture::from(window.fetch_with_str(&url)).await.map_err(|e| text(&e))?;
+    let answer: Response = answer.dyn_into().map_err(|_| "no response")?;
+    if !answer.ok() {
+        return Err(format!("the relay answers with status {}", answer.status()));
+    }
+    let buffer = JsFuture::from(answer.array_buffer().map_err(|e| text(&e))?).await.map_err(|e| text(&e))?;
+    Digits::parse(&Uint8Array::new(&buffer).to_vec()).map_err(|e| e.to_string())
+}
+
+/// A handler on the window or the document, detached when dropped.
+struct Listener {
+    target: web_sys::EventTarget,
+    event: &'static str,
+    on_event: Closure<dyn FnMut()>,
+}
+
+impl Listener {
+    fn new(target: web_sys::EventTarget, event: &'static str, on_event: impl FnMut() + 'static) -> Self {
+        let on_event = Closure::<dyn FnMut()>::new(on_event);
+        // The names of the events are constants, so that the browser takes them.
+        let _ = target.add_event_listener_with_callback(event, on_event.as_ref().unchecked_ref());
+        Self { target, event, on_event }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.target.remove_event_listener_with_callback(self.event, self.on_event.as_ref().unchecked_ref());
+    }
+}
+
+/// Reconnects at once when the tab is shown again or the network is back, and says good-bye when the page goes.
+fn wake_listeners(page: &Rc<Page>) -> Vec<Listener> {
+    let Some(window) = web_sys::window() else { return Vec::new() };
+    let Some(document) = window.document() else { return Vec::new() };
+    let wake = |page: &Rc<Page>| {
+        if let Some(peer) = &*page.peer.borrow() {
+            peer.handle.wake();
+        }
+    };
+    let (online, shown, hidden) = (page.clone(), page.clone(), page.clone());
+    let seen = document.clone();
+    vec![
+        Listener::new(window.clone().into(), "online", move || wake(&online)),
+        Listener::new(document.into(), "visibilitychange", move || {
+            if seen.visibility_state() == VisibilityState::Visible {
+                wake(&shown);
+            }
+        }),
+        Listener::new(window.into(), "pagehide", move || {
+            let peer = hidden.peer.borrow().clone();
+            if let Some(peer) = peer {
+                spawn_local(async move { peer.handle.close().await });
+            }
+        }),
+    ]
+}
+
+/// The type of packets that carry a file.
+const FILE: &str = "file";
+/// Longest file name that travels, in characters.
+const MAX_NAME: usize = 200;
+/// Views are told of changes at most once in this time.
+const FRAME: Duration = Duration::from_millis(30);

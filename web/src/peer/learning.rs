@@ -1,0 +1,263 @@
+//! Runs the learner's exchange on what the mesh brings: neighbours come and go, weights travel as packets.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use chorus_core::{
+    key::PeerId,
+    learner::{
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Sample, parameters_from_bytes,
+        parameters_to_bytes,
+    },
+    net::{Event, Handle, ShareOptions},
+    node,
+    packet::{Instructions, Packet},
+    time::Instant,
+};
+use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
+use futures_timer::Delay;
+use wasm_bindgen_futures::spawn_local;
+
+/// What a learner reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lesson {
+    /// The model that never heard from anyone trained on.
+    Alone {
+        /// Its accuracy on the held-out digits, 0..=1.
+        accuracy: f32,
+    },
+    /// An exchange is done.
+    Merged {
+        /// The round's number.
+        round: u64,
+        /// Accuracy of the merged model on the held-out digits, 0..=1.
+        accuracy: f32,
+        /// Accuracy alone, 0..=1.
+        alone: f32,
+        /// Neighbours that took part.
+        partners: usize,
+    },
+}
+
+/// What a learner is made of.
+#[derive(Debug)]
+pub struct Learning {
+    /// The digits.
+    pub digits: Rc<Digits>,
+    /// Which of them this tab holds.
+    pub classes: Classes,
+    /// Orders the training samples.
+    pub seed: u64,
+}
+
+/// A learner that can be switched on and off.
+#[derive(Clone)]
+pub struct Learner {
+    exchange: Rc<RefCell<Exchange<PeerId>>>,
+    switch: mpsc::Sender<bool>,
+}
+
+impl std::fmt::Debug for Learner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Learner").finish_non_exhaustive()
+    }
+}
+
+impl Learner {
+    /// Starts a learner on the peer behind `handle`, switched off; `on_lesson` hears what comes of it.
+    ///
+    /// Returns `None` where the peer is closed.
+    pub async fn start(handle: Handle, learning: Learning, on_lesson: impl FnMut(Lesson) + 'static) -> Option<Self> {
+        let shard: Vec<Sample> = learning.digits.shard(learning.classes);
+        let test = learning.digits.test.clone();
+        let exchange = Exchange::new(handle.id(), Config::default(), shard, test, learning.seed).ok()?;
+        let exchange = Rc::new(RefCell::new(exchange));
+        let events = handle.events().await.ok()?;
+        let (switch, switched) = mpsc::channel(4);
+        let (to_run, weights) = mpsc::channel(WEIGHTS_QUEUE);
+        let run = Run {
+            handle,
+            exchange: exchange.clone(),
+            neighbours: BTreeMap::new(),
+            on_lesson: Box::new(on_lesson),
+            weights: to_run,
+            is_on: false,
+        };
+        spawn_local(run.run(events, switched, weights));
+        Some(Self { exchange, switch })
+    }
+
+    /// Switches training and exchange on or off.
+    pub fn switch(&self, on: bool) {
+        // A full queue holds newer switches than anyone can want.
+        let _ = self.switch.clone().try_send(on);
+    }
+
+    /// Returns how likely the model takes the pixels (ink in 0..=1, 8 × 8 row-major) for each digit.
+    pub fn predict(&self, pixels: &[f32; 64]) -> [f32; 10] {
+        self.exchange.borrow().model().predict(pixels)
+    }
+
+    /// Returns a copy of the merged model.
+    pub fn model(&self) -> Mlp {
+        self.exchange.borrow().model().clone()
+    }
+}
+
+struct Run {
+    handle: Handle,
+    exchange: Rc<RefCell<Exchange<PeerId>>>,
+    /// Directly connected members; they take part while learning is on.
+    neighbours: BTreeMap<PeerId, ()>,
+    on_lesson: Box<dyn FnMut(Lesson)>,
+    weights: mpsc::Sender<Input<PeerId>>,
+    is_on: bool,
+}
+
+impl Run {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut switched: mpsc::Receiver<bool>,
+        mut weights: mpsc::Receiver<Input<PeerId>>,
+    ) {
+        let mut timer = Delay::new(FOREVER);
+        if let Ok(peers) = self.handle.peers().await {
+            peers.iter().for_each(|info| self.on_peer(info));
+        }
+        loop {
+            if let Some(wake_at) = self.poll() {
+                timer.reset(wake_at.saturating_duration_since(now()).min(FOREVER));
+            }
+            select_biased! {
+                on = switched.next() => match on {
+                    Some(on) => self.on_switch(on),
+                    None => break,
+                },
+                event = events.next() => match event {
+                    Some(Event::Node(event)) => self.on_event(event),
+                    Some(_) => {}
+                    None => break,
+                },
+                input = weights.select_next_some() => self.handle(input),
+                () = (&mut timer).fuse() => self.handle(Input::Tick),
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input<PeerId>) {
+        if self.is_on {
+            self.exchange.borrow_mut().handle(now(), input);
+        }
+    }
+
+    /// Carries out what the exchange wants; returns when it wants to be woken, `None` while it is off.
+    fn poll(&mut self) -> Option<Instant> {
+        if !self.is_on {
+            return None;
+        }
+        loop {
+            let output = self.exchange.borrow_mut().poll_output();
+            match output {
+                Output::Share { round, params } => self.share(round, &params),
+                Output::Merged { round, accuracy, alone_accuracy, peers, .. } => {
+                    (self.on_lesson)(Lesson::Merged { round, accuracy, alone: alone_accuracy, partners: peers });
+                }
+                Output::TrainedAlone { alone_accuracy } => {
+                    (self.on_lesson)(Lesson::Alone { accuracy: alone_accuracy });
+                }
+                // Counted by the exchange; what a peer sends wrongly is no news for the page.
+                Output::Refused { .. } => {}
+                Output::Idle { wake_at } => return Some(wake_at),
+            }
+        }
+    }
+
+    fn on_switch(&mut self, on: bool) {
+        if on == self.is_on {
+            return;
+        }
+        let peers: Vec<PeerId> = self.neighbours.keys().copied().collect();
+        if on {
+            self.is_on = true;
+            peers.into_iter().for_each(|peer| self.handle(Input::PeerUp { peer }));
+            self.handle(Input::Tick);
+        } else {
+            peers.into_iter().for_each(|peer| self.handle(Input::PeerDown { peer }));
+            self.is_on = false;
+        }
+    }
+
+    fn on_event(&mut self, event: node::Event) {
+        match event {
+            node::Event::PeerChanged(info) => self.on_peer(&info),
+            node::Event::PeerLeft(peer) => self.on_left(peer),
+            node::Event::PacketReceived { packet, .. } if packet.packet_type() == WEIGHTS => self.fetch(packet),
+            _ => {}
+        }
+    }
+
+    fn on_peer(&mut self, info: &node::PeerInfo) {
+        // Learning goes on where a packet can reach the peer at all: directly, or through the relay that both know.
+        if info.role != node::Role::Member {
+            return;
+        }
+        if self.neighbours.insert(info.peer, ()).is_none() {
+            self.handle(Input::PeerUp { peer: info.peer });
+        }
+    }
+
+    fn on_left(&mut self, peer: PeerId) {
+        if self.neighbours.remove(&peer).is_some() {
+            self.handle(Input::PeerDown { peer });
+        }
+    }
+
+    fn share(&self, round: u64, params: &[f32]) {
+        let (handle, bytes) = (self.handle.clone(), parameters_to_bytes(params));
+        let mut options = ShareOptions::new(WEIGHTS);
+        options.ttl_secs = WEIGHTS_TTL_SECS;
+        options.quality.insert(ROUND.into(), round as f64);
+        options.instructions = Instructions {
+            what: chorus_core::packet::What::Weights {
+                tensor: "digits/mlp".into(),
+                dtype: chorus_core::packet::Dtype::F32,
+                shape: vec![PARAMETERS as u32],
+            },
+            ..Instructions::default()
+        };
+        spawn_local(async move {
+            // A peer that is closing shares nothing more.
+            let _ = handle.share_bytes(bytes, options).await;
+        });
+    }
+
+    /// Fetches the weights of a packet and gives them to the exchange.
+    fn fetch(&self, packet: Packet) {
+        let round = packet.quality().get(ROUND).copied().filter(|r| (0.0..1e15).contains(r));
+        let (Some(round), true) = (round, self.is_on) else { return };
+        let (handle, mut weights) = (self.handle.clone(), self.weights.clone());
+        spawn_local(async move {
+            let Ok((packet, bytes)) = handle.get(packet.cid()).await else { return };
+            if let Ok(params) = parameters_from_bytes(&bytes) {
+                // A learner that does not keep up misses a share; the next one comes.
+                let _ = weights.try_send(Input::Weights { author: packet.author(), round: round as u64, params });
+            }
+        });
+    }
+}
+
+fn now() -> Instant {
+    let millis = web_sys::window().and_then(|w| w.performance()).map_or(0.0, |p| p.now());
+    Instant::from_micros((millis * 1000.0) as u64)
+}
+
+/// The type of packets that carry the learner's weights.
+const WEIGHTS: &str = "weights";
+/// The metric that says which round weights belong to.
+const ROUND: &str = "round";
+/// Weights are of use to the next round only. Guess: a minute covers every clock.
+const WEIGHTS_TTL_SECS: u64 = 120;
+/// Shares waiting for the learner.
+const WEIGHTS_QUEUE: usize = 64;
+/// Longest sleep of the timer; browsers cap theirs.
+const FOREVER: std::time::Duration = std::time::Duration::from_secs(3600);

@@ -1,0 +1,281 @@
+//! One data channel as a libp2p stream.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use chorus_core::webrtc::stream::{self, Read, StreamError};
+use futures::{AsyncRead, AsyncWrite};
+use js_sys::{ArrayBuffer, Uint8Array};
+use send_wrapper::SendWrapper;
+use wasm_bindgen::{JsCast, prelude::Closure};
+use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
+
+use super::peer_connection::{Inbox, notify};
+
+/// A data channel, its stream's state, and its handlers. Owned by the connection; a [`Stream`] borrows it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    inner: RtcDataChannel,
+    state: RefCell<State>,
+    handlers: RefCell<Option<Handlers>>,
+    inbox: Rc<RefCell<Inbox>>,
+}
+
+#[derive(Debug)]
+struct State {
+    stream: stream::Stream,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    frame: Vec<u8>,
+    is_dropped: bool,
+}
+
+#[derive(Debug)]
+struct Handlers {
+    _open: Closure<dyn FnMut()>,
+    _message: Closure<dyn FnMut(MessageEvent)>,
+    _low: Closure<dyn FnMut()>,
+    _close: Closure<dyn FnMut()>,
+}
+
+impl Channel {
+    /// Takes over the data channel; nothing may have arrived on it yet.
+    pub(super) fn attach(inner: RtcDataChannel, max_frame: usize, inbox: Rc<RefCell<Inbox>>) -> Rc<Self> {
+        inner.set_binary_type(RtcDataChannelType::Arraybuffer);
+        inner.set_buffered_amount_low_threshold(LOW_WATER);
+        let state = State {
+            stream: stream::Stream::new(max_frame),
+            reader: None,
+            writer: None,
+            frame: Vec::new(),
+            is_dropped: false,
+        };
+        let channel = Rc::new(Self { inner, state: RefCell::new(state), handlers: RefCell::new(None), inbox });
+        let handlers = Handlers::attach(&channel);
+        *channel.handlers.borrow_mut() = Some(handlers);
+        channel
+    }
+
+    /// Whether the stream's owner has dropped it.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.state.borrow().is_dropped
+    }
+
+    /// Whether nothing is left to say or hear on this channel.
+    pub(super) fn is_done(&self) -> bool {
+        self.state.borrow().stream.is_done()
+    }
+
+    /// Bytes the browser has not sent yet.
+    pub(super) fn unsent(&self) -> u32 {
+        match self.inner.ready_state() {
+            RtcDataChannelState::Open | RtcDataChannelState::Closing => self.inner.buffered_amount(),
+            _ => 0,
+        }
+    }
+
+    /// Detaches the handlers and closes the channel; what was sent before still goes out. Not to be called by a handler.
+    pub(super) fn shut(&self) {
+        self.inner.set_onopen(None);
+        self.inner.set_onmessage(None);
+        self.inner.set_onbufferedamountlow(None);
+        self.inner.set_onclose(None);
+        self.inner.set_onerror(None);
+        drop(self.handlers.borrow_mut().take());
+        self.inner.close();
+        self.change(|state| state.stream.lost());
+    }
+
+    fn on_message(&self, event: &MessageEvent) {
+        let bytes = event.data().dyn_into::<ArrayBuffer>().map(|buffer| Uint8Array::new(&buffer).to_vec());
+        self.change(|state| match bytes {
+            // A bad frame has reset the stream; its reader learns that from the stream.
+            Ok(bytes) => drop(state.stream.receive(bytes)),
+            Err(_) => state.stream.reset(),
+        });
+        self.send_control();
+        self.report();
+    }
+
+    /// Changes the stream and wakes both its halves.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let (reader, writer) = {
+            let mut state = self.state.borrow_mut();
+            change(&mut state);
+            let is_writable = state.stream.check_writable().is_ok();
+            (state.reader.take(), if is_writable { None } else { state.writer.take() })
+        };
+        reader.into_iter().chain(writer).for_each(Waker::wake);
+    }
+
+    fn wake_writer(&self) {
+        let writer = self.state.borrow_mut().writer.take();
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    fn send_control(&self) {
+        while self.inner.ready_state() == RtcDataChannelState::Open {
+            let Some(frame) = self.state.borrow_mut().stream.poll_control() else { return };
+            if self.inner.send_with_u8_array(&frame).is_err() {
+                self.change(|state| state.stream.lost());
+            }
+        }
+    }
+
+    /// Tells the connection what it must act on.
+    fn report(&self) {
+        let is_done = self.is_dropped() && self.is_done();
+        let is_news = is_done || !self.inbox.borrow().is_heard;
+        if is_news {
+            notify(&self.inbox, |inbox| {
+                inbox.is_heard = true;
+                inbox.is_sweep_due |= is_done;
+            });
+        }
+    }
+
+    fn on_lost(&self) {
+        self.change(|state| state.stream.lost());
+        notify(&self.inbox, |inbox| inbox.is_sweep_due = true);
+    }
+}
+
+impl Handlers {
+    fn attach(channel: &Rc<Channel>) -> Self {
+        let inner = &channel.inner;
+        let open = Closure::<dyn FnMut()>::new({
+            let channel = Rc::downgrade(channel);
+            move || {
+                let Some(channel) = channel.upgrade() else { return };
+                channel.send_control();
+                channel.wake_writer();
+            }
+        });
+        let message = Closure::<dyn FnMut(MessageEvent)>::new({
+            let channel = Rc::downgrade(channel);
+            move |event: MessageEvent| {
+                let Some(channel) = channel.upgrade() else { return };
+                channel.on_message(&event);
+            }
+        });
+        let low = Closure::<dyn FnMut()>::new({
+            let channel = Rc::downgrade(channel);
+            move || {
+                let Some(channel) = channel.upgrade() else { return };
+                channel.wake_writer();
+            }
+        });
+        let close = Closure::<dyn FnMut()>::new({
+            let channel = Rc::downgrade(channel);
+            move || {
+                let Some(channel) = channel.upgrade() else { return };
+                channel.on_lost();
+            }
+        });
+        inner.set_onopen(Some(open.as_ref().unchecked_ref()));
+        inner.set_onmessage(Some(message.as_ref().unchecked_ref()));
+        inner.set_onbufferedamountlow(Some(low.as_ref().unchecked_ref()));
+        inner.set_onclose(Some(close.as_ref().unchecked_ref()));
+        Self { _open: open, _message: message, _low: low, _close: close }
+    }
+}
+
+/// A libp2p stream over a data channel. Dropping it unfinished resets it; finished, the channel is closed once the remote
+/// has acknowledged.
+#[derive(Debug)]
+pub struct Stream {
+    channel: SendWrapper<Rc<Channel>>,
+}
+
+impl Stream {
+    pub(super) fn new(channel: Rc<Channel>) -> Self {
+        Self { channel: SendWrapper::new(channel) }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.channel.state.borrow_mut();
+        match state.stream.read(into) {
+            Ok(Read::Data(len)) => Poll::Ready(Ok(len)),
+            Ok(Read::End) => Poll::Ready(Ok(0)),
+            Ok(Read::Pending) => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(io_error(error))),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let channel = &self.channel;
+        let mut state = channel.state.borrow_mut();
+        let state = &mut *state;
+        state.stream.check_writable().map_err(io_error)?;
+        match channel.inner.ready_state() {
+            RtcDataChannelState::Open if channel.inner.buffered_amount() < HIGH_WATER => {}
+            RtcDataChannelState::Open | RtcDataChannelState::Connecting => {
+                state.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            _ => return Poll::Ready(Err(io_error(StreamError::Closed))),
+        }
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let len = state.stream.write(data, &mut state.frame).map_err(io_error)?;
+        let sent = channel.inner.send_with_u8_array(&state.frame);
+        Poll::Ready(sent.map(|()| len).map_err(|_| io_error(StreamError::Closed)))
+    }
+
+    /// Ready at once: every write is handed to the browser as it comes.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends FIN. Does not wait for the acknowledgement, which peers without FIN_ACK never send; the connection does, and
+    /// closes the data channel then.
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.channel.change(|state| state.stream.finish());
+        self.channel.send_control();
+        self.channel.report();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let channel = &self.channel;
+        {
+            let mut state = channel.state.borrow_mut();
+            state.stream.abandon();
+            state.is_dropped = true;
+            (state.reader, state.writer) = (None, None);
+            state.frame = Vec::new();
+        }
+        channel.send_control();
+        notify(&channel.inbox, |inbox| inbox.is_sweep_due = true);
+    }
+}
+
+fn io_error(error: StreamError) -> io::Error {
+    let kind = match error {
+        StreamError::Reset => io::ErrorKind::ConnectionReset,
+        StreamError::Closed => io::ErrorKind::UnexpectedEof,
+        StreamError::Stopped | StreamError::Finished => io::ErrorKind::BrokenPipe,
+        _ => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
+}
+
+/// Bytes queued in the browser above which writers wait. Source: field notes §3, best throughput at about 256 KiB.
+const HIGH_WATER: u32 = 256 * 1024;
+/// Bytes queued below which they go on.
+const LOW_WATER: u32 = 128 * 1024;

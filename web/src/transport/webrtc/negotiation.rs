@@ -1,0 +1,229 @@
+//! Runs one signaling attempt over a stream of a circuit, from no `RTCPeerConnection` to a connected one.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use chorus_core::webrtc::{
+    signaling::{Candidate, INIT_LABEL, Input, Output, Role, Signaling},
+    stream::LARGE_MAX_FRAME,
+};
+use futures::{
+    AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt,
+    future::{Either, select},
+    io::{ReadHalf, WriteHalf},
+};
+use futures_timer::Delay;
+use libp2p::PeerId;
+use wasm_bindgen::{JsCast, prelude::Closure};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{RtcDataChannel, RtcDataChannelState, RtcPeerConnectionState, RtcSdpType};
+
+use super::{Connection, Error, Shared, peer_connection::PeerConnection};
+
+/// Negotiates a connection to `peer`, which the circuit that carries `stream` has authenticated.
+///
+/// # Errors
+/// When signaling fails, no candidate pair works, or it takes longer than [`TIMEOUT`]; the stream is reset then.
+pub(super) async fn run(role: Role, peer: PeerId, stream: libp2p::Stream, shared: &Shared) -> Result<Connection, Error> {
+    let negotiation = Negotiation::start(role, stream, shared)?.run(peer, shared).boxed_local();
+    match select(negotiation, Delay::new(TIMEOUT)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => Err(Error::Timeout { after: TIMEOUT }),
+    }
+}
+
+struct Negotiation {
+    role: Role,
+    machine: Signaling,
+    peer_connection: PeerConnection,
+    init: Option<Init>,
+    reader: ReadHalf<libp2p::Stream>,
+    writer: WriteHalf<libp2p::Stream>,
+    /// The remote closed its half of the stream: no candidates come any more.
+    is_ended: bool,
+}
+
+enum Happened {
+    Gathered(Candidate),
+    Received(usize),
+    Ended,
+    Connected,
+}
+
+impl Negotiation {
+    fn start(role: Role, stream: libp2p::Stream, shared: &Shared) -> Result<Self, Error> {
+        let peer_connection = PeerConnection::create(&shared.config)?;
+        let init = (role == Role::Offerer).then(|| Init::open(&peer_connection));
+        let (reader, writer) = stream.split();
+        let machine = Signaling::new(role, LARGE_MAX_FRAME as u32);
+        Ok(Self { role, machine, peer_connection, init, reader, writer, is_ended: false })
+    }
+
+    async fn run(mut self, peer: PeerId, shared: &Shared) -> Result<Connection, Error> {
+        let mut bytes = vec![0; 4096];
+        loop {
+            self.perform().await?;
+            let happened = poll_fn(|cx| self.poll(cx, &mut bytes)).await?;
+            match happened {
+                Happened::Gathered(candidate) => self.machine.handle(Input::Gathered(candidate))?,
+                Happened::Received(len) => self.machine.handle(Input::Received(&bytes[..len]))?,
+                Happened::Ended if self.machine.is_exchanging() => self.is_ended = true,
+                Happened::Ended => {
+                    return Err(Error::SignalingStream { reason: "closed before both descriptions came".into() });
+                }
+                Happened::Connected => break,
+            }
+        }
+        if let Some(init) = &self.init {
+            init.retire().await;
+        }
+        let registered = shared.connections.register(peer, &self.peer_connection);
+        spawn_local(leave(self.reader, self.writer));
+        Ok(Connection::new(self.peer_connection, registered))
+    }
+
+    /// Performs what the machine asks for, in order.
+    async fn perform(&mut self) -> Result<(), Error> {
+        let (own, remote) = match self.role {
+            Role::Offerer => (RtcSdpType::Offer, RtcSdpType::Answer),
+            Role::Answerer => (RtcSdpType::Answer, RtcSdpType::Offer),
+        };
+        let mut own_sdp = String::new();
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Describe => {
+                    own_sdp = match self.role {
+                        Role::Offerer => self.peer_connection.create_offer().await?,
+                        Role::Answerer => self.peer_connection.create_answer().await?,
+                    };
+                    self.machine.handle(Input::Described { sdp: own_sdp.clone() })?;
+                }
+                Output::Write(bytes) => self.write(&bytes).await?,
+                Output::ApplyLocal => self.peer_connection.set_local(own, &own_sdp).await?,
+                Output::ApplyRemote { sdp } => {
+                    self.peer_connection.inbox.borrow_mut().max_frame = self.machine.max_frame();
+                    self.peer_connection.set_remote(remote, &sdp).await?;
+                }
+                Output::AddCandidate(candidate) => {
+                    // One that the browser refuses leaves the others.
+                    let _ = self.peer_connection.add_candidate(&candidate).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = async {
+            self.writer.write_all(bytes).await?;
+            self.writer.flush().await
+        };
+        match written.await {
+            // A remote that is connected already may have left; candidates are of no use to it.
+            Err(_) if self.machine.is_exchanging() && self.is_ended => Ok(()),
+            Err(error) => Err(Error::SignalingStream { reason: error.to_string() }),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<Result<Happened, Error>> {
+        {
+            let mut inbox = self.peer_connection.inbox.borrow_mut();
+            match inbox.state {
+                RtcPeerConnectionState::Connected => return Poll::Ready(Ok(Happened::Connected)),
+                RtcPeerConnectionState::Failed => {
+                    return Poll::Ready(Err(Error::PeerConnection { state: "failed" }));
+                }
+                RtcPeerConnectionState::Closed => {
+                    return Poll::Ready(Err(Error::PeerConnection { state: "closed" }));
+                }
+                _ => {}
+            }
+            if let Some(candidate) = inbox.candidates.pop_front() {
+                return Poll::Ready(Ok(Happened::Gathered(candidate)));
+            }
+            inbox.wakers.register(cx);
+        }
+        if self.is_ended {
+            return Poll::Pending;
+        }
+        match Pin::new(&mut self.reader).poll_read(cx, bytes) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Happened::Ended)),
+            Poll::Ready(Ok(len)) => Poll::Ready(Ok(Happened::Received(len))),
+            // After the descriptions a lost circuit need not stop the checks that are under way.
+            Poll::Ready(Err(_)) if self.machine.is_exchanging() => Poll::Ready(Ok(Happened::Ended)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::SignalingStream { reason: error.to_string() })),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Closes the signaling stream and waits for the remote to do so too: it may need some moments more to be connected, and
+/// a reset would end its attempt.
+async fn leave(mut reader: ReadHalf<libp2p::Stream>, mut writer: WriteHalf<libp2p::Stream>) {
+    let goodbye = async {
+        if writer.close().await.is_ok() {
+            let mut rest = [0; 512];
+            while reader.read(&mut rest).await.is_ok_and(|len| len > 0) {}
+        }
+    };
+    select(goodbye.boxed_local(), Delay::new(LEAVE)).await;
+}
+
+/// The offerer's data channel that makes the offer describe one.
+struct Init {
+    channel: RtcDataChannel,
+    changed: std::rc::Rc<futures::task::AtomicWaker>,
+    _handler: Closure<dyn FnMut()>,
+}
+
+impl Init {
+    fn open(peer_connection: &PeerConnection) -> Self {
+        let channel = peer_connection.create_data_channel(INIT_LABEL);
+        let changed = std::rc::Rc::new(futures::task::AtomicWaker::new());
+        let handler = Closure::<dyn FnMut()>::new({
+            let changed = changed.clone();
+            move || changed.wake()
+        });
+        channel.set_onopen(Some(handler.as_ref().unchecked_ref()));
+        channel.set_onclose(Some(handler.as_ref().unchecked_ref()));
+        Self { channel, changed, _handler: handler }
+    }
+
+    /// Waits for the channel to open, closes it, and waits for that too: its SCTP stream id must not be given to a new
+    /// channel while the remote still knows it as this one.
+    async fn retire(&self) {
+        let retired = async {
+            self.reached(&[RtcDataChannelState::Open, RtcDataChannelState::Closed]).await;
+            self.channel.close();
+            self.reached(&[RtcDataChannelState::Closed]).await;
+        };
+        select(retired.boxed_local(), Delay::new(RETIRE)).await;
+    }
+
+    async fn reached(&self, states: &[RtcDataChannelState]) {
+        poll_fn(|cx| {
+            self.changed.register(cx.waker());
+            if states.contains(&self.channel.ready_state()) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        self.channel.set_onopen(None);
+        self.channel.set_onclose(None);
+    }
+}
+
+/// Longest time from the first signaling byte to a connection. Guess: slow candidates over a slow TURN server.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest time for the remote to close its half of the signaling stream.
+const LEAVE: Duration = Duration::from_secs(10);
+/// Longest time for closing `init` before going on regardless.
+const RETIRE: Duration = Duration::from_secs(2);

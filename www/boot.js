@@ -1,0 +1,26 @@
+// Starts the dashboard. The address may say how:
+//   ?classes=0,1,2  the digits this tab holds   ?train=off       does not learn until asked
+//   ?storage=memory forgets all with the tab    ?relay=https://… another relay    ?ice=none  WebRTC off, to see circuits
+
+import { mount } from './chorus_web.js'
+import { load } from './chorus.js'
+
+const asked = new URLSearchParams(location.search)
+const join = { relay: asked.get('relay') ?? new URL('.', import.meta.url).href }
+if (asked.has('storage')) join.storage = asked.get('storage')
+if (asked.get('ice') === 'none') join.relayOnly = true
+const view = { view: 'page', train: asked.get('train') !== 'off' }
+if (asked.has('classes')) view.classes = asked.get('classes')
+
+const app = document.getElementById('app')
+try {
+  await load()
+  mount(app, join, view)
+} catch (error) {
+  const banner = document.createElement('p')
+  banner.className = 'banner'
+  banner.role = 'alert'
+  banner.dataset.error = 'start'
+  banner.textContent = `Chorus cannot start here: ${error?.message ?? error}`
+  app.prepend(banner)
+}

@@ -1,0 +1,164 @@
+// The JavaScript API of Chorus: joins the mesh from any page. Types: chorus.d.ts. Wraps the wasm beside this file.
+
+import init, { start as startPeer } from './chorus_web.js'
+
+let loading
+
+/** Loads the wasm once, from beside this module; works across origins. */
+export function load () {
+  loading ??= init({ module_or_path: new URL('chorus_web_bg.wasm', import.meta.url) }).catch(error => {
+    loading = undefined
+    throw fail('ERR_LOAD', `the wasm cannot be loaded: ${error?.message ?? error}`)
+  })
+  return loading
+}
+
+/** Joins the mesh through a relay; resolves to a peer. */
+export async function join (options = {}) {
+  const { relay = new URL('.', import.meta.url).href, ...rest } = options
+  try {
+    void new URL(relay)
+  } catch {
+    throw fail('ERR_INVALID_ARGUMENT', `relay must be a URL, got ${JSON.stringify(relay)}`)
+  }
+  await load()
+  const listeners = new Listeners()
+  return new Peer(await startPeer({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+}
+
+class Listeners {
+  #all = new Map()
+
+  on (event, listener) {
+    if (!EVENTS.includes(event)) throw fail('ERR_INVALID_ARGUMENT', `event must be one of ${EVENTS.join(', ')}, got ${JSON.stringify(event)}`)
+    if (typeof listener !== 'function') throw fail('ERR_INVALID_ARGUMENT', 'a listener must be a function')
+    if (!this.#all.has(event)) this.#all.set(event, new Set())
+    // An entry of its own, so that one function may listen twice.
+    const entry = { listener }
+    this.#all.get(event).add(entry)
+    return () => { this.#all.get(event).delete(entry) }
+  }
+
+  emit (event, value) {
+    for (const { listener } of this.#all.get(event) ?? []) {
+      try {
+        listener(value)
+      } catch (error) {
+        reportError(error)
+      }
+    }
+  }
+
+  clear () { this.#all.clear() }
+}
+
+/** A peer in this page. Made by `join`. */
+class Peer {
+  #peer
+  #listeners
+
+  constructor (peer, listeners) {
+    this.#peer = peer
+    this.#listeners = listeners
+    const open = this.#open.bind(this)
+    this.id = peer.id
+    this.network = peer.network
+    this.streams = Object.freeze({
+      dial: async address => await open().dial(String(address)),
+      ping: async peer => await open().ping(String(peer)),
+      open: async (peer, protocol) => await open().openStream(String(peer), String(protocol)),
+      handle: async (protocol, handler) => open().handleProtocol(String(protocol), (stream, peer) => {
+        Promise.resolve().then(() => handler(stream, peer)).catch(error => this.#listeners.emit('error', error))
+      }),
+      connections: async () => await open().connections()
+    })
+  }
+
+  async share (init) {
+    const peer = this.#open()
+    const { type, content, name, ttl, quality } = init ?? {}
+    if (typeof type !== 'string') throw fail('ERR_INVALID_ARGUMENT', 'type must be a string')
+    if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw fail('ERR_INVALID_ARGUMENT', `ttl must be a whole number of seconds > 0, got ${ttl}`)
+    return await peer.share(type, await bytesOf(content), name ?? content?.name, ttl, quality)
+  }
+
+  async get (cid) { return await this.#open().get(String(cid)) }
+
+  async * query (filter = {}) {
+    const { type, author, limit } = filter
+    if (limit !== undefined && !(Number.isInteger(limit) && limit > 0 && limit < 2 ** 32)) throw fail('ERR_INVALID_ARGUMENT', `limit must be a whole number > 0, got ${limit}`)
+    yield * await this.#open().query(type, author, limit)
+  }
+
+  async shareTensors (tensors, options = {}) {
+    return await this.share({ type: 'tensors', ...options, content: safetensors(tensors) })
+  }
+
+  on (event, listener) { return this.#listeners.on(event, listener) }
+
+  status () { return this.#open().status() ?? { category: 'unknown', members: 0, relayed: 0, relays: 0, fetches: 0, packets: 0 } }
+
+  async peers () { return await this.#open().peers() }
+
+  wake () { this.#open().wake() }
+
+  async close () {
+    const peer = this.#peer
+    this.#peer = undefined
+    if (!peer) return
+    await peer.close()
+    this.#listeners.clear()
+  }
+
+  #open () {
+    if (!this.#peer) throw fail('ERR_CLOSED', 'the peer is closed')
+    return this.#peer
+  }
+}
+
+async function bytesOf (content) {
+  if (typeof content === 'string') return new TextEncoder().encode(content)
+  if (content instanceof Blob) return new Uint8Array(await content.arrayBuffer())
+  if (content instanceof ArrayBuffer) return new Uint8Array(content)
+  if (ArrayBuffer.isView(content)) return new Uint8Array(content.buffer, content.byteOffset, content.byteLength)
+  throw fail('ERR_INVALID_ARGUMENT', 'content must be a string, Blob, ArrayBuffer or typed array')
+}
+
+/** Packs tensors in the safetensors format: header length (u64 LE), JSON header, data. */
+function safetensors (tensors) {
+  const header = {}
+  const parts = []
+  let offset = 0
+  for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
+    const width = WIDTHS[dtype]
+    if (!width) throw fail('ERR_INVALID_ARGUMENT', `${name}: dtype must be one of ${Object.keys(WIDTHS).join(', ')}, got ${dtype}`)
+    const length = shape.reduce((product, side) => product * side, 1) * width
+    if (!ArrayBuffer.isView(data) || data.byteLength !== length) {
+      throw fail('ERR_INVALID_ARGUMENT', `${name}: ${dtype} of shape [${shape}] has ${length} bytes, got ${data?.byteLength}`)
+    }
+    header[name] = { dtype: dtype.toUpperCase(), shape, data_offsets: [offset, offset + length] }
+    parts.push(new Uint8Array(data.buffer, data.byteOffset, length))
+    offset += length
+  }
+  let json = new TextEncoder().encode(JSON.stringify(header))
+  // Data starts at a multiple of eight: the format pads its header with spaces.
+  const padded = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20)
+  padded.set(json)
+  json = padded
+  const bytes = new Uint8Array(8 + json.length + offset)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true)
+  bytes.set(json, 8)
+  let at = 8 + json.length
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+function fail (code, message) {
+  return Object.assign(new Error(message), { code })
+}
+
+const EVENTS = ['peer', 'packet', 'status', 'pulse', 'progress', 'error']
+const WIDTHS = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1 }

@@ -1,0 +1,92 @@
+// <chorus-mesh relay="https://relay.example" view="bar | panel | full" consent="ask | given">
+//
+// A view of the mesh for any page. Nothing connects, and no wasm is loaded, before consent: the attribute says "given", or
+// the visitor clicks. Events bubble: chorus:peer, chorus:packet, chorus:status, chorus:error, chorus:consent.
+
+const VIEWS = ['bar', 'panel', 'full']
+
+class ChorusMesh extends HTMLElement {
+  static observedAttributes = ['consent']
+  #root = this.attachShadow({ mode: 'open' })
+  #mounted
+  #isStarting = false
+
+  connectedCallback () {
+    this.#style()
+    if (this.getAttribute('consent') === 'given') this.#start()
+    else this.#ask()
+  }
+
+  disconnectedCallback () {
+    const mounted = this.#mounted
+    this.#mounted = undefined
+    this.#isStarting = false
+    mounted?.close()
+    this.#root.replaceChildren()
+  }
+
+  attributeChangedCallback (name, before, now) {
+    if (this.isConnected && before !== now && now === 'given') this.#start()
+  }
+
+  get #relay () {
+    return new URL(this.getAttribute('relay') ?? new URL('.', import.meta.url).href, location.href).href
+  }
+
+  /** The host page's policy may forbid inline styles; a constructed sheet is none. */
+  async #style () {
+    if (this.#root.adoptedStyleSheets.length > 0) return
+    const sheet = new CSSStyleSheet()
+    this.#root.adoptedStyleSheets = [sheet]
+    try {
+      const answer = await fetch(new URL('style.css', import.meta.url))
+      if (answer.ok) await sheet.replace(await answer.text())
+    } catch {
+      // Unstyled is still usable.
+    }
+  }
+
+  #ask () {
+    const box = document.createElement('div')
+    box.className = 'chorus widget consent'
+    const text = document.createElement('p')
+    text.textContent = `Join a network of browsers that learn together? Your tab connects to ${new URL(this.#relay).host} and to other visitors, who see its network address.`
+    const button = document.createElement('button')
+    button.type = 'button'
+    button.className = 'button'
+    button.textContent = 'Join'
+    button.addEventListener('click', () => {
+      this.#emit('consent', {})
+      this.setAttribute('consent', 'given')
+    })
+    box.append(text, button)
+    this.#root.replaceChildren(box)
+  }
+
+  async #start () {
+    if (this.#isStarting || this.#mounted) return
+    this.#isStarting = true
+    const box = document.createElement('div')
+    this.#root.replaceChildren(box)
+    const view = VIEWS.includes(this.getAttribute('view')) ? this.getAttribute('view') : 'panel'
+    try {
+      const [{ load }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      await load()
+      if (!this.isConnected || !this.#isStarting) return
+      const storage = this.getAttribute('storage') ?? 'indexeddb'
+      const learns = view !== 'bar'
+      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, (name, value) => this.#emit(name, value))
+    } catch (error) {
+      this.#isStarting = false
+      box.className = 'chorus widget'
+      box.textContent = `Chorus cannot start here: ${error?.message ?? error}`
+      this.#emit('error', error)
+    }
+  }
+
+  #emit (name, detail) {
+    this.dispatchEvent(new CustomEvent(`chorus:${name}`, { detail, bubbles: true, composed: true }))
+  }
+}
+
+if (!customElements.get('chorus-mesh')) customElements.define('chorus-mesh', ChorusMesh)
