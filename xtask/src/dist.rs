@@ -37,17 +37,17 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 /// Puts the relay with `page` embedded into `dist`.
 fn relay(page: &Path, dist: &Path) -> Result<()> {
+    // Stripped by an argument to the last compiler call alone: a changed profile would compile every crate again.
     let args = [
-        "build",
+        "rustc",
         "--release",
         "--package=chorus-relay",
+        "--bin=chorus-relay",
         "--features=embed",
+        "--",
+        "-Cstrip=symbols",
     ];
-    process::run(
-        process::cargo(args)
-            .args(["--config", "profile.release.strip=\"symbols\""])
-            .env(page::DIR_ENV, page),
-    )?;
+    process::run(process::cargo(args).env(page::DIR_ENV, page))?;
     let name = format!("chorus-relay{}", std::env::consts::EXE_SUFFIX);
     let relay = dist.join(&name);
     fs::copy(process::target().join("release").join(&name), &relay)?;

@@ -26,9 +26,27 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// Returns a cargo command that runs in the workspace's root, with the cargo that started xtask.
+///
+/// It does not see what `cargo run` tells xtask about itself: ring's build script watches these variables, and would
+/// compile everything above it again whenever cargo is called now from a shell, now from here.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
+    let about_xtask = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ];
+    for (variable, _) in std::env::vars_os() {
+        if about_xtask
+            .iter()
+            .any(|start| variable.to_string_lossy().starts_with(start))
+        {
+            command.env_remove(variable);
+        }
+    }
     command
 }
 

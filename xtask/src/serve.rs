@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{page, process};
+use crate::{page, process, suite};
 
 /// Options of `cargo xtask run`.
 #[derive(Args)]
@@ -58,11 +58,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 /// Builds the relay and returns the path of its binary.
 pub(crate) fn relay(profile: page::Profile) -> Result<std::path::PathBuf> {
-    let mut command = process::cargo(["build", "--package", "chorus-relay"]);
+    let mut command = process::cargo(["build", "--bin=chorus-relay"]);
     let dir = match profile {
-        page::Profile::Dev => "debug",
+        page::Profile::Dev => {
+            command.args(suite::SELECTION);
+            "debug"
+        }
         page::Profile::Release => {
-            command.arg("--release");
+            command.args(["--release", "--package=chorus-relay"]);
             "release"
         }
     };

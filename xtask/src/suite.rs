@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use self::count::Count;
+pub(crate) use self::native::SELECTION;
 pub(crate) use self::part::Part;
 
 /// Runs `parts`, or all where none is named. Streams what they print; a failing part does not stop the others.

@@ -1,6 +1,7 @@
 //! The native packages and their tests, compiled in one go.
 //!
-//! Cargo unifies features among the packages of one call; a call per package would compile libp2p once for each.
+//! Cargo unifies features among the packages of one call; a call per package would compile libp2p once for each, so
+//! everything that builds natively for development selects the same packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::process;
 
 /// Packages with tests that run natively, and the features these need. The page's pure half is among them.
-const SELECTION: [&str; 6] = [
+pub(crate) const SELECTION: [&str; 6] = [
     "--package=chorus-core",
     "--package=chorus-relay",
     "--package=chorus-web",
