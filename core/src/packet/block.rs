@@ -234,10 +234,12 @@ impl Assembly {
     /// [`BlockError::Foreign`] where it is no leaf of this object, [`BlockError::Length`], [`BlockError::Mismatch`].
     /// The assembly is as before then.
     pub fn insert(&mut self, block: Block) -> Result<(), BlockError> {
-        if self.missing.contains_key(&block.cid) && !block.cid.verify(&block.bytes) {
+        self.check_expected(&block)?;
+        if !block.cid.verify(&block.bytes) {
             return Err(BlockError::Mismatch { cid: block.cid });
         }
-        self.insert_verified(block)
+        self.keep(block);
+        Ok(())
     }
 
     /// Keeps a leaf whose bytes were checked against its id when they arrived: hashing is what a fetch spends most on.
@@ -245,7 +247,14 @@ impl Assembly {
     /// # Errors
     /// Those of [`Assembly::insert`], [`BlockError::Mismatch`] excepted.
     pub(crate) fn insert_verified(&mut self, block: Block) -> Result<(), BlockError> {
-        let Block { cid, bytes } = block;
+        self.check_expected(&block)?;
+        self.keep(block);
+        Ok(())
+    }
+
+    /// Checks what costs no hashing: that the leaf is missing and as long as its place.
+    fn check_expected(&self, block: &Block) -> Result<(), BlockError> {
+        let cid = block.cid;
         let Some(&expected) = self.missing.get(&cid) else {
             let is_known = self.arrived.contains_key(&cid);
             return Err(if is_known {
@@ -254,17 +263,18 @@ impl Assembly {
                 BlockError::Foreign { cid }
             });
         };
-        if bytes.len() != expected {
-            return Err(BlockError::Length {
-                cid,
-                got: bytes.len(),
-                expected,
-            });
+        let got = block.bytes.len();
+        if got == expected {
+            Ok(())
+        } else {
+            Err(BlockError::Length { cid, got, expected })
         }
+    }
+
+    fn keep(&mut self, Block { cid, bytes }: Block) {
         self.missing.remove(&cid);
         self.bytes_arrived += bytes.len() as u64;
         self.arrived.insert(cid, bytes.into());
-        Ok(())
     }
 
     /// Tells whether every leaf has arrived.
