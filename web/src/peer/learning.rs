@@ -125,9 +125,9 @@ impl Run {
             peers.iter().for_each(|info| self.on_peer(info));
         }
         loop {
-            if let Some(wake_at) = self.poll() {
-                timer.reset(wake_at.saturating_duration_since(now()).min(FOREVER));
-            }
+            // Reset even while learning is off: a timer that has fired must not be polled again.
+            let wake_at = self.poll().unwrap_or(Instant::MAX);
+            timer.reset(wake_at.saturating_duration_since(now()).min(FOREVER));
             select_biased! {
                 on = switched.next() => match on {
                     Some(on) => self.on_switch(on),
