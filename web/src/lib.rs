@@ -1,6 +1,7 @@
 //! The Chorus peer in a browser tab: transports, storage, the dashboard, the widget and the JavaScript API.
 //!
-//! Everything that touches the browser is wasm only; [`view`], what the page shows as plain data, is tested natively.
+//! Everything that touches the browser is wasm only, but [`view`], what the page shows as plain data, and the
+//! bookkeeping of [`storage`] are tested natively.
 
 #[cfg(target_arch = "wasm32")]
 pub mod api;
@@ -8,7 +9,6 @@ pub mod api;
 pub mod page;
 #[cfg(target_arch = "wasm32")]
 pub mod peer;
-#[cfg(target_arch = "wasm32")]
 pub mod storage;
 #[cfg(target_arch = "wasm32")]
 pub mod transport;

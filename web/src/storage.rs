@@ -92,10 +92,22 @@ pub struct Identity {
 pub async fn open(name: &str, mode: Mode) -> Storage {
     let name = format!("chorus/{name}");
     match mode {
-        Mode::Memory => Storage { name, database: None, setback: None },
+        Mode::Memory => Storage {
+            name,
+            database: None,
+            setback: None,
+        },
         Mode::IndexedDb => match Database::open(&name).await {
-            Ok(database) => Storage { name, database: Some(database), setback: None },
-            Err(error) => Storage { name, database: None, setback: Some(error) },
+            Ok(database) => Storage {
+                name,
+                database: Some(database),
+                setback: None,
+            },
+            Err(error) => Storage {
+                name,
+                database: None,
+                setback: Some(error),
+            },
         },
     }
 }
@@ -103,7 +115,11 @@ pub async fn open(name: &str, mode: Mode) -> Storage {
 impl Storage {
     /// Returns where this storage remembers.
     pub fn mode(&self) -> Mode {
-        if self.database.is_some() { Mode::IndexedDb } else { Mode::Memory }
+        if self.database.is_some() {
+            Mode::IndexedDb
+        } else {
+            Mode::Memory
+        }
     }
 
     /// Returns why the storage is in memory although IndexedDB was asked for.
@@ -118,7 +134,9 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Random`] where the browser has no secure generator.
     pub async fn acquire_identity(&self) -> Result<Identity, StorageError> {
-        let Some(database) = &self.database else { return Identity::ephemeral(self.setback.clone()) };
+        let Some(database) = &self.database else {
+            return Identity::ephemeral(self.setback.clone());
+        };
         match self.acquire_slot(database).await {
             Ok(identity) => Ok(identity),
             Err(error @ StorageError::Random { .. }) => Err(error),
@@ -130,7 +148,9 @@ impl Storage {
     /// kept: blocks that are damaged or past their time are let go.
     pub async fn blocks(&self, identity: &Identity, max_bytes: u64) -> BlockStore {
         match (&self.database, identity.slot) {
-            (Some(database), Some(slot)) => BlockStore::load(database.clone(), slot, max_bytes).await,
+            (Some(database), Some(slot)) => {
+                BlockStore::load(database.clone(), slot, max_bytes).await
+            }
             _ => BlockStore::in_memory(max_bytes),
         }
     }
@@ -178,11 +198,20 @@ impl Identity {
     }
 
     fn ephemeral(setback: Option<StorageError>) -> Result<Self, StorageError> {
-        Ok(Self { seed: random_seed()?, slot: None, setback, _lock: None })
+        Ok(Self {
+            seed: random_seed()?,
+            slot: None,
+            setback,
+            _lock: None,
+        })
     }
 
     /// Reads the key of `slot`, or makes one. `None` where the slot holds something else, which stays as it is.
-    async fn load(database: &Database, slot: u32, guard: LockGuard) -> Result<Option<Self>, StorageError> {
+    async fn load(
+        database: &Database,
+        slot: u32,
+        guard: LockGuard,
+    ) -> Result<Option<Self>, StorageError> {
         let seed = match database.identity(slot).await? {
             Some(bytes) => match <[u8; 32]>::try_from(&bytes[..]) {
                 Ok(seed) => Zeroizing::new(seed),
@@ -194,7 +223,12 @@ impl Identity {
                 seed
             }
         };
-        Ok(Some(Self { seed, slot: Some(slot), setback: None, _lock: Some(guard) }))
+        Ok(Some(Self {
+            seed,
+            slot: Some(slot),
+            setback: None,
+            _lock: Some(guard),
+        }))
     }
 }
 
@@ -212,7 +246,9 @@ struct SlotMemory {
 impl SlotMemory {
     fn new(name: &str) -> Self {
         let count = PEERS.with(|peers| peers.replace(peers.get().wrapping_add(1)));
-        Self { key: format!("{name}/slot/{count}") }
+        Self {
+            key: format!("{name}/slot/{count}"),
+        }
     }
 
     /// Without `sessionStorage` every load takes the first free slot.
@@ -234,12 +270,17 @@ impl SlotMemory {
 
 fn random_seed() -> Result<Zeroizing<[u8; 32]>, StorageError> {
     let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut seed[..]).map_err(|error| StorageError::Random { reason: error.to_string() })?;
+    getrandom::fill(&mut seed[..]).map_err(|error| StorageError::Random {
+        reason: error.to_string(),
+    })?;
     Ok(seed)
 }
 
 fn request_error(what: &'static str) -> impl Fn(JsValue) -> StorageError {
-    move |error| StorageError::Request { what, reason: text_of(&error) }
+    move |error| StorageError::Request {
+        what,
+        reason: text_of(&error),
+    }
 }
 
 thread_local! {

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use futures::channel::oneshot;
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
-use web_sys::{IdbDatabase, IdbFactory, IdbKeyRange, IdbObjectStore, IdbRequest, IdbTransaction, IdbTransactionMode};
+use web_sys::{
+    IdbDatabase, IdbFactory, IdbKeyRange, IdbObjectStore, IdbRequest, IdbTransaction,
+    IdbTransactionMode,
+};
 use zeroize::Zeroizing;
 
 use crate::storage::{StorageError, request_error};
@@ -27,7 +30,8 @@ pub(super) struct Database {
 #[derive(Debug)]
 struct Inner {
     database: IdbDatabase,
-    on_version_change: Closure<dyn FnMut()>,
+    // Called by the database until it is closed.
+    _on_version_change: Closure<dyn FnMut()>,
 }
 
 impl Drop for Inner {
@@ -39,10 +43,14 @@ impl Drop for Inner {
 
 impl Database {
     pub(super) async fn open(name: &str) -> Result<Self, StorageError> {
-        let unavailable = |error: JsValue| StorageError::Unavailable { reason: text_of(&error) };
+        let unavailable = |error: JsValue| StorageError::Unavailable {
+            reason: text_of(&error),
+        };
         let factory = Reflect::get(&js_sys::global(), &"indexedDB".into()).map_err(unavailable)?;
         if !factory.is_object() {
-            return Err(StorageError::Unavailable { reason: "the browser has none here".to_owned() });
+            return Err(StorageError::Unavailable {
+                reason: "the browser has none here".to_owned(),
+            });
         }
         let factory: IdbFactory = factory.unchecked_into();
         let request = factory.open_with_u32(name, VERSION).map_err(unavailable)?;
@@ -67,27 +75,47 @@ impl Database {
             move || database.close()
         });
         database.set_onversionchange(Some(on_version_change.as_ref().unchecked_ref()));
-        Ok(Self { inner: Rc::new(Inner { database, on_version_change }) })
+        Ok(Self {
+            inner: Rc::new(Inner {
+                database,
+                _on_version_change: on_version_change,
+            }),
+        })
     }
 
-    pub(super) async fn identity(&self, slot: u32) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+    pub(super) async fn identity(
+        &self,
+        slot: u32,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
         let failed = request_error("read an identity");
-        let (_, store) = self.begin(IDENTITIES, IdbTransactionMode::Readonly).map_err(&failed)?;
-        let value = settled(&store.get(&slot.into()).map_err(&failed)?).await.map_err(&failed)?;
+        let (_, store) = self
+            .begin(IDENTITIES, IdbTransactionMode::Readonly)
+            .map_err(&failed)?;
+        let value = settled(&store.get(&slot.into()).map_err(&failed)?)
+            .await
+            .map_err(&failed)?;
         if value.is_undefined() {
             return Ok(None);
         }
         // What is no array of bytes reads as no bytes: no key, and not overwritten.
-        let Some(array) = value.dyn_ref::<Uint8Array>() else { return Ok(Some(Zeroizing::new(Vec::new()))) };
+        let Some(array) = value.dyn_ref::<Uint8Array>() else {
+            return Ok(Some(Zeroizing::new(Vec::new())));
+        };
         let seed = Zeroizing::new(array.to_vec());
         array.fill(0, 0, array.length());
         Ok(Some(seed))
     }
 
     /// Returns when the seed is on disk.
-    pub(super) async fn put_identity(&self, slot: u32, seed: &[u8; 32]) -> Result<(), StorageError> {
+    pub(super) async fn put_identity(
+        &self,
+        slot: u32,
+        seed: &[u8; 32],
+    ) -> Result<(), StorageError> {
         let failed = request_error("write an identity");
-        let (transaction, store) = self.begin(IDENTITIES, IdbTransactionMode::Readwrite).map_err(&failed)?;
+        let (transaction, store) = self
+            .begin(IDENTITIES, IdbTransactionMode::Readwrite)
+            .map_err(&failed)?;
         let value = Uint8Array::from(&seed[..]);
         // `add`, not `put`: a key that is there is never overwritten.
         store.add_with_key(&value, &slot.into()).map_err(&failed)?;
@@ -105,19 +133,32 @@ impl Database {
         let mut after = prefix.to_owned();
         loop {
             // A bounded batch at a time: the values are copied once and never all held twice.
-            let (_, store) = self.begin(BLOCKS, IdbTransactionMode::Readonly).map_err(&failed)?;
+            let (_, store) = self
+                .begin(BLOCKS, IdbTransactionMode::Readonly)
+                .map_err(&failed)?;
             let end = format!("{prefix}\u{ffff}");
             let range =
-                IdbKeyRange::bound_with_lower_open(&after.as_str().into(), &end.into(), true).map_err(&failed)?;
-            let keys = store.get_all_keys_with_key_and_limit(&range, BATCH).map_err(&failed)?;
-            let values = store.get_all_with_key_and_limit(&range, BATCH).map_err(&failed)?;
+                IdbKeyRange::bound_with_lower_open(&after.as_str().into(), &end.into(), true)
+                    .map_err(&failed)?;
+            let keys = store
+                .get_all_keys_with_key_and_limit(&range, BATCH)
+                .map_err(&failed)?;
+            let values = store
+                .get_all_with_key_and_limit(&range, BATCH)
+                .map_err(&failed)?;
             let (keys, values) = futures::join!(settled(&keys), settled(&values));
             let keys: js_sys::Array = keys.map_err(&failed)?.unchecked_into();
             let values: js_sys::Array = values.map_err(&failed)?.unchecked_into();
             for (key, value) in keys.iter().zip(values.iter()) {
                 let Some(key) = key.as_string() else { continue };
                 after.clone_from(&key);
-                each(key, value.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default());
+                each(
+                    key,
+                    value
+                        .dyn_ref::<Uint8Array>()
+                        .map(Uint8Array::to_vec)
+                        .unwrap_or_default(),
+                );
             }
             if keys.length() < BATCH {
                 return Ok(());
@@ -128,20 +169,29 @@ impl Database {
     /// Makes all `changes` or none; returns when they are on disk.
     pub(super) async fn change_blocks(&self, changes: &[Change]) -> Result<(), StorageError> {
         let failed = request_error("write the blocks");
-        let (transaction, store) = self.begin(BLOCKS, IdbTransactionMode::Readwrite).map_err(&failed)?;
+        let (transaction, store) = self
+            .begin(BLOCKS, IdbTransactionMode::Readwrite)
+            .map_err(&failed)?;
         for change in changes {
             match change {
-                Change::Put { key, value } => {
-                    store.put_with_key(&Uint8Array::from(&value[..]), &key.as_str().into()).map_err(&failed)?
-                }
+                Change::Put { key, value } => store
+                    .put_with_key(&Uint8Array::from(&value[..]), &key.as_str().into())
+                    .map_err(&failed)?,
                 Change::Remove { key } => store.delete(&key.as_str().into()).map_err(&failed)?,
             };
         }
         completed(&transaction).await.map_err(&failed)
     }
 
-    fn begin(&self, store: &str, mode: IdbTransactionMode) -> Result<(IdbTransaction, IdbObjectStore), JsValue> {
-        let transaction = self.inner.database.transaction_with_str_and_mode(store, mode)?;
+    fn begin(
+        &self,
+        store: &str,
+        mode: IdbTransactionMode,
+    ) -> Result<(IdbTransaction, IdbObjectStore), JsValue> {
+        let transaction = self
+            .inner
+            .database
+            .transaction_with_str_and_mode(store, mode)?;
         let store = transaction.object_store(store)?;
         Ok((transaction, store))
     }
@@ -149,7 +199,11 @@ impl Database {
 
 /// Returns the name and message of what JavaScript threw, shortened.
 pub(super) fn text_of(error: &JsValue) -> String {
-    let field = |name: &str| Reflect::get(error, &name.into()).ok().and_then(|value| value.as_string());
+    let field = |name: &str| {
+        Reflect::get(error, &name.into())
+            .ok()
+            .and_then(|value| value.as_string())
+    };
     let text = match (field("name"), field("message")) {
         (Some(name), Some(message)) => format!("{name}: {message}"),
         (name, message) => name.or(message).unwrap_or_else(|| format!("{error:?}")),
@@ -157,11 +211,13 @@ pub(super) fn text_of(error: &JsValue) -> String {
     text.chars().take(200).collect()
 }
 
+type Handler = Closure<dyn FnMut()>;
+
 /// Handlers of one request or transaction; detached on drop.
 struct Handlers<T: Detach> {
     target: T,
-    _done: Closure<dyn FnMut()>,
-    _failed: Closure<dyn FnMut()>,
+    _done: Handler,
+    _failed: Handler,
 }
 
 trait Detach {
@@ -190,7 +246,7 @@ impl<T: Detach> Drop for Handlers<T> {
 }
 
 /// Makes two closures of which the first one called decides: success or failure.
-fn outcome() -> (Closure<dyn FnMut()>, Closure<dyn FnMut()>, oneshot::Receiver<bool>) {
+fn outcome() -> (Handler, Handler, oneshot::Receiver<bool>) {
     let (sender, receiver) = oneshot::channel();
     let sender = Rc::new(std::cell::Cell::new(Some(sender)));
     let tell = |is_done: bool| {
@@ -209,10 +265,18 @@ async fn settled(request: &IdbRequest) -> Result<JsValue, JsValue> {
     let (done, failed, outcome) = outcome();
     request.set_onsuccess(Some(done.as_ref().unchecked_ref()));
     request.set_onerror(Some(failed.as_ref().unchecked_ref()));
-    let _handlers = Handlers { target: request.clone(), _done: done, _failed: failed };
+    let _handlers = Handlers {
+        target: request.clone(),
+        _done: done,
+        _failed: failed,
+    };
     match outcome.await {
         Ok(true) => request.result(),
-        _ => Err(request.error().ok().flatten().map_or(JsValue::from_str("unknown error"), Into::into)),
+        _ => Err(request
+            .error()
+            .ok()
+            .flatten()
+            .map_or(JsValue::from_str("unknown error"), Into::into)),
     }
 }
 
@@ -222,10 +286,16 @@ async fn completed(transaction: &IdbTransaction) -> Result<(), JsValue> {
     transaction.set_oncomplete(Some(done.as_ref().unchecked_ref()));
     transaction.set_onerror(Some(failed.as_ref().unchecked_ref()));
     transaction.set_onabort(Some(failed.as_ref().unchecked_ref()));
-    let _handlers = Handlers { target: transaction.clone(), _done: done, _failed: failed };
+    let _handlers = Handlers {
+        target: transaction.clone(),
+        _done: done,
+        _failed: failed,
+    };
     match outcome.await {
         Ok(true) => Ok(()),
-        _ => Err(transaction.error().map_or(JsValue::from_str("transaction aborted"), Into::into)),
+        _ => Err(transaction
+            .error()
+            .map_or(JsValue::from_str("transaction aborted"), Into::into)),
     }
 }
 

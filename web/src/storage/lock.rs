@@ -61,7 +61,10 @@ pub(super) async fn take(name: &str) -> Result<Option<LockGuard>, StorageError> 
 ///
 /// # Errors
 /// [`StorageError::NoLocks`] where the browser gives no access.
-pub(super) async fn wait(name: &str, patience: Duration) -> Result<Option<LockGuard>, StorageError> {
+pub(super) async fn wait(
+    name: &str,
+    patience: Duration,
+) -> Result<Option<LockGuard>, StorageError> {
     let controller = AbortController::new().map_err(no_locks)?;
     let options = Object::new();
     Reflect::set(&options, &"signal".into(), &controller.signal()).map_err(no_locks)?;
@@ -79,11 +82,16 @@ pub(super) async fn wait(name: &str, patience: Duration) -> Result<Option<LockGu
 
 /// Asks for a lock. The receiver gets the guard, or `None` where the lock is not available, and is cancelled where the
 /// request is aborted.
-fn request(name: &str, options: &Object) -> Result<oneshot::Receiver<Option<LockGuard>>, StorageError> {
+fn request(
+    name: &str,
+    options: &Object,
+) -> Result<oneshot::Receiver<Option<LockGuard>>, StorageError> {
     let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).map_err(no_locks)?;
     let locks = Reflect::get(&navigator, &"locks".into()).map_err(no_locks)?;
     if !locks.is_object() {
-        return Err(StorageError::NoLocks { reason: "the page is no secure context".to_owned() });
+        return Err(StorageError::NoLocks {
+            reason: "the page is no secure context".to_owned(),
+        });
     }
     let locks: LockManager = locks.unchecked_into();
 
@@ -97,12 +105,17 @@ fn request(name: &str, options: &Object) -> Result<oneshot::Receiver<Option<Lock
         let release = Rc::new(RefCell::new(None));
         let keep = release.clone();
         let held = Promise::new(&mut |resolve, _| *keep.borrow_mut() = Some(resolve));
-        let guard = release.borrow_mut().take().map(|release| LockGuard { release });
+        let guard = release
+            .borrow_mut()
+            .take()
+            .map(|release| LockGuard { release });
         // A receiver that is gone drops the guard, which lets the lock go.
         let _ = sender.send(guard);
         held.into()
     });
-    let done = locks.request(name, options, on_granted.as_ref().unchecked_ref()).map_err(no_locks)?;
+    let done = locks
+        .request(name, options, on_granted.as_ref().unchecked_ref())
+        .map_err(no_locks)?;
 
     // The callback lives until the browser is done with the request: granted and released, or aborted.
     spawn_local(async move {
@@ -113,5 +126,7 @@ fn request(name: &str, options: &Object) -> Result<oneshot::Receiver<Option<Lock
 }
 
 fn no_locks(error: JsValue) -> StorageError {
-    StorageError::NoLocks { reason: text_of(&error) }
+    StorageError::NoLocks {
+        reason: text_of(&error),
+    }
 }

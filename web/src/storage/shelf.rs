@@ -17,7 +17,12 @@ pub(super) struct Shelf {
 
 impl Shelf {
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self { blocks: BTreeMap::new(), by_expiry: BTreeSet::new(), bytes: 0, max_bytes }
+        Self {
+            blocks: BTreeMap::new(),
+            by_expiry: BTreeSet::new(),
+            bytes: 0,
+            max_bytes,
+        }
     }
 
     pub(super) fn get(&self, cid: &ContentId) -> Option<&[u8]> {
@@ -40,7 +45,10 @@ impl Shelf {
     ) -> Result<Vec<ContentId>, StoreError> {
         let size = bytes.len() as u64;
         if size > self.max_bytes {
-            return Err(StoreError::Full { size, max: self.max_bytes });
+            return Err(StoreError::Full {
+                size,
+                max: self.max_bytes,
+            });
         }
         let retention = match self.blocks.get(cid) {
             Some((_, old)) => Retention {
@@ -65,7 +73,9 @@ impl Shelf {
 
     /// Lets a block go; says whether there was one.
     pub(super) fn remove(&mut self, cid: &ContentId) -> bool {
-        let Some((bytes, retention)) = self.blocks.remove(cid) else { return false };
+        let Some((bytes, retention)) = self.blocks.remove(cid) else {
+            return false;
+        };
         self.bytes -= bytes.len() as u64;
         self.by_expiry.remove(&(retention.expires, *cid));
         true
@@ -74,7 +84,11 @@ impl Shelf {
     /// Returns the packets, those first that expire first.
     pub(super) fn packets(&self) -> Vec<Vec<u8>> {
         let block = |(_, cid): &(Timestamp, ContentId)| self.blocks.get(cid);
-        let packets = self.by_expiry.iter().filter_map(block).filter(|(_, retention)| retention.is_packet);
+        let packets = self
+            .by_expiry
+            .iter()
+            .filter_map(block)
+            .filter(|(_, retention)| retention.is_packet);
         packets.map(|(bytes, _)| bytes.clone()).collect()
     }
 }
@@ -91,7 +105,10 @@ mod tests {
     }
 
     fn until(millis: u64, is_packet: bool) -> Retention {
-        Retention { expires: Timestamp::from_millis(millis), is_packet }
+        Retention {
+            expires: Timestamp::from_millis(millis),
+            is_packet,
+        }
     }
 
     #[test]
@@ -103,7 +120,10 @@ mod tests {
         assert_eq!(shelf.put(&a, &a_bytes, until(20, false)).unwrap(), []);
         assert_eq!(shelf.put(&b, &b_bytes, until(10, false)).unwrap(), []);
         assert_eq!(shelf.put(&c, &c_bytes, until(5, false)).unwrap(), [b]);
-        assert_eq!((shelf.get(&a), shelf.get(&b), shelf.bytes), (Some(&a_bytes[..]), None, 100));
+        assert_eq!(
+            (shelf.get(&a), shelf.get(&b), shelf.bytes),
+            (Some(&a_bytes[..]), None, 100)
+        );
     }
 
     #[test]
@@ -124,7 +144,13 @@ mod tests {
         let (a, bytes) = block(1, 80);
         shelf.put(&a, &bytes, until(1, false)).unwrap();
         let (b, large) = block(2, 101);
-        assert!(matches!(shelf.put(&b, &large, until(9, false)), Err(StoreError::Full { size: 101, max: 100 })));
+        assert!(matches!(
+            shelf.put(&b, &large, until(9, false)),
+            Err(StoreError::Full {
+                size: 101,
+                max: 100
+            })
+        ));
         assert_eq!(shelf.get(&a), Some(&bytes[..]));
     }
 

@@ -43,7 +43,12 @@ enum Job {
 impl BlockStore {
     /// Creates an empty store for at most `max_bytes` that ends with the tab.
     pub fn in_memory(max_bytes: u64) -> Self {
-        Self { shelf: Shelf::new(max_bytes), slot: 0, writer: None, refused: 0 }
+        Self {
+            shelf: Shelf::new(max_bytes),
+            slot: 0,
+            writer: None,
+            refused: 0,
+        }
     }
 
     /// Reads the blocks of `slot`, letting go what is damaged, expired or past `max_bytes`.
@@ -54,15 +59,21 @@ impl BlockStore {
         let now = Timestamp::from_millis(js_sys::Date::now() as u64);
         let prefix = format!("{slot}/");
         let read = database
-            .for_each_block(&prefix, |key, value| match decode(&key[prefix.len()..], &value) {
-                Some((cid, retention, bytes)) if retention.expires > now => match shelf.put(&cid, bytes, retention) {
-                    Ok(evicted) => unwanted.extend(evicted.iter().map(|cid| format!("{prefix}{cid}"))),
-                    Err(_) => unwanted.push(key),
-                },
-                Some(_) => unwanted.push(key),
-                None => {
-                    refused += 1;
-                    unwanted.push(key);
+            .for_each_block(&prefix, |key, value| {
+                match decode(&key[prefix.len()..], &value) {
+                    Some((cid, retention, bytes)) if retention.expires > now => {
+                        match shelf.put(&cid, bytes, retention) {
+                            Ok(evicted) => {
+                                unwanted.extend(evicted.iter().map(|cid| format!("{prefix}{cid}")))
+                            }
+                            Err(_) => unwanted.push(key),
+                        }
+                    }
+                    Some(_) => unwanted.push(key),
+                    None => {
+                        refused += 1;
+                        unwanted.push(key);
+                    }
                 }
             })
             .await;
@@ -74,7 +85,12 @@ impl BlockStore {
         for key in unwanted {
             writer.push(Change::Remove { key });
         }
-        Self { shelf, slot, writer: Some(writer), refused }
+        Self {
+            shelf,
+            slot,
+            writer: Some(writer),
+            refused,
+        }
     }
 
     /// Returns the queue to disk, to wait for it or to ask what did not fit; `None` where nothing is kept.
@@ -97,16 +113,28 @@ impl Store for BlockStore {
         Ok(self.shelf.get(cid).map(<[u8]>::to_vec))
     }
 
-    fn put(&mut self, cid: &ContentId, bytes: &[u8], retention: Retention) -> Result<(), StoreError> {
+    fn put(
+        &mut self,
+        cid: &ContentId,
+        bytes: &[u8],
+        retention: Retention,
+    ) -> Result<(), StoreError> {
         let evicted = self.shelf.put(cid, bytes, retention)?;
-        let Some(writer) = &self.writer else { return Ok(()) };
+        let Some(writer) = &self.writer else {
+            return Ok(());
+        };
         for evicted in evicted {
-            writer.push(Change::Remove { key: self.key(&evicted) });
+            writer.push(Change::Remove {
+                key: self.key(&evicted),
+            });
         }
         let now = Timestamp::from_millis(js_sys::Date::now() as u64);
         let kept = self.shelf.retention(cid).unwrap_or(retention);
         if kept.expires.saturating_duration_since(now) >= WORTH_WRITING {
-            writer.push(Change::Put { key: self.key(cid), value: encode(kept, bytes) });
+            writer.push(Change::Put {
+                key: self.key(cid),
+                value: encode(kept, bytes),
+            });
         }
         Ok(())
     }
@@ -144,8 +172,17 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         let pending = Arc::new(AtomicU64::new(0));
         let unwritten = Arc::new(AtomicU64::new(0));
-        spawn_local(write(database, receiver, pending.clone(), unwritten.clone()));
-        Self { sender, pending, unwritten }
+        spawn_local(write(
+            database,
+            receiver,
+            pending.clone(),
+            unwritten.clone(),
+        ));
+        Self {
+            sender,
+            pending,
+            unwritten,
+        }
     }
 
     /// Queues a change. A change that does not fit is dropped and counted: memory still has the block.
@@ -209,8 +246,10 @@ fn decode<'a>(cid: &str, value: &'a [u8]) -> Option<(ContentId, Retention, &'a [
     let cid: ContentId = cid.parse().ok()?;
     let (expires, rest) = value.split_first_chunk::<8>()?;
     let (&is_packet, bytes) = rest.split_first()?;
-    let retention =
-        Retention { expires: Timestamp::from_millis(u64::from_le_bytes(*expires)), is_packet: is_packet == 1 };
+    let retention = Retention {
+        expires: Timestamp::from_millis(u64::from_le_bytes(*expires)),
+        is_packet: is_packet == 1,
+    };
     (is_packet <= 1 && cid.verify(bytes)).then_some((cid, retention, bytes))
 }
 
@@ -237,9 +276,15 @@ mod tests {
     fn a_stored_value_reads_back_and_a_damaged_one_is_refused() {
         let bytes = b"sixteen bytes ok";
         let cid = ContentId::of(Codec::Raw, bytes);
-        let retention = Retention { expires: Timestamp::from_millis(1_795_233_600_000), is_packet: true };
+        let retention = Retention {
+            expires: Timestamp::from_millis(1_795_233_600_000),
+            is_packet: true,
+        };
         let value = encode(retention, bytes);
-        assert_eq!(decode(&cid.to_string(), &value), Some((cid, retention, &bytes[..])));
+        assert_eq!(
+            decode(&cid.to_string(), &value),
+            Some((cid, retention, &bytes[..]))
+        );
         for len in 0..value.len() {
             assert_eq!(decode(&cid.to_string(), &value[..len]), None, "{len}");
         }
