@@ -263,5 +263,6 @@ export type ErrorCode =
   | 'ERR_DIAL'
   /** A stream could not be opened, or broke. */
   | 'ERR_STREAM'
-  | 'ERR_UNSUPPORTED_PROTOCOL'
+  /** The other side reset the stream. */
+  | 'ERR_STREAM_RESET'
   | 'ERR_UNKNOWN'
