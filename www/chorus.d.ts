@@ -1,0 +1,268 @@
+/**
+ * The JavaScript API of Chorus: a page becomes a peer in a mesh of browsers.
+ *
+ * ```js
+ * import { join } from 'https://relay.example/chorus.js'
+ * const peer = await join({ relay: 'https://relay.example' })
+ * peer.on('packet', packet => console.log(packet.type, packet.cid))
+ * const cid = await peer.share({ type: 'note', content: 'hello' })
+ * ```
+ *
+ * Everything that fails rejects with, or throws, a {@link ChorusError}.
+ */
+
+/** Joins the mesh through a relay. Resolves once the peer runs; connecting to others goes on by itself. */
+export function join(options?: JoinOptions): Promise<Peer>
+
+/** Loads the wasm from beside this module, once; `join` does so by itself. Call it early to join sooner. */
+export function load(): Promise<unknown>
+
+export interface JoinOptions {
+  /** The relay's address on the web. Default: where this module came from. */
+  relay?: string
+  /** The network to join; the relay's own by default, and no other will do. */
+  network?: string
+  /** Where identity and packets are kept: in this profile (the default), or nowhere. */
+  storage?: 'indexeddb' | 'memory'
+  /** STUN and TURN servers. None by default: no third party learns of anyone. */
+  iceServers?: IceServer[]
+  /** Connects to browsers through TURN servers only. Without any, peers stay relayed. Default: false. */
+  relayOnly?: boolean
+}
+
+/** As in `RTCConfiguration`. */
+export interface IceServer {
+  urls: string | string[]
+  username?: string
+  credential?: string
+}
+
+/** A peer in this page. */
+export interface Peer {
+  /** The libp2p peer id, `12D3KooW…`. The same after a reload where `storage` is `indexeddb`. */
+  readonly id: string
+  /** The network's name. */
+  readonly network: string
+  /** Raw libp2p streams on direct connections. */
+  readonly streams: Streams
+
+  /**
+   * Signs and publishes a packet; resolves to its content id. Content that is too large for the packet itself travels as
+   * blocks that others verify one by one. At most 10 MB.
+   */
+  share(packet: PacketInit): Promise<string>
+  /** Fetches a packet and its content, from here or from whoever has it; verified. */
+  get(cid: string): Promise<PacketWithContent>
+  /** Lists the packets known here, newest first. */
+  query(filter?: Filter): AsyncIterable<Packet>
+  /** Shares tensors as one packet in the safetensors format; its type is `tensors` unless the options say otherwise. */
+  shareTensors(tensors: Record<string, Tensor>, options?: Partial<Omit<PacketInit, 'content'>>): Promise<string>
+
+  /** Listens until the function returned is called. What a listener throws goes to `reportError`. */
+  on<K extends keyof PeerEvents>(event: K, listener: (value: PeerEvents[K]) => void): () => void
+  /** How the peer is doing, as last heard. */
+  status(): Status
+  /** Lists the connected peers. */
+  peers(): Promise<PeerInfo[]>
+  /** Reconnects at once; call it where the page knows that the network changed. */
+  wake(): void
+  /** Leaves the mesh. Every later call throws `ERR_CLOSED`. */
+  close(): Promise<void>
+}
+
+export interface PacketInit {
+  /** What the content is, such as `note`: 1 to 64 of `a-z A-Z 0-9 . _ / -`, first a letter. */
+  type: string
+  content: string | Blob | ArrayBuffer | ArrayBufferView
+  /** What the content is called; a `File` brings its own name. */
+  name?: string
+  /** Seconds to live. Default: one day; at most 30 days. */
+  ttl?: number
+  /** Measurements of the content, at most 32 finite numbers. */
+  quality?: Record<string, number>
+}
+
+/** A verified packet, in the JSON form that the network's contract fixes, and a few fields for convenience. */
+export interface Packet {
+  /** CIDv1 of the packet's binary form. */
+  cid: string
+  /** Peer id of whoever signed it. */
+  author: string
+  type: string
+  /** Bytes of the content. */
+  size: number
+  name?: string
+
+  /** The author, as in the JSON form. */
+  organism_id: string
+  packet_type: string
+  /** The instructions and the payload, in codons. */
+  genetic_sequence: string
+  metadata: {
+    integration_when: string
+    integration_where: string
+    integration_how: string
+    integration_why: string
+    integration_what: string
+    integration_order: string
+  }
+  quality_metrics: Record<string, number>
+  /** SHA-256 of the content, in hex. */
+  compatibility_hash: string
+  signature: string
+  /** RFC 3339, UTC. */
+  timestamp: string
+  /** Seconds. */
+  ttl: number
+}
+
+export interface PacketWithContent extends Packet {
+  content: Uint8Array
+}
+
+export interface Filter {
+  type?: string
+  /** A peer id. */
+  author?: string
+  /** At most so many; all by default. */
+  limit?: number
+}
+
+export interface Tensor {
+  dtype: 'f64' | 'f32' | 'f16' | 'bf16' | 'i64' | 'i32' | 'i16' | 'i8' | 'u64' | 'u32' | 'u16' | 'u8' | 'bool'
+  /** Elements per dimension; row-major. */
+  shape: number[]
+  /** Little-endian, exactly as long as `dtype` and `shape` say. */
+  data: ArrayBufferView
+}
+
+export interface PeerEvents {
+  /** A peer connected, how it is connected changed, or it left. */
+  peer: PeerInfo | PeerLeft
+  /** A verified packet arrived that was not known before. */
+  packet: Packet
+  status: Status
+  /** Reserved: the mesh's rhythm. Not sent yet. */
+  pulse: unknown
+  /** A fetch came further. */
+  progress: Progress
+  /** Something failed that nobody waits for, such as a stream handler. */
+  error: unknown
+}
+
+export interface PeerInfo {
+  id: string
+  /** `direct`: tab to tab. `relayed`: only through a relay. `relay`: it is one. */
+  kind: 'direct' | 'relayed' | 'relay'
+  /** Last round-trip time in ms. */
+  roundTripMs?: number
+  /** Packets first learned from it. */
+  packetsIn: number
+  /** Verified bytes received from it. */
+  bytesIn: number
+  /** Bytes served to it. */
+  bytesOut: number
+  left?: undefined
+}
+
+export interface PeerLeft {
+  id: string
+  left: true
+}
+
+export interface Status {
+  category: 'ready' | 'proven' | 'busy' | 'offline' | 'unknown'
+  /** Peers reached directly that are no relays. */
+  members: number
+  /** Peers reached only through a relay. */
+  relayed: number
+  relays: number
+  /** Fetches under way. */
+  fetches: number
+  /** Packets known. */
+  packets: number
+}
+
+export interface Progress {
+  cid: string
+  /** Bytes verified so far. */
+  received: number
+  total: number
+}
+
+/** Raw libp2p streams. Protocols of your own, spoken with any libp2p peer that is directly connected. */
+export interface Streams {
+  /** Connects to a multiaddr that ends in `/p2p/<id>`. */
+  dial(address: string): Promise<void>
+  /** Resolves to the round-trip time in ms. */
+  ping(peer: string): Promise<number>
+  /** Opens a stream to a peer. */
+  open(peer: string, protocol: string): Promise<Stream>
+  /** Serves a protocol until the function returned is called. */
+  handle(protocol: string, handler: (stream: Stream, peer: string) => unknown): Promise<() => void>
+  /** Lists every connection. */
+  connections(): Promise<Connection[]>
+}
+
+export interface Stream {
+  /** Resolves to what has arrived, or to `null` at the end; rejects after a reset. */
+  read(): Promise<Uint8Array | null>
+  /** Writes all bytes. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Ends this side; the other can still be read. */
+  closeWrite(): Promise<void>
+  /** Ends both sides at once; what was not delivered is lost. */
+  reset(): Promise<void>
+}
+
+export interface Connection {
+  peer: string
+  kind: 'direct' | 'relayed'
+  /** Remote multiaddr. */
+  addr: string
+  /** Types of the selected candidates (`host`, `srflx`, `prflx`, `relay`), where the connection is WebRTC. */
+  localCandidate?: string
+  remoteCandidate?: string
+  bytesSent?: number
+  bytesReceived?: number
+}
+
+/** An `Error` whose `code` does not change between versions; its message may. */
+export interface ChorusError extends Error {
+  code: ErrorCode
+}
+
+export type ErrorCode =
+  /** An argument is not what it must be; the message names it. */
+  | 'ERR_INVALID_ARGUMENT'
+  /** The wasm cannot be loaded. */
+  | 'ERR_LOAD'
+  /** The relay does not answer, or not as a relay does. */
+  | 'ERR_RELAY_UNREACHABLE'
+  /** The relay serves another network. */
+  | 'ERR_WRONG_NETWORK'
+  /** The relay names no address that a browser can dial. */
+  | 'ERR_NO_ADDRESS'
+  /** There is no identity to be had. */
+  | 'ERR_IDENTITY'
+  /** The peer cannot start. */
+  | 'ERR_START'
+  /** The peer is closed. */
+  | 'ERR_CLOSED'
+  /** Nobody who can be reached holds it. */
+  | 'ERR_NOT_FOUND'
+  | 'ERR_TOO_LARGE'
+  /** Too much is under way already. */
+  | 'ERR_BUSY'
+  /** What arrived is not what its id says. */
+  | 'ERR_INVALID_CONTENT'
+  /** What was to be shared makes no valid packet. */
+  | 'ERR_INVALID_PACKET'
+  /** Another peer refused or did not answer. */
+  | 'ERR_PEER'
+  | 'ERR_DIAL'
+  /** A stream could not be opened, or broke. */
+  | 'ERR_STREAM'
+  /** The other side reset the stream. */
+  | 'ERR_STREAM_RESET'
+  | 'ERR_UNKNOWN'
