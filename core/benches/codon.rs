@@ -22,6 +22,10 @@ fn main() {
 }
 
 /// Measures `run`, which handles [`PAYLOAD`] bytes of payload, and prints the median.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures; the core itself reads no clock"
+)]
 fn report(case: &str, mut run: impl FnMut() -> bool) {
     let mut speeds: Vec<f64> = (0..SAMPLES)
         .map(|_| {

@@ -73,7 +73,10 @@ fn a_packet_in_another_encoding_is_refused() {
     let cbor = packet.as_cbor();
     // ttl, the first key: 86400 in four bytes. The same in eight bytes is not DAG-CBOR.
     let canonical = b"\x63ttl\x1a\x00\x01\x51\x80";
-    let at = cbor.windows(canonical.len()).position(|window| window == canonical).unwrap();
+    let at = cbor
+        .windows(canonical.len())
+        .position(|window| window == canonical)
+        .unwrap();
     let mut longer = cbor[..at].to_vec();
     longer.extend_from_slice(b"\x63ttl\x1b\x00\x00\x00\x00\x00\x01\x51\x80");
     longer.extend_from_slice(&cbor[at + canonical.len()..]);
@@ -93,7 +96,9 @@ fn deep_nesting_and_announced_lengths_end_in_an_error() {
         assert!(received_cbor(&vec![byte; 100_000]).is_err());
     }
     for head in [0x5b, 0x7b, 0x9b, 0xbb] {
-        let bytes = [head, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3];
+        let bytes = [
+            head, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3,
+        ];
         assert!(received_cbor(&bytes).is_err());
         assert!(Manifest::from_cbor(&bytes, u64::MAX).is_err());
     }
@@ -116,7 +121,10 @@ fn no_manifest_with_a_flipped_bit_has_the_same_name() {
         }
     }
     for len in 0..bytes.len() {
-        assert!(Manifest::from_cbor(&bytes[..len], u64::MAX).is_err(), "{len} bytes");
+        assert!(
+            Manifest::from_cbor(&bytes[..len], u64::MAX).is_err(),
+            "{len} bytes"
+        );
     }
 }
 

@@ -14,13 +14,11 @@ pub(crate) const POLICY: Policy<'static> = Policy::new("main", NOW);
 
 /// RFC 8032, section 7.1, TEST 1.
 pub(crate) fn key() -> Keypair {
-    Keypair::from_seed(
-        Digest::as_bytes(
-            &"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
-                .parse()
-                .unwrap(),
-        ),
-    )
+    Keypair::from_seed(Digest::as_bytes(
+        &"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+            .parse()
+            .unwrap(),
+    ))
 }
 
 /// The least there is: defaults and two bytes.
