@@ -12,6 +12,9 @@ struct Source {
     /// Path from the workspace's root, with `/`.
     path: String,
     text: String,
+    /// Whether all of it is tests: `foo/tests.rs`, `foo/bar_tests.rs`, below a `tests` directory, or a module that its
+    /// parent declares under `#[cfg(test)]`.
+    is_tests: bool,
 }
 
 impl Source {
@@ -26,7 +29,7 @@ impl Source {
     /// Returns the lines of code outside tests: no comments, no test file, no item under `#[cfg(test)]`; an item in
     /// braces there is taken to be the last of its file (architecture.md, "File order").
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_test_file = self.is_tests();
+        let is_test_file = self.is_tests;
         let (mut is_over, mut after_condition) = (is_test_file, false);
         self.lines()
             .filter(move |(_, line)| {
@@ -38,12 +41,23 @@ impl Source {
             .map(|(number, line)| (number, line.split("//").next().unwrap_or_default()))
     }
 
-    /// Returns whether the whole file is tests: `foo/tests.rs`, `foo/bar_tests.rs`, or below a `tests` directory.
-    fn is_tests(&self) -> bool {
-        ["/tests.rs", "_tests.rs"]
+    /// Returns the paths of the modules that this file declares under `#[cfg(test)]`.
+    fn test_modules(&self) -> Vec<String> {
+        let Some(stem) = self.path.strip_suffix(".rs") else {
+            return Vec::new();
+        };
+        let dir = ["/lib", "/main"]
             .iter()
-            .any(|end| self.path.ends_with(end))
-            || self.path.contains("/tests/")
+            .find_map(|root| stem.strip_suffix(root))
+            .unwrap_or(stem);
+        let declarations = self.text.split("#[cfg(test)]\nmod ").skip(1);
+        let names = declarations
+            .filter_map(|rest| rest.split_once(';'))
+            .map(|(name, _)| name);
+        names
+            .filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+            .map(|name| format!("{dir}/{name}.rs"))
+            .collect()
     }
 
     fn is_rust(&self) -> bool {
@@ -76,9 +90,21 @@ fn sources(dir: &str) -> Vec<Source> {
                     .to_str()
                     .unwrap()
                     .replace('\\', "/");
-                sources.push(Source { path, text });
+                let is_tests = ["/tests.rs", "_tests.rs"]
+                    .iter()
+                    .any(|end| path.ends_with(end))
+                    || path.contains("/tests/");
+                sources.push(Source {
+                    path,
+                    text,
+                    is_tests,
+                });
             }
         }
+    }
+    let test_modules: Vec<_> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in &mut sources {
+        source.is_tests |= test_modules.contains(&source.path);
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     sources
