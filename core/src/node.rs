@@ -24,7 +24,8 @@ use core::time::Duration;
 
 pub use library::Filter;
 pub use message::{
-    MAX_HOPS, MAX_PACKET, MAX_QUERY, MAX_REQUEST, MAX_RESPONSE, News, Request, Response,
+    MAX_HOPS, MAX_PACKET, MAX_QUERY, MAX_REQUEST, MAX_RESPONSE, MessageError, News, Request,
+    Response,
 };
 pub use peer::{Path, PeerInfo, Role};
 

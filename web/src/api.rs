@@ -65,11 +65,16 @@ impl JoinOptions {
     /// An `Error` with code `ERR_INVALID_ARGUMENT` that names the field.
     pub(crate) fn read(value: JsValue) -> Result<Options, JsValue> {
         let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
-        let options: Self = serde_wasm_bindgen::from_value(value).map_err(|e| invalid(format!("options: {e}")))?;
+        let options: Self =
+            serde_wasm_bindgen::from_value(value).map_err(|e| invalid(format!("options: {e}")))?;
         let storage = match options.storage.as_deref() {
             None | Some("indexeddb") => Mode::IndexedDb,
             Some("memory") => Mode::Memory,
-            Some(other) => return Err(invalid(format!("storage must be \"indexeddb\" or \"memory\", got {other:?}"))),
+            Some(other) => {
+                return Err(invalid(format!(
+                    "storage must be \"indexeddb\" or \"memory\", got {other:?}"
+                )));
+            }
         };
         let ice_servers = options.ice_servers.into_iter().map(|server| IceServer {
             urls: match server.urls {
@@ -79,8 +84,16 @@ impl JoinOptions {
             username: server.username,
             credential: server.credential,
         });
-        let transport = Config { ice_servers: ice_servers.collect(), relay_only: options.relay_only };
-        Ok(Options { relay: options.relay, network: options.network, storage, transport })
+        let transport = Config {
+            ice_servers: ice_servers.collect(),
+            relay_only: options.relay_only,
+        };
+        Ok(Options {
+            relay: options.relay,
+            network: options.network,
+            storage,
+            transport,
+        })
     }
 }
 
@@ -98,14 +111,21 @@ pub struct ChorusPeer {
 /// An `Error` with a stable `code`.
 #[wasm_bindgen]
 pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, JsValue> {
-    let peer = Peer::start(JoinOptions::read(options)?).await.map_err(|e| error(e.code(), &e.to_string()))?;
-    let tab = ChorusPeer { peer, status: Rc::default() };
+    let peer = Peer::start(JoinOptions::read(options)?)
+        .await
+        .map_err(|e| error(e.code(), &e.to_string()))?;
+    let tab = ChorusPeer {
+        peer,
+        status: Rc::default(),
+    };
     let status = tab.status.clone();
     let call = move |name: &str, value: JsValue| {
         // What a listener throws is its own affair.
         let _ = on_event.call2(&JsValue::NULL, &name.into(), &value);
     };
-    tab.peer.watch(move |event| report(event, &status, &call)).await;
+    tab.peer
+        .watch(move |event| report(event, &status, &call))
+        .await;
     Ok(tab)
 }
 
@@ -118,8 +138,14 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
             set(&value, "left", &true.into());
             call("peer", value.into());
         }
-        Event::Node(node::Event::PacketReceived { packet, .. }) => call("packet", packet_value(&packet, None)),
-        Event::Node(node::Event::Progressed { cid, received, total }) => {
+        Event::Node(node::Event::PacketReceived { packet, .. }) => {
+            call("packet", packet_value(&packet, None))
+        }
+        Event::Node(node::Event::Progressed {
+            cid,
+            received,
+            total,
+        }) => {
             let value = object();
             set(&value, "cid", &cid.to_string().into());
             set(&value, "received", &(received as f64).into());
@@ -173,13 +199,20 @@ impl ChorusPeer {
             options.quality = serde_wasm_bindgen::from_value(quality)
                 .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("quality: {e}")))?;
         }
-        let packet = self.peer.handle.share_bytes(content.to_vec(), options).await.map_err(handle_error)?;
+        let packet = self
+            .peer
+            .handle
+            .share_bytes(content.to_vec(), options)
+            .await
+            .map_err(handle_error)?;
         Ok(packet.cid().to_string())
     }
 
     /// Fetches a packet with its content.
     pub async fn get(&self, cid: String) -> Result<JsValue, JsValue> {
-        let id = cid.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))?;
+        let id = cid
+            .parse()
+            .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))?;
         let (packet, content) = self.peer.handle.get(id).await.map_err(handle_error)?;
         Ok(packet_value(&packet, Some(&content)))
     }
@@ -192,11 +225,21 @@ impl ChorusPeer {
         limit: Option<u32>,
     ) -> Result<Array, JsValue> {
         let author = author
-            .map(|a| a.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("author {a:?}: {e}"))))
+            .map(|a| {
+                a.parse()
+                    .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("author {a:?}: {e}")))
+            })
             .transpose()?;
-        let filter = node::Filter { packet_type, author, limit: limit.unwrap_or(0) as usize };
+        let filter = node::Filter {
+            packet_type,
+            author,
+            limit: limit.unwrap_or(0) as usize,
+        };
         let packets = self.peer.handle.query(filter).await.map_err(handle_error)?;
-        Ok(packets.iter().map(|packet| packet_value(packet, None)).collect())
+        Ok(packets
+            .iter()
+            .map(|packet| packet_value(packet, None))
+            .collect())
     }
 
     /// Lists the connected peers.
@@ -207,7 +250,10 @@ impl ChorusPeer {
 
     /// How the peer is doing, as last heard.
     pub fn status(&self) -> JsValue {
-        self.status.borrow().as_ref().map_or(JsValue::NULL, status_value)
+        self.status
+            .borrow()
+            .as_ref()
+            .map_or(JsValue::NULL, status_value)
     }
 
     /// Lists every connection, with the selected candidate pair where it is WebRTC.
@@ -218,10 +264,21 @@ impl ChorusPeer {
         for connection in all {
             let row = object();
             set(&row, "peer", &connection.peer.to_string().into());
-            set(&row, "kind", &if connection.is_circuit { "relayed" } else { "direct" }.into());
+            set(
+                &row,
+                "kind",
+                &if connection.is_circuit {
+                    "relayed"
+                } else {
+                    "direct"
+                }
+                .into(),
+            );
             set(&row, "addr", &connection.address.to_string().into());
             let is_webrtc = chorus_core::net::is_webrtc(&connection.address);
-            let at = statistics.iter().position(|s| is_webrtc && s.peer == connection.peer);
+            let at = statistics
+                .iter()
+                .position(|s| is_webrtc && s.peer == connection.peer);
             if let Some(found) = at.map(|at| statistics.remove(at)) {
                 set(&row, "localCandidate", &found.local_candidate_type.into());
                 set(&row, "remoteCandidate", &found.remote_candidate_type.into());
@@ -235,7 +292,9 @@ impl ChorusPeer {
 
     /// Connects to a multiaddr.
     pub async fn dial(&self, address: String) -> Result<(), JsValue> {
-        let to = address.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("address {address:?}: {e}")))?;
+        let to = address
+            .parse()
+            .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("address {address:?}: {e}")))?;
         self.peer.handle.dial(to).await.map_err(handle_error)
     }
 

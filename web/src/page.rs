@@ -24,7 +24,9 @@ use web_sys::{Blob, Element, Response, Url, VisibilityState};
 use yew::Renderer;
 
 use crate::{
-    api::{JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value},
+    api::{
+        JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value,
+    },
     peer::{Learner, Learning, Lesson, Peer, text},
     ui::{App, AppProps, Control, Controls, Sample, View},
     view::{
@@ -81,18 +83,31 @@ impl Mounted {
 /// # Errors
 /// An `Error` with code `ERR_INVALID_ARGUMENT`. That the peer could not start shows in the view.
 #[wasm_bindgen]
-pub fn mount(root: Element, join: JsValue, view: JsValue, on_event: Option<Function>) -> Result<Mounted, JsValue> {
+pub fn mount(
+    root: Element,
+    join: JsValue,
+    view: JsValue,
+    on_event: Option<Function>,
+) -> Result<Mounted, JsValue> {
     let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
     let options = JoinOptions::read(join)?;
-    let how: ViewOptions = serde_wasm_bindgen::from_value(view).map_err(|e| invalid(format!("view: {e}")))?;
-    let classes: Option<Classes> =
-        how.classes.as_deref().map(|c| c.parse().map_err(|e| invalid(format!("{e}")))).transpose()?;
+    let how: ViewOptions =
+        serde_wasm_bindgen::from_value(view).map_err(|e| invalid(format!("view: {e}")))?;
+    let classes: Option<Classes> = how
+        .classes
+        .as_deref()
+        .map(|c| c.parse().map_err(|e| invalid(format!("{e}"))))
+        .transpose()?;
     let view = match how.view.as_str() {
         "page" => View::Page,
         "full" => View::Full,
         "panel" => View::Panel,
         "bar" => View::Bar,
-        other => return Err(invalid(format!("view must be \"bar\", \"panel\" or \"full\", got {other:?}"))),
+        other => {
+            return Err(invalid(format!(
+                "view must be \"bar\", \"panel\" or \"full\", got {other:?}"
+            )));
+        }
     };
     let page = Rc::new(Page {
         store: Rc::default(),
@@ -106,8 +121,15 @@ pub fn mount(root: Element, join: JsValue, view: JsValue, on_event: Option<Funct
     });
     let controls = Controls(Rc::new(PageControl(page.clone())));
     root.set_inner_html("");
-    let app =
-        Renderer::<App>::with_root_and_props(root, AppProps { store: page.store.clone(), controls, view }).render();
+    let app = Renderer::<App>::with_root_and_props(
+        root,
+        AppProps {
+            store: page.store.clone(),
+            controls,
+            view,
+        },
+    )
+    .render();
     let started = page.clone();
     spawn_local(async move {
         let base = options.relay.trim_end_matches('/').to_owned();
@@ -120,7 +142,11 @@ pub fn mount(root: Element, join: JsValue, view: JsValue, on_event: Option<Funct
         }
     });
     let listeners = wake_listeners(&page);
-    Ok(Mounted { app: Some(app), page, listeners })
+    Ok(Mounted {
+        app: Some(app),
+        page,
+        listeners,
+    })
 }
 
 struct Page {
@@ -162,38 +188,81 @@ impl Page {
     async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
         *self.peer.borrow_mut() = Some(peer.clone());
         let id = peer.handle.id();
-        self.change(Action::Started { id: id.to_string().into(), network: peer.handle.network().into() });
+        self.change(Action::Started {
+            id: id.to_string().into(),
+            network: peer.handle.network().into(),
+        });
         if let Some(why) = &peer.setback {
-            self.change(Action::Noticed(format!("This tab will be forgotten when it closes: {why}").into()));
+            self.change(Action::Noticed(
+                format!("This tab will be forgotten when it closes: {why}").into(),
+            ));
         }
         let page = self.clone();
         peer.watch(move |event| page.on_event(event)).await;
 
-        let seed = u64::from_le_bytes(Digest::sha256(id.to_string().as_bytes()).as_bytes()[..8].try_into().unwrap_or_default());
+        let seed = u64::from_le_bytes(
+            Digest::sha256(id.to_string().as_bytes()).as_bytes()[..8]
+                .try_into()
+                .unwrap_or_default(),
+        );
         let classes = classes.unwrap_or_else(|| classes_for(seed));
         match fetch_digits(base).await {
-            Ok(digits) => self.learn(peer, Rc::new(digits), classes, seed, train).await,
-            Err(why) => self.change(Action::Noticed(format!("There is nothing to learn from: {why}").into())),
+            Ok(digits) => {
+                self.learn(peer, Rc::new(digits), classes, seed, train)
+                    .await
+            }
+            Err(why) => self.change(Action::Noticed(
+                format!("There is nothing to learn from: {why}").into(),
+            )),
         }
     }
 
-    async fn learn(self: &Rc<Self>, peer: Peer, digits: Rc<Digits>, classes: Classes, seed: u64, train: bool) {
+    async fn learn(
+        self: &Rc<Self>,
+        peer: Peer,
+        digits: Rc<Digits>,
+        classes: Classes,
+        seed: u64,
+        train: bool,
+    ) {
         *self.digits.borrow_mut() = Some(digits.clone());
         self.change(Action::ShardKnown(classes.iter().collect()));
         let page = self.clone();
         let on_lesson = move |lesson| match lesson {
             Lesson::Alone { accuracy } => {
-                let together = page.store.state().learner.accuracy.unwrap_or_else(|| f64::from(accuracy));
-                page.change(Action::Trained { accuracy: together, alone: f64::from(accuracy) });
+                let together = page
+                    .store
+                    .state()
+                    .learner
+                    .accuracy
+                    .unwrap_or_else(|| f64::from(accuracy));
+                page.change(Action::Trained {
+                    accuracy: together,
+                    alone: f64::from(accuracy),
+                });
             }
-            Lesson::Merged { round, accuracy, alone, partners } => page.change(Action::Merged {
+            Lesson::Merged {
+                round,
+                accuracy,
+                alone,
+                partners,
+            } => page.change(Action::Merged {
                 round,
                 accuracy: f64::from(accuracy),
                 alone: f64::from(alone),
                 partners,
             }),
         };
-        let learner = Learner::start(peer.handle, Learning { digits, classes, seed }, on_lesson).await;
+        let learner = Learner::start(
+            peer.handle,
+            Learning {
+                digits,
+                classes,
+                seed,
+            },
+            on_lesson,
+        )
+        .await;
         if let Some(learner) = learner {
             learner.switch(train);
             *self.learner.borrow_mut() = Some(learner);
@@ -214,22 +283,32 @@ impl Page {
                 set(&value, "id", &peer.to_string().into());
                 set(&value, "left", &true.into());
                 self.report("peer", &value);
-                self.change(Action::PeerLeft { id: peer.to_string().into(), at_ms: js_sys::Date::now() });
+                self.change(Action::PeerLeft {
+                    id: peer.to_string().into(),
+                    at_ms: js_sys::Date::now(),
+                });
             }
             Event::Node(node::Event::PacketReceived { packet, .. }) => {
                 self.report("packet", &packet_value(&packet, None));
                 self.on_packet(&packet, false);
             }
             Event::Node(node::Event::PacketShared(packet)) => self.on_packet(&packet, true),
-            Event::Node(node::Event::Progressed { cid, received, .. }) if self.fetching.borrow().contains(&cid) => {
+            Event::Node(node::Event::Progressed { cid, received, .. })
+                if self.fetching.borrow().contains(&cid) =>
+            {
                 let stage = FileStage::Fetching(received);
-                self.change(Action::FileMoved { cid: cid.to_string().into(), stage });
+                self.change(Action::FileMoved {
+                    cid: cid.to_string().into(),
+                    stage,
+                });
             }
             Event::Node(node::Event::StatusChanged(status)) => {
                 self.report("status", &status_value(&status));
                 self.change(Action::CategoryChanged(status.category));
             }
-            Event::StoreFailed(why) => self.change(Action::Noticed(format!("A block was not kept: {why}").into())),
+            Event::StoreFailed(why) => self.change(Action::Noticed(
+                format!("A block was not kept: {why}").into(),
+            )),
             _ => {}
         }
     }
@@ -247,9 +326,19 @@ impl Page {
             at_ms: js_sys::Date::now(),
         }));
         if packet.packet_type() == FILE {
-            let stage = if is_own { FileStage::Own } else { FileStage::Offered };
+            let stage = if is_own {
+                FileStage::Own
+            } else {
+                FileStage::Offered
+            };
             let name = name_of(packet).unwrap_or_else(|| "unnamed".into()).into();
-            self.change(Action::FileSeen(FileRow { cid, name, size, author, stage }));
+            self.change(Action::FileSeen(FileRow {
+                cid,
+                name,
+                size,
+                author,
+                stage,
+            }));
         }
     }
 
@@ -257,13 +346,24 @@ impl Page {
         let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
         let size = file.size();
         if size > DEFAULT_MAX_OBJECT as f64 {
-            return Err(format!("“{}” is larger than {} MB, the most that one file may have.", file.name(), DEFAULT_MAX_OBJECT / 1_000_000));
+            return Err(format!(
+                "“{}” is larger than {} MB, the most that one file may have.",
+                file.name(),
+                DEFAULT_MAX_OBJECT / 1_000_000
+            ));
         }
-        let buffer = JsFuture::from(file.array_buffer()).await.map_err(|e| text(&e))?;
+        let buffer = JsFuture::from(file.array_buffer())
+            .await
+            .map_err(|e| text(&e))?;
         let mut options = ShareOptions::new(FILE);
-        options.instructions.whither = Where::Memory { region: file.name().chars().take(MAX_NAME).collect() };
+        options.instructions.whither = Where::Memory {
+            region: file.name().chars().take(MAX_NAME).collect(),
+        };
         let content = Uint8Array::new(&buffer).to_vec();
-        peer.handle.share_bytes(content, options).await.map_err(|e| e.to_string())?;
+        peer.handle
+            .share_bytes(content, options)
+            .await
+            .map_err(|e| e.to_string())?;
         Ok(())
     }
 
@@ -292,13 +392,21 @@ impl Control for PageControl {
 
     fn fetch(&self, cid: &str) {
         let (page, text): (_, Rc<str>) = (self.0.clone(), cid.into());
-        let Ok(cid) = cid.parse::<ContentId>() else { return };
+        let Ok(cid) = cid.parse::<ContentId>() else {
+            return;
+        };
         if !page.fetching.borrow_mut().insert(cid) {
             return;
         }
-        page.change(Action::FileMoved { cid: text.clone(), stage: FileStage::Fetching(0) });
+        page.change(Action::FileMoved {
+            cid: text.clone(),
+            stage: FileStage::Fetching(0),
+        });
         spawn_local(async move {
-            let stage = page.fetch(cid).await.unwrap_or_else(|why| FileStage::Failed(why.into()));
+            let stage = page
+                .fetch(cid)
+                .await
+                .unwrap_or_else(|why| FileStage::Failed(why.into()));
             page.fetching.borrow_mut().remove(&cid);
             page.change(Action::FileMoved { cid: text, stage });
         });
@@ -312,7 +420,11 @@ impl Control for PageControl {
     }
 
     fn predict(&self, pixels: &[f32; 64]) -> Option<[f32; 10]> {
-        self.0.learner.borrow().as_ref().map(|learner| learner.predict(pixels))
+        self.0
+            .learner
+            .borrow()
+            .as_ref()
+            .map(|learner| learner.predict(pixels))
     }
 
     fn sample(&self) -> Option<Sample> {
@@ -321,7 +433,10 @@ impl Control for PageControl {
         let at = self.0.sampled.get() + 7;
         self.0.sampled.set(at);
         let sample = digits.test.get(at % digits.test.len().max(1))?;
-        Some(Sample { pixels: sample.input(), label: sample.label })
+        Some(Sample {
+            pixels: sample.input(),
+            label: sample.label,
+        })
     }
 
     fn dismiss(&self) {
@@ -348,12 +463,16 @@ fn peer_row(info: &PeerInfo) -> PeerRow {
 async fn fetch_digits(base: &str) -> Result<Digits, String> {
     let window = web_sys::window().ok_or("there is no window")?;
     let url = format!("{base}/digits.bin");
-    let answer = JsFuture::from(window.fetch_with_str(&url)).await.map_err(|e| text(&e))?;
+    let answer = JsFuture::from(window.fetch_with_str(&url))
+        .await
+        .map_err(|e| text(&e))?;
     let answer: Response = answer.dyn_into().map_err(|_| "no response")?;
     if !answer.ok() {
         return Err(format!("the relay answers with status {}", answer.status()));
     }
-    let buffer = JsFuture::from(answer.array_buffer().map_err(|e| text(&e))?).await.map_err(|e| text(&e))?;
+    let buffer = JsFuture::from(answer.array_buffer().map_err(|e| text(&e))?)
+        .await
+        .map_err(|e| text(&e))?;
     Digits::parse(&Uint8Array::new(&buffer).to_vec()).map_err(|e| e.to_string())
 }
 
@@ -365,24 +484,39 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(target: web_sys::EventTarget, event: &'static str, on_event: impl FnMut() + 'static) -> Self {
+    fn new(
+        target: web_sys::EventTarget,
+        event: &'static str,
+        on_event: impl FnMut() + 'static,
+    ) -> Self {
         let on_event = Closure::<dyn FnMut()>::new(on_event);
         // The names of the events are constants, so that the browser takes them.
         let _ = target.add_event_listener_with_callback(event, on_event.as_ref().unchecked_ref());
-        Self { target, event, on_event }
+        Self {
+            target,
+            event,
+            on_event,
+        }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = self.target.remove_event_listener_with_callback(self.event, self.on_event.as_ref().unchecked_ref());
+        let _ = self.target.remove_event_listener_with_callback(
+            self.event,
+            self.on_event.as_ref().unchecked_ref(),
+        );
     }
 }
 
 /// Reconnects at once when the tab is shown again or the network is back, and says good-bye when the page goes.
 fn wake_listeners(page: &Rc<Page>) -> Vec<Listener> {
-    let Some(window) = web_sys::window() else { return Vec::new() };
-    let Some(document) = window.document() else { return Vec::new() };
+    let Some(window) = web_sys::window() else {
+        return Vec::new();
+    };
+    let Some(document) = window.document() else {
+        return Vec::new();
+    };
     let wake = |page: &Rc<Page>| {
         if let Some(peer) = &*page.peer.borrow() {
             peer.handle.wake();

@@ -100,7 +100,9 @@ pub struct Peer {
 
 impl std::fmt::Debug for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Peer").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("Peer")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,19 +120,39 @@ impl Peer {
     /// [`StartError`] where the relay cannot be reached, serves another network, or the browser refuses.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let bootstrap = fetch_bootstrap(&options.relay).await?;
-        if let Some(wanted) = options.network.as_ref().filter(|wanted| **wanted != bootstrap.network) {
-            return Err(StartError::Network { wanted: wanted.clone(), actual: bootstrap.network });
+        if let Some(wanted) = options
+            .network
+            .as_ref()
+            .filter(|wanted| **wanted != bootstrap.network)
+        {
+            return Err(StartError::Network {
+                wanted: wanted.clone(),
+                actual: bootstrap.network,
+            });
         }
-        let mut addresses: Vec<Multiaddr> = bootstrap.addrs.iter().take(MAX_ADDRESSES).filter_map(|a| a.parse().ok()).collect();
+        let mut addresses: Vec<Multiaddr> = bootstrap
+            .addrs
+            .iter()
+            .take(MAX_ADDRESSES)
+            .filter_map(|a| a.parse().ok())
+            .collect();
         addresses.retain(transport::websocket::Transport::supports);
         if addresses.is_empty() {
-            return Err(StartError::NoAddress { relay: options.relay });
+            return Err(StartError::NoAddress {
+                relay: options.relay,
+            });
         }
 
         let storage = storage::open(&bootstrap.network, options.storage).await;
-        let identity = storage.acquire_identity().await.map_err(|e| StartError::Identity(e.to_string()))?;
+        let identity = storage
+            .acquire_identity()
+            .await
+            .map_err(|e| StartError::Identity(e.to_string()))?;
         let store = storage.blocks(&identity, MAX_STORED).await;
-        let setback = storage.setback().or(identity.setback()).map(|why| why.to_string().into());
+        let setback = storage
+            .setback()
+            .or(identity.setback())
+            .map(|why| why.to_string().into());
         let writer = store.writer();
 
         let key = Keypair::from_seed(identity.seed());
@@ -155,7 +177,14 @@ impl Peer {
         };
         let (handle, driver) = net::new(key, config, parts).map_err(|e| failed(&e))?;
         spawn_local(driver.run());
-        Ok(Self { handle, connections, slot: identity.slot(), setback, writer, _identity: Rc::new(identity) })
+        Ok(Self {
+            handle,
+            connections,
+            slot: identity.slot(),
+            setback,
+            writer,
+            _identity: Rc::new(identity),
+        })
     }
 
     /// Closes every connection and waits until what is to be kept is kept.
@@ -179,15 +208,27 @@ impl Peer {
 }
 
 async fn fetch_bootstrap(relay: &str) -> Result<Bootstrap, StartError> {
-    let failed = |reason: String| StartError::Relay { relay: relay.into(), reason };
+    let failed = |reason: String| StartError::Relay {
+        relay: relay.into(),
+        reason,
+    };
     let url = format!("{}/bootstrap.json", relay.trim_end_matches('/'));
     let window = web_sys::window().ok_or_else(|| failed("there is no window".into()))?;
-    let answer = JsFuture::from(window.fetch_with_str(&url)).await.map_err(|e| failed(text(&e)))?;
-    let answer: Response = answer.dyn_into().map_err(|_| failed("no response".into()))?;
+    let answer = JsFuture::from(window.fetch_with_str(&url))
+        .await
+        .map_err(|e| failed(text(&e)))?;
+    let answer: Response = answer
+        .dyn_into()
+        .map_err(|_| failed("no response".into()))?;
     if !answer.ok() {
-        return Err(failed(format!("it answers with status {}", answer.status())));
+        return Err(failed(format!(
+            "it answers with status {}",
+            answer.status()
+        )));
     }
-    let json = JsFuture::from(answer.json().map_err(|e| failed(text(&e)))?).await.map_err(|e| failed(text(&e)))?;
+    let json = JsFuture::from(answer.json().map_err(|e| failed(text(&e)))?)
+        .await
+        .map_err(|e| failed(text(&e)))?;
     serde_wasm_bindgen::from_value(json).map_err(|e| failed(e.to_string()))
 }
 

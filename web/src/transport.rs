@@ -66,7 +66,14 @@ impl std::fmt::Debug for IceServer {
 pub fn build(
     identity: &Keypair,
     config: Config,
-) -> Result<(Boxed<(PeerId, StreamMuxerBox)>, relay::client::Behaviour, webrtc::Behaviour), noise::Error> {
+) -> Result<
+    (
+        Boxed<(PeerId, StreamMuxerBox)>,
+        relay::client::Behaviour,
+        webrtc::Behaviour,
+    ),
+    noise::Error,
+> {
     let noise = noise::Config::new(identity)?;
     let (webrtc, webrtc_behaviour) = webrtc::new(config);
     let (circuit, relay_client) = relay::client::new(identity.public().to_peer_id());

@@ -40,7 +40,7 @@ impl<X: NetworkBehaviour> Behaviour<X> {
         extra: X,
     ) -> Result<Self, NetError> {
         let local = key.public().to_peer_id();
-        let identify = identify::Config::new("chorus/1.0.0".into(), key.public())
+        let identify = identify::Config::new(names.version.clone(), key.public())
             .with_agent_version(config.agent.clone())
             .with_push_listen_addr_updates(true)
             // Addresses are kept by the driver, which prefers WebRTC.

@@ -707,7 +707,7 @@ impl<X: NetworkBehaviour> Driver<X> {
     fn on_identified(&mut self, peer: Libp2pId, info: identify::Info) {
         let serves = |name: &str| info.protocols.iter().any(|p| p.as_ref() == name);
         let is_relay = serves(relay::HOP_PROTOCOL_NAME.as_ref());
-        let role = match serves(self.names.blocks.as_ref()) {
+        let role = match info.protocol_version == self.names.version {
             true if is_relay => Role::Relay,
             true => Role::Member,
             false => Role::Stranger,

@@ -13,6 +13,8 @@ use crate::{
 /// The ids of one network. Two networks share none of them. Source: contract.md, "On the wire".
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
+    /// What members call themselves in identify, on circuits too, where no other protocol of theirs runs.
+    pub(crate) version: String,
     pub(crate) kademlia: StreamProtocol,
     pub(crate) blocks: StreamProtocol,
     pub(crate) packets: IdentTopic,
@@ -31,6 +33,7 @@ impl Names {
         };
         let members = Digest::sha256(format!("chorus/{network}/members/1").as_bytes());
         Ok(Self {
+            version: format!("/chorus/{network}/1.0.0"),
             kademlia: name("kad")?,
             blocks: name("block")?,
             packets: IdentTopic::new(format!("chorus/{network}/packets/1")),

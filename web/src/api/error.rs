@@ -18,7 +18,9 @@ fn code_of(error: &HandleError) -> &'static str {
         HandleError::Node(NodeError::NotFound { .. }) => "ERR_NOT_FOUND",
         HandleError::Node(NodeError::TooLarge { .. }) => "ERR_TOO_LARGE",
         HandleError::Node(NodeError::Busy { .. }) => "ERR_BUSY",
-        HandleError::Node(NodeError::Content { .. } | NodeError::Packet(_)) => "ERR_INVALID_CONTENT",
+        HandleError::Node(NodeError::Content { .. } | NodeError::Packet(_)) => {
+            "ERR_INVALID_CONTENT"
+        }
         HandleError::Node(_) => "ERR_PEER",
         HandleError::Packet(_) | HandleError::Block(_) => "ERR_INVALID_PACKET",
         HandleError::Dial { .. } => "ERR_DIAL",

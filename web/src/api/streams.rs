@@ -40,7 +40,10 @@ impl RawStream {
         }
     }
 
-    async fn unless_reset<T>(&self, work: impl Future<Output = Result<T, JsValue>>) -> Result<T, JsValue> {
+    async fn unless_reset<T>(
+        &self,
+        work: impl Future<Output = Result<T, JsValue>>,
+    ) -> Result<T, JsValue> {
         let (handle, registration) = AbortHandle::new_pair();
         match &mut *self.pending.borrow_mut() {
             Some(pending) => {
@@ -65,8 +68,15 @@ impl RawStream {
             let mut guard = read.lock().await;
             let stream = guard.as_mut().ok_or_else(was_reset)?;
             let mut buffer = vec![0; READ_BUFFER];
-            let count = stream.read(&mut buffer).await.map_err(|e| stream_error(&e))?;
-            Ok(if count == 0 { JsValue::NULL } else { Uint8Array::from(&buffer[..count]).into() })
+            let count = stream
+                .read(&mut buffer)
+                .await
+                .map_err(|e| stream_error(&e))?;
+            Ok(if count == 0 {
+                JsValue::NULL
+            } else {
+                Uint8Array::from(&buffer[..count]).into()
+            })
         })
         .await
     }
@@ -77,7 +87,10 @@ impl RawStream {
         self.unless_reset(async move {
             let mut guard = write.lock().await;
             let stream = guard.as_mut().ok_or_else(was_reset)?;
-            stream.write_all(&bytes.to_vec()).await.map_err(|e| stream_error(&e))?;
+            stream
+                .write_all(&bytes.to_vec())
+                .await
+                .map_err(|e| stream_error(&e))?;
             stream.flush().await.map_err(|e| stream_error(&e))
         })
         .await
@@ -113,20 +126,27 @@ impl ChorusPeer {
         let peer = parse_peer(&peer)?;
         let protocol = parse_protocol(protocol)?;
         let mut control = self.peer.handle.streams();
-        let stream = control.open_stream(peer, protocol).await.map_err(|e| error("ERR_STREAM", &e.to_string()))?;
+        let stream = control
+            .open_stream(peer, protocol)
+            .await
+            .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
         Ok(RawStream::new(stream))
     }
 
     /// Calls `on_stream(stream, peer)` for every stream of a protocol; returns a function that ends it.
     #[wasm_bindgen(js_name = handleProtocol)]
-    pub fn handle_protocol(&self, protocol: String, on_stream: Function) -> Result<Function, JsValue> {
+    pub fn handle_protocol(
+        &self,
+        protocol: String,
+        on_stream: Function,
+    ) -> Result<Function, JsValue> {
         let name = parse_protocol(protocol.clone())?;
-        let mut incoming = self
-            .peer
-            .handle
-            .streams()
-            .accept(name)
-            .map_err(|_| error("ERR_INVALID_ARGUMENT", &format!("protocol {protocol} is handled already")))?;
+        let mut incoming = self.peer.handle.streams().accept(name).map_err(|_| {
+            error(
+                "ERR_INVALID_ARGUMENT",
+                &format!("protocol {protocol} is handled already"),
+            )
+        })?;
         let (handle, registration) = AbortHandle::new_pair();
         let accept = async move {
             while let Some((peer, stream)) = incoming.next().await {
@@ -146,7 +166,13 @@ impl ChorusPeer {
         let peer = parse_peer(&peer)?;
         let failed = |e: &dyn std::fmt::Display| error("ERR_STREAM", &e.to_string());
         let protocol = libp2p::ping::PROTOCOL_NAME;
-        let mut stream = self.peer.handle.streams().open_stream(peer, protocol).await.map_err(|e| failed(&e))?;
+        let mut stream = self
+            .peer
+            .handle
+            .streams()
+            .open_stream(peer, protocol)
+            .await
+            .map_err(|e| failed(&e))?;
         let mut sent = [0; 32];
         getrandom::fill(&mut sent).map_err(|e| failed(&e))?;
         let start = js_sys::Date::now();
@@ -157,17 +183,26 @@ impl ChorusPeer {
         let elapsed = js_sys::Date::now() - start;
         // The answer is here; how the stream ends does not matter.
         let _ = stream.close().await;
-        if got == sent { Ok(elapsed) } else { Err(error("ERR_STREAM", "the ping came back changed")) }
+        if got == sent {
+            Ok(elapsed)
+        } else {
+            Err(error("ERR_STREAM", "the ping came back changed"))
+        }
     }
 }
 
 fn parse_peer(peer: &str) -> Result<PeerId, JsValue> {
-    peer.parse().map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("peer id {peer:?}: {e}")))
+    peer.parse()
+        .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("peer id {peer:?}: {e}")))
 }
 
 fn parse_protocol(protocol: String) -> Result<StreamProtocol, JsValue> {
-    StreamProtocol::try_from_owned(protocol)
-        .map_err(|_| error("ERR_INVALID_ARGUMENT", "a protocol id must start with a slash"))
+    StreamProtocol::try_from_owned(protocol).map_err(|_| {
+        error(
+            "ERR_INVALID_ARGUMENT",
+            "a protocol id must start with a slash",
+        )
+    })
 }
 
 fn stream_error(failed: &std::io::Error) -> JsValue {

@@ -21,7 +21,9 @@ pub(crate) fn set(object: &Object, name: &str, value: &JsValue) {
 
 /// Returns the packet's JSON form as an object, with `cid`, `author`, `type`, `size`, `name` and, where given, `content`.
 pub(crate) fn packet_value(packet: &Packet, content: Option<&[u8]>) -> JsValue {
-    let parsed = JSON::parse(&packet.to_json()).ok().and_then(|value| value.dyn_into::<Object>().ok());
+    let parsed = JSON::parse(&packet.to_json())
+        .ok()
+        .and_then(|value| value.dyn_into::<Object>().ok());
     let value = parsed.unwrap_or_else(Object::new);
     set(&value, "cid", &packet.cid().to_string().into());
     set(&value, "author", &packet.author().to_string().into());
@@ -58,7 +60,11 @@ pub(crate) fn peer_value(info: &PeerInfo) -> JsValue {
     set(&value, "id", &info.peer.to_string().into());
     set(&value, "kind", &kind(info).into());
     if let Some(round_trip) = info.round_trip {
-        set(&value, "roundTripMs", &(round_trip.as_secs_f64() * 1000.0).into());
+        set(
+            &value,
+            "roundTripMs",
+            &(round_trip.as_secs_f64() * 1000.0).into(),
+        );
     }
     set(&value, "packetsIn", &(info.packets_in as f64).into());
     set(&value, "bytesIn", &(info.bytes_in as f64).into());

@@ -5,8 +5,8 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use chorus_core::{
     key::PeerId,
     learner::{
-        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Sample, parameters_from_bytes,
-        parameters_to_bytes,
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Sample,
+        parameters_from_bytes, parameters_to_bytes,
     },
     net::{Event, Handle, ShareOptions},
     node,
@@ -66,10 +66,15 @@ impl Learner {
     /// Starts a learner on the peer behind `handle`, switched off; `on_lesson` hears what comes of it.
     ///
     /// Returns `None` where the peer is closed.
-    pub async fn start(handle: Handle, learning: Learning, on_lesson: impl FnMut(Lesson) + 'static) -> Option<Self> {
+    pub async fn start(
+        handle: Handle,
+        learning: Learning,
+        on_lesson: impl FnMut(Lesson) + 'static,
+    ) -> Option<Self> {
         let shard: Vec<Sample> = learning.digits.shard(learning.classes);
         let test = learning.digits.test.clone();
-        let exchange = Exchange::new(handle.id(), Config::default(), shard, test, learning.seed).ok()?;
+        let exchange =
+            Exchange::new(handle.id(), Config::default(), shard, test, learning.seed).ok()?;
         let exchange = Rc::new(RefCell::new(exchange));
         let events = handle.events().await.ok()?;
         let (switch, switched) = mpsc::channel(4);
@@ -159,11 +164,24 @@ impl Run {
             let output = self.exchange.borrow_mut().poll_output();
             match output {
                 Output::Share { round, params } => self.share(round, &params),
-                Output::Merged { round, accuracy, alone_accuracy, peers, .. } => {
-                    (self.on_lesson)(Lesson::Merged { round, accuracy, alone: alone_accuracy, partners: peers });
+                Output::Merged {
+                    round,
+                    accuracy,
+                    alone_accuracy,
+                    peers,
+                    ..
+                } => {
+                    (self.on_lesson)(Lesson::Merged {
+                        round,
+                        accuracy,
+                        alone: alone_accuracy,
+                        partners: peers,
+                    });
                 }
                 Output::TrainedAlone { alone_accuracy } => {
-                    (self.on_lesson)(Lesson::Alone { accuracy: alone_accuracy });
+                    (self.on_lesson)(Lesson::Alone {
+                        accuracy: alone_accuracy,
+                    });
                 }
                 // Counted by the exchange; what a peer sends wrongly is no news for the page.
                 Output::Refused { .. } => {}
@@ -179,10 +197,14 @@ impl Run {
         let peers: Vec<PeerId> = self.neighbours.keys().copied().collect();
         if on {
             self.is_on = true;
-            peers.into_iter().for_each(|peer| self.handle(Input::PeerUp { peer }));
+            peers
+                .into_iter()
+                .for_each(|peer| self.handle(Input::PeerUp { peer }));
             self.handle(Input::Tick);
         } else {
-            peers.into_iter().for_each(|peer| self.handle(Input::PeerDown { peer }));
+            peers
+                .into_iter()
+                .for_each(|peer| self.handle(Input::PeerDown { peer }));
             self.is_on = false;
         }
     }
@@ -191,7 +213,9 @@ impl Run {
         match event {
             node::Event::PeerChanged(info) => self.on_peer(&info),
             node::Event::PeerLeft(peer) => self.on_left(peer),
-            node::Event::PacketReceived { packet, .. } if packet.packet_type() == WEIGHTS => self.fetch(packet),
+            node::Event::PacketReceived { packet, .. } if packet.packet_type() == WEIGHTS => {
+                self.fetch(packet)
+            }
             _ => {}
         }
     }
@@ -233,21 +257,35 @@ impl Run {
 
     /// Fetches the weights of a packet and gives them to the exchange.
     fn fetch(&self, packet: Packet) {
-        let round = packet.quality().get(ROUND).copied().filter(|r| (0.0..1e15).contains(r));
-        let (Some(round), true) = (round, self.is_on) else { return };
+        let round = packet
+            .quality()
+            .get(ROUND)
+            .copied()
+            .filter(|r| (0.0..1e15).contains(r));
+        let (Some(round), true) = (round, self.is_on) else {
+            return;
+        };
         let (handle, mut weights) = (self.handle.clone(), self.weights.clone());
         spawn_local(async move {
-            let Ok((packet, bytes)) = handle.get(packet.cid()).await else { return };
+            let Ok((packet, bytes)) = handle.get(packet.cid()).await else {
+                return;
+            };
             if let Ok(params) = parameters_from_bytes(&bytes) {
                 // A learner that does not keep up misses a share; the next one comes.
-                let _ = weights.try_send(Input::Weights { author: packet.author(), round: round as u64, params });
+                let _ = weights.try_send(Input::Weights {
+                    author: packet.author(),
+                    round: round as u64,
+                    params,
+                });
             }
         });
     }
 }
 
 fn now() -> Instant {
-    let millis = web_sys::window().and_then(|w| w.performance()).map_or(0.0, |p| p.now());
+    let millis = web_sys::window()
+        .and_then(|w| w.performance())
+        .map_or(0.0, |p| p.now());
     Instant::from_micros((millis * 1000.0) as u64)
 }
 

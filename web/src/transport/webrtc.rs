@@ -51,7 +51,9 @@ pub use statistics::{ConnectionStatistics, Connections};
 
 /// Whether the address is of a circuit: through a relay, and not the `/webrtc` address that only signals through it.
 pub fn is_circuit(address: &Multiaddr) -> bool {
-    let mut parts = address.iter().skip_while(|part| *part != Protocol::P2pCircuit);
+    let mut parts = address
+        .iter()
+        .skip_while(|part| *part != Protocol::P2pCircuit);
     parts.next().is_some() && !parts.any(|part| part == Protocol::WebRTC)
 }
 
@@ -68,8 +70,14 @@ pub fn new(config: Config) -> (Transport, Behaviour) {
         to_transport,
         to_events,
     };
-    let transport =
-        Transport { to_behaviour, from_behaviour, attempts, listener: None, pending: VecDeque::new(), waker: None };
+    let transport = Transport {
+        to_behaviour,
+        from_behaviour,
+        attempts,
+        listener: None,
+        pending: VecDeque::new(),
+        waker: None,
+    };
     (transport, Behaviour::new(shared, requests, events))
 }
 
@@ -97,7 +105,10 @@ struct Request {
 /// What the behaviour tells the transport.
 #[derive(Debug)]
 enum ToTransport {
-    Incoming { peer: PeerId, connection: Connection },
+    Incoming {
+        peer: PeerId,
+        connection: Connection,
+    },
     CircuitListening(Multiaddr),
     CircuitExpired(Multiaddr),
 }
@@ -120,7 +131,9 @@ struct Attempts {
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self { peers: SendWrapper::new(Rc::default()) }
+        Self {
+            peers: SendWrapper::new(Rc::default()),
+        }
     }
 }
 
@@ -133,7 +146,10 @@ impl Attempts {
         if !peers.insert((peer, is_outbound)) {
             return Err(Error::InProgress { peer });
         }
-        Ok(Attempt { key: (peer, is_outbound), attempts: self.clone() })
+        Ok(Attempt {
+            key: (peer, is_outbound),
+            attempts: self.clone(),
+        })
     }
 }
 
@@ -157,7 +173,11 @@ impl libp2p::Transport for Transport {
     type Dial = BoxFuture<'static, Result<Self::Output, Error>>;
 
     /// Listens on `/webrtc`. The addresses reported are those of the circuits listened on, with `/webrtc` put in.
-    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<Error>> {
+    fn listen_on(
+        &mut self,
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<Error>> {
         let mut parts = address.iter();
         if (parts.next(), parts.next()) != (Some(Protocol::WebRTC), None) {
             return Err(TransportError::MultiaddrNotSupported(address));
@@ -170,7 +190,10 @@ impl libp2p::Transport for Transport {
         let is_ours = self.listener == Some(id);
         if is_ours {
             self.listener = None;
-            self.pending.push_back(TransportEvent::ListenerClosed { listener_id: id, reason: Ok(()) });
+            self.pending.push_back(TransportEvent::ListenerClosed {
+                listener_id: id,
+                reason: Ok(()),
+            });
             if let Some(waker) = self.waker.take() {
                 waker.wake();
             }
@@ -178,7 +201,11 @@ impl libp2p::Transport for Transport {
         is_ours
     }
 
-    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Error>> {
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<Error>> {
         let Some((circuit, peer)) = parse(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
@@ -188,11 +215,23 @@ impl libp2p::Transport for Transport {
         let (mut to_behaviour, attempts) = (self.to_behaviour.clone(), self.attempts.clone());
         let dial = async move {
             let (reply, outcome) = oneshot::channel();
-            let request = Request { peer, circuit, reply, _attempt: attempts.start(peer, true)? };
-            to_behaviour.send(request).await.map_err(|_| Error::Cancelled)?;
+            let request = Request {
+                peer,
+                circuit,
+                reply,
+                _attempt: attempts.start(peer, true)?,
+            };
+            to_behaviour
+                .send(request)
+                .await
+                .map_err(|_| Error::Cancelled)?;
             match select(outcome, Delay::new(DIAL_TIMEOUT)).await {
-                Either::Left((outcome, _)) => outcome.map_err(|_| Error::Cancelled)?.map(|connection| (peer, connection)),
-                Either::Right(_) => Err(Error::Timeout { after: DIAL_TIMEOUT }),
+                Either::Left((outcome, _)) => outcome
+                    .map_err(|_| Error::Cancelled)?
+                    .map(|connection| (peer, connection)),
+                Either::Right(_) => Err(Error::Timeout {
+                    after: DIAL_TIMEOUT,
+                }),
             }
         };
         Ok(dial.boxed())
@@ -210,7 +249,9 @@ impl libp2p::Transport for Transport {
                 self.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             };
-            let Some(listener_id) = self.listener else { continue };
+            let Some(listener_id) = self.listener else {
+                continue;
+            };
             return Poll::Ready(match message {
                 ToTransport::Incoming { peer, connection } => TransportEvent::Incoming {
                     listener_id,
@@ -218,12 +259,14 @@ impl libp2p::Transport for Transport {
                     local_addr: Protocol::WebRTC.into(),
                     send_back_addr: Multiaddr::from(Protocol::WebRTC).with(Protocol::P2p(peer)),
                 },
-                ToTransport::CircuitListening(circuit) => {
-                    TransportEvent::NewAddress { listener_id, listen_addr: webrtc_address(&circuit) }
-                }
-                ToTransport::CircuitExpired(circuit) => {
-                    TransportEvent::AddressExpired { listener_id, listen_addr: webrtc_address(&circuit) }
-                }
+                ToTransport::CircuitListening(circuit) => TransportEvent::NewAddress {
+                    listener_id,
+                    listen_addr: webrtc_address(&circuit),
+                },
+                ToTransport::CircuitExpired(circuit) => TransportEvent::AddressExpired {
+                    listener_id,
+                    listen_addr: webrtc_address(&circuit),
+                },
             });
         }
     }

@@ -58,7 +58,11 @@ impl libp2p::Transport for Transport {
     type ListenerUpgrade = futures::future::Pending<Result<Connection, Error>>;
     type Dial = BoxFuture<'static, Result<Connection, Error>>;
 
-    fn listen_on(&mut self, _: ListenerId, address: Multiaddr) -> Result<(), TransportError<Error>> {
+    fn listen_on(
+        &mut self,
+        _: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<Error>> {
         Err(TransportError::MultiaddrNotSupported(address))
     }
 
@@ -66,8 +70,14 @@ impl libp2p::Transport for Transport {
         false
     }
 
-    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<Error>> {
-        let Some(url) = url_of(&address) else { return Err(TransportError::MultiaddrNotSupported(address)) };
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<Error>> {
+        let Some(url) = url_of(&address) else {
+            return Err(TransportError::MultiaddrNotSupported(address));
+        };
         if options.role.is_listener() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
@@ -98,7 +108,9 @@ fn url_of(address: &Multiaddr) -> Option<String> {
         Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.to_string(),
         _ => return None,
     };
-    let Protocol::Tcp(port) = parts.next()? else { return None };
+    let Protocol::Tcp(port) = parts.next()? else {
+        return None;
+    };
     let (scheme, path) = match parts.next()? {
         Protocol::Ws(path) => ("ws", path),
         Protocol::Wss(path) => ("wss", path),
@@ -174,10 +186,15 @@ impl Shared {
 
 impl Connection {
     async fn open(url: String) -> Result<Self, Error> {
-        let failed = |reason: String| Error::Open { url: url.clone(), reason };
+        let failed = |reason: String| Error::Open {
+            url: url.clone(),
+            reason,
+        };
         let socket = WebSocket::new(&url).map_err(|e| failed(describe(&e)))?;
         socket.set_binary_type(BinaryType::Arraybuffer);
-        let connection = Self { inner: SendWrapper::new(Inner::new(socket)) };
+        let connection = Self {
+            inner: SendWrapper::new(Inner::new(socket)),
+        };
         let shared = connection.inner.shared.clone();
         futures::future::poll_fn(|cx| {
             let mut shared = shared.borrow_mut();
@@ -220,7 +237,11 @@ impl Inner {
         });
         let on_error = Closure::<dyn FnMut()>::new({
             let shared = shared.clone();
-            move || shared.borrow_mut().end(End::Failed("connection failed".into()))
+            move || {
+                shared
+                    .borrow_mut()
+                    .end(End::Failed("connection failed".into()))
+            }
         });
         socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -242,7 +263,10 @@ impl Inner {
         match &self.shared.borrow().ended {
             None => Ok(()),
             Some(End::Closed) => Err(io::ErrorKind::BrokenPipe.into()),
-            Some(End::Failed(reason)) => Err(io::Error::new(io::ErrorKind::ConnectionReset, reason.clone())),
+            Some(End::Failed(reason)) => Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                reason.clone(),
+            )),
         }
     }
 
@@ -306,15 +330,20 @@ impl Drop for Inner {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut shared = self.inner.shared.borrow_mut();
         let from = shared.read;
         let Some(first) = shared.received.front() else {
             return match &shared.ended {
                 Some(End::Closed) => Poll::Ready(Ok(0)),
-                Some(End::Failed(reason)) => {
-                    Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, reason.clone())))
-                }
+                Some(End::Failed(reason)) => Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::ConnectionReset,
+                    reason.clone(),
+                ))),
                 None => shared.wait(cx),
             };
         };
@@ -331,7 +360,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let inner = &mut *self.inner;
         if inner.unsent.len() >= MAX_MESSAGE {
             futures::ready!(inner.poll_room(cx))?;

@@ -7,8 +7,8 @@ use yew::{Callback, Html, Properties, component, html, use_effect_with, use_stat
 use super::{
     Controls,
     panel::{
-        census::Census, draw::Draw, files::Files, header::Me, header::Status, learner::Learner, mesh::Mesh,
-        packets::Packets, peers::Peers,
+        census::Census, draw::Draw, files::Files, header::Me, header::Status, learner::Learner,
+        mesh::Mesh, packets::Packets, peers::Peers,
     },
     shape,
 };
@@ -39,7 +39,9 @@ pub(crate) struct AppProps {
 
 impl PartialEq for AppProps {
     fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.store, &other.store) && self.controls == other.controls && self.view == other.view
+        Rc::ptr_eq(&self.store, &other.store)
+            && self.controls == other.controls
+            && self.view == other.view
     }
 }
 
@@ -63,7 +65,11 @@ pub(crate) fn App(props: &AppProps) -> Html {
         View::Panel => panel(&state, controls),
         View::Bar => bar(&state),
     };
-    let class = if props.view == View::Page { "chorus page" } else { "chorus widget" };
+    let class = if props.view == View::Page {
+        "chorus page"
+    } else {
+        "chorus widget"
+    };
     html! {
         <div
             {class}
@@ -152,7 +158,9 @@ fn banner(state: &State, controls: &Controls) -> Html {
             </div>
         };
     }
-    let Some(notice) = state.notice.clone() else { return Html::default() };
+    let Some(notice) = state.notice.clone() else {
+        return Html::default();
+    };
     let controls = controls.clone();
     let onclick = Callback::from(move |_| controls.dismiss());
     html! {

@@ -24,8 +24,12 @@ impl Drawing {
 
     /// Goes on with the stroke. Moves too small to see are left out.
     pub fn drag(&mut self, to: Dot) {
-        let Some(stroke) = self.strokes.last_mut() else { return };
-        let is_new = stroke.last().is_none_or(|at| (at.0 - to.0).hypot(at.1 - to.1) >= MIN_MOVE);
+        let Some(stroke) = self.strokes.last_mut() else {
+            return;
+        };
+        let is_new = stroke
+            .last()
+            .is_none_or(|at| (at.0 - to.0).hypot(at.1 - to.1) >= MIN_MOVE);
         if is_new && self.dots < MAX_DOTS {
             stroke.push(to);
             self.dots += 1;
@@ -68,13 +72,24 @@ impl Drawing {
         dots().next()?;
         let least = |axis: fn(&Dot) -> f32| dots().map(axis).fold(f32::MAX, f32::min);
         let most = |axis: fn(&Dot) -> f32| dots().map(axis).fold(f32::MIN, f32::max);
-        let (left, right, top, bottom) = (least(|d| d.0), most(|d| d.0), least(|d| d.1), most(|d| d.1));
+        let (left, right, top, bottom) =
+            (least(|d| d.0), most(|d| d.0), least(|d| d.1), most(|d| d.1));
         let room = SIDE as f32 - 2.0 * PEN;
         let scale = (room / (bottom - top).max(MIN_BOX)).min(WIDTH / (right - left).max(MIN_BOX));
         let middle = ((left + right) / 2.0, (top + bottom) / 2.0);
         let half = SIDE as f32 / 2.0;
-        let fit = |d: &Dot| ((d.0 - middle.0) * scale + half, (d.1 - middle.1) * scale + half);
-        Some(self.strokes.iter().map(|stroke| stroke.iter().map(fit).collect()).collect())
+        let fit = |d: &Dot| {
+            (
+                (d.0 - middle.0) * scale + half,
+                (d.1 - middle.1) * scale + half,
+            )
+        };
+        Some(
+            self.strokes
+                .iter()
+                .map(|stroke| stroke.iter().map(fit).collect())
+                .collect(),
+        )
     }
 }
 
@@ -90,7 +105,11 @@ fn touches(stroke: &[Dot], pixel: Dot) -> bool {
 fn distance_squared(a: Dot, b: Dot, p: Dot) -> f32 {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let length = dx * dx + dy * dy;
-    let along = if length > 0.0 { ((p.0 - a.0) * dx + (p.1 - a.1) * dy) / length } else { 0.0 };
+    let along = if length > 0.0 {
+        ((p.0 - a.0) * dx + (p.1 - a.1) * dy) / length
+    } else {
+        0.0
+    };
     let along = along.clamp(0.0, 1.0);
     let (ex, ey) = (p.0 - a.0 - along * dx, p.1 - a.1 - along * dy);
     ex * ex + ey * ey
@@ -135,7 +154,12 @@ mod tests {
     fn size_and_place_do_not_matter() {
         let small = line((0.1, 0.1), (0.2, 0.3)).pixels();
         let large = line((0.2, 0.1), (0.6, 0.9)).pixels();
-        let differ: f32 = small.iter().flatten().zip(large.iter().flatten()).map(|(a, b)| (a - b).abs()).sum();
+        let differ: f32 = small
+            .iter()
+            .flatten()
+            .zip(large.iter().flatten())
+            .map(|(a, b)| (a - b).abs())
+            .sum();
         assert!(differ < 0.7, "{differ}");
     }
 
@@ -166,6 +190,10 @@ mod tests {
     fn numbers_that_are_none_do_no_harm() {
         let mut drawing = line((f32::NAN, 0.1), (f32::INFINITY, 0.9));
         drawing.drag((0.5, f32::NEG_INFINITY));
-        assert!(drawing.pixels().is_some_and(|cells| cells.iter().all(|c| (0.0..=1.0).contains(c))));
+        assert!(
+            drawing
+                .pixels()
+                .is_some_and(|cells| cells.iter().all(|c| (0.0..=1.0).contains(c)))
+        );
     }
 }

@@ -40,7 +40,9 @@ pub fn curve(points: &[Point], span: u64, value: impl Fn(&Point) -> f64) -> Stri
 
 /// Returns the path of the area below a curve; empty for fewer than two points.
 pub fn area(points: &[Point], span: u64) -> String {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return String::new() };
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return String::new();
+    };
     let mut path = curve(points, span, |p| p.together);
     let (from, _) = place(first.exchange, 0.0, span);
     let (to, _) = place(last.exchange, 0.0, span);
@@ -102,7 +104,11 @@ mod tests {
     use super::*;
 
     fn point(exchange: u64, together: f64) -> Point {
-        Point { exchange, together, alone: 0.25 }
+        Point {
+            exchange,
+            together,
+            alone: 0.25,
+        }
     }
 
     fn peer(kind: Kind) -> PeerRow {
@@ -119,9 +125,15 @@ mod tests {
 
     #[test]
     fn the_curve_starts_at_the_left_and_perfect_is_at_the_top() {
-        assert_eq!(curve(&[point(0, 0.5), point(10, 1.0)], 10, |p| p.together), "M0.0 100.0L600.0 0.0");
+        assert_eq!(
+            curve(&[point(0, 0.5), point(10, 1.0)], 10, |p| p.together),
+            "M0.0 100.0L600.0 0.0"
+        );
         assert_eq!(curve(&[], 10, |p| p.together), "");
-        assert_eq!(area(&[point(0, 1.0), point(5, 1.0)], 10), "M0.0 0.0L300.0 0.0L300.0 200L0.0 200Z");
+        assert_eq!(
+            area(&[point(0, 1.0), point(5, 1.0)], 10),
+            "M0.0 0.0L300.0 0.0L300.0 200L0.0 200Z"
+        );
     }
 
     #[test]
@@ -138,7 +150,10 @@ mod tests {
         let spots = mesh(&peers);
         assert_eq!(spots.len(), MAX_DRAWN);
         assert_eq!(spots[0].index, 40);
-        assert!(spots.iter().all(|s| s.x > 20.0 && s.x < MESH_WIDTH - 20.0 && s.y > 14.0 && s.y < MESH_HEIGHT - 14.0));
+        assert!(spots.iter().all(|s| s.x > 20.0
+            && s.x < MESH_WIDTH - 20.0
+            && s.y > 14.0
+            && s.y < MESH_HEIGHT - 14.0));
         assert!(spots.iter().all(|s| spots[0].y <= s.y));
         assert!(mesh(&[]).is_empty());
     }

@@ -272,7 +272,14 @@ impl State {
         match self.phase {
             Phase::Starting => Category::Unknown,
             Phase::Failed(_) | Phase::Closed => Category::Offline,
-            Phase::Up if self.files.iter().any(|f| matches!(f.stage, FileStage::Fetching(_))) => Category::Busy,
+            Phase::Up
+                if self
+                    .files
+                    .iter()
+                    .any(|f| matches!(f.stage, FileStage::Fetching(_))) =>
+            {
+                Category::Busy
+            }
             Phase::Up => self.category.unwrap_or(Category::Unknown),
         }
     }
@@ -294,11 +301,16 @@ impl State {
     /// Counts this peer and those it knows of by category, in the order of [`CATEGORIES`].
     pub fn census(&self) -> [usize; 5] {
         let mut count = [0; 5];
-        let mut add = |category| count[CATEGORIES.iter().position(|c| *c == category).unwrap_or(4)] += 1;
+        let mut add =
+            |category| count[CATEGORIES.iter().position(|c| *c == category).unwrap_or(4)] += 1;
         add(self.own_category());
         for peer in self.peers.iter().filter(|p| p.kind != Kind::Relay) {
             let known = peer.is_known || peer.round_trip_ms.is_some();
-            add(if known { Category::Ready } else { Category::Unknown });
+            add(if known {
+                Category::Ready
+            } else {
+                Category::Unknown
+            });
         }
         self.departed.iter().for_each(|_| add(Category::Offline));
         count
@@ -322,7 +334,10 @@ impl State {
             Action::PacketSeen(row) => self.on_packet(row),
             Action::FileSeen(row) => self.on_file(row),
             Action::FileMoved { cid, stage } => {
-                if let Some(file) = Rc::make_mut(&mut self.files).iter_mut().find(|f| f.cid == cid) {
+                if let Some(file) = Rc::make_mut(&mut self.files)
+                    .iter_mut()
+                    .find(|f| f.cid == cid)
+                {
                     file.stage = stage;
                 }
             }
@@ -332,7 +347,12 @@ impl State {
                 let learner = Rc::make_mut(&mut self.learner);
                 learner.record(accuracy, alone);
             }
-            Action::Merged { round, accuracy, alone, partners } => {
+            Action::Merged {
+                round,
+                accuracy,
+                alone,
+                partners,
+            } => {
                 let learner = Rc::make_mut(&mut self.learner);
                 learner.exchanges += 1;
                 learner.round = round;
@@ -358,7 +378,9 @@ impl State {
     }
 
     fn on_left(&mut self, id: &str, at_ms: f64) {
-        let Some(at) = self.peers.iter().position(|p| &*p.id == id) else { return };
+        let Some(at) = self.peers.iter().position(|p| &*p.id == id) else {
+            return;
+        };
         let gone = Rc::make_mut(&mut self.peers).remove(at);
         let departed = Rc::make_mut(&mut self.departed);
         departed.retain(|(_, left)| at_ms - left < DEPARTED_MS);
@@ -373,7 +395,11 @@ impl State {
         if self.packets.iter().any(|p| p.cid == row.cid) {
             return;
         }
-        *(if row.is_own { &mut self.packets_out } else { &mut self.packets_in }) += 1;
+        *(if row.is_own {
+            &mut self.packets_out
+        } else {
+            &mut self.packets_in
+        }) += 1;
         let packets = Rc::make_mut(&mut self.packets);
         packets.insert(0, row);
         packets.truncate(MAX_PACKETS);
@@ -394,7 +420,11 @@ impl LearnerView {
         self.accuracy = Some(together);
         self.alone = Some(alone);
         self.revision += 1;
-        let point = Point { exchange: self.exchanges, together, alone };
+        let point = Point {
+            exchange: self.exchanges,
+            together,
+            alone,
+        };
         match self.curve.last_mut() {
             Some(last) if last.exchange == point.exchange => *last = point,
             _ => self.curve.push(point),
@@ -412,8 +442,13 @@ impl LearnerView {
 }
 
 /// The categories in the order in which they are shown.
-pub const CATEGORIES: [Category; 5] =
-    [Category::Ready, Category::Proven, Category::Busy, Category::Offline, Category::Unknown];
+pub const CATEGORIES: [Category; 5] = [
+    Category::Ready,
+    Category::Proven,
+    Category::Busy,
+    Category::Offline,
+    Category::Unknown,
+];
 
 /// Returns a category's word.
 pub fn word(category: Category) -> &'static str {
@@ -478,7 +513,9 @@ mod tests {
     }
 
     fn run(actions: impl IntoIterator<Item = Action>) -> State {
-        actions.into_iter().fold(State::default(), |state, action| state.after(action))
+        actions
+            .into_iter()
+            .fold(State::default(), |state, action| state.after(action))
     }
 
     #[test]
@@ -497,7 +534,10 @@ mod tests {
     fn a_peer_that_left_is_offline_until_it_returns() {
         let left = run([
             Action::PeerChanged(peer("a", Kind::Direct)),
-            Action::PeerLeft { id: "a".into(), at_ms: 5.0 },
+            Action::PeerLeft {
+                id: "a".into(),
+                at_ms: 5.0,
+            },
         ]);
         assert_eq!(left.members(), 0);
         assert_eq!(left.census(), [0, 0, 0, 1, 1]);
@@ -507,8 +547,14 @@ mod tests {
 
     #[test]
     fn a_packet_counts_once_and_the_list_is_bounded() {
-        let mut state = run([Action::PacketSeen(packet("x", false)), Action::PacketSeen(packet("x", false))]);
-        assert_eq!((state.packets_in, state.packets_out, state.packets.len()), (1, 0, 1));
+        let mut state = run([
+            Action::PacketSeen(packet("x", false)),
+            Action::PacketSeen(packet("x", false)),
+        ]);
+        assert_eq!(
+            (state.packets_in, state.packets_out, state.packets.len()),
+            (1, 0, 1)
+        );
         for n in 0..200 {
             state = state.after(Action::PacketSeen(packet(&n.to_string(), true)));
         }
@@ -527,7 +573,13 @@ mod tests {
         assert!(state.learner.curve.len() <= MAX_POINTS);
         assert_eq!(state.learner.exchanges, 2000);
         assert_eq!(state.learner.curve.last().map(|p| p.exchange), Some(2000));
-        assert!(state.learner.curve.windows(2).all(|w| w[0].exchange < w[1].exchange));
+        assert!(
+            state
+                .learner
+                .curve
+                .windows(2)
+                .all(|w| w[0].exchange < w[1].exchange)
+        );
     }
 
     #[test]
@@ -540,18 +592,27 @@ mod tests {
             stage: FileStage::Offered,
         };
         let state = run([
-            Action::Started { id: "me".into(), network: "main".into() },
+            Action::Started {
+                id: "me".into(),
+                network: "main".into(),
+            },
             Action::CategoryChanged(Category::Ready),
             Action::FileSeen(file),
         ]);
         assert_eq!(state.own_category(), Category::Ready);
-        let busy = state.after(Action::FileMoved { cid: "f".into(), stage: FileStage::Fetching(3) });
+        let busy = state.after(Action::FileMoved {
+            cid: "f".into(),
+            stage: FileStage::Fetching(3),
+        });
         assert_eq!(busy.own_category(), Category::Busy);
     }
 
     #[test]
     fn says_in_plain_words_how_it_is_doing() {
-        let up = run([Action::Started { id: "me".into(), network: "main".into() }]);
+        let up = run([Action::Started {
+            id: "me".into(),
+            network: "main".into(),
+        }]);
         assert_eq!(up.summary(), "Looking for a way in");
         let waiting = up.after(Action::PeerChanged(peer("r", Kind::Relay)));
         assert_eq!(waiting.summary(), "Waiting for others");

@@ -21,7 +21,9 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("watchers", &self.watchers.borrow().len()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("watchers", &self.watchers.borrow().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,7 +41,12 @@ impl Store {
 
     /// Tells every watcher.
     pub fn notify(&self) {
-        let watchers: Vec<Watcher> = self.watchers.borrow().iter().map(|(_, w)| w.clone()).collect();
+        let watchers: Vec<Watcher> = self
+            .watchers
+            .borrow()
+            .iter()
+            .map(|(_, w)| w.clone())
+            .collect();
         for watcher in watchers {
             watcher(self.state());
         }

@@ -12,8 +12,10 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm, dial_opts::{DialOpts, PeerCondition}, dummy,
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm,
+        dial_opts::{DialOpts, PeerCondition},
+        dummy,
     },
 };
 
@@ -55,8 +57,19 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    pub(super) fn new(shared: Shared, requests: mpsc::Receiver<Request>, events: mpsc::Receiver<Event>) -> Self {
-        Self { shared, requests, events, circuits: BTreeMap::new(), waiting: Vec::new(), actions: VecDeque::new() }
+    pub(super) fn new(
+        shared: Shared,
+        requests: mpsc::Receiver<Request>,
+        events: mpsc::Receiver<Event>,
+    ) -> Self {
+        Self {
+            shared,
+            requests,
+            events,
+            circuits: BTreeMap::new(),
+            waiting: Vec::new(),
+            actions: VecDeque::new(),
+        }
     }
 
     /// A handle on the live connections, for statistics.
@@ -65,8 +78,13 @@ impl Behaviour {
     }
 
     fn on_request(&mut self, request: Request) {
-        self.waiting.retain(|(_, waiting)| !waiting.reply.is_canceled());
-        if let Some(circuit) = self.circuits.get(&request.peer).and_then(|circuits| circuits.last()) {
+        self.waiting
+            .retain(|(_, waiting)| !waiting.reply.is_canceled());
+        if let Some(circuit) = self
+            .circuits
+            .get(&request.peer)
+            .and_then(|circuits| circuits.last())
+        {
             let circuit = *circuit;
             self.open(circuit, request);
             return;
@@ -85,7 +103,11 @@ impl Behaviour {
 
     fn command(&mut self, peer_id: PeerId, circuit: ConnectionId, command: Command) {
         let handler = NotifyHandler::One(circuit);
-        self.actions.push_back(ToSwarm::NotifyHandler { peer_id, handler, event: Either::Left(command) });
+        self.actions.push_back(ToSwarm::NotifyHandler {
+            peer_id,
+            handler,
+            event: Either::Left(command),
+        });
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -100,7 +122,9 @@ impl Behaviour {
 
     fn on_circuit(&mut self, peer: PeerId, circuit: ConnectionId) {
         self.circuits.entry(peer).or_default().push(circuit);
-        let (ready, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(_, r)| r.peer == peer);
+        let (ready, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(_, r)| r.peer == peer);
         self.waiting = waiting;
         let ready: Vec<(ConnectionId, Request)> = ready;
         for (_, request) in ready {
@@ -118,10 +142,14 @@ impl Behaviour {
     }
 
     fn on_dial_failure(&mut self, connection: ConnectionId, reason: &dyn std::fmt::Display) {
-        let Some(index) = self.waiting.iter().position(|(id, _)| *id == connection) else { return };
+        let Some(index) = self.waiting.iter().position(|(id, _)| *id == connection) else {
+            return;
+        };
         let (_, request) = self.waiting.swap_remove(index);
         // The dial may be gone.
-        let _ = request.reply.send(Err(Error::Circuit { reason: reason.to_string() }));
+        let _ = request.reply.send(Err(Error::Circuit {
+            reason: reason.to_string(),
+        }));
     }
 
     fn handler(&self, peer: PeerId, address: &Multiaddr) -> THandler<Self> {
@@ -166,13 +194,20 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(established) => {
                 let (libp2p::core::ConnectedPoint::Dialer { address, .. }
-                | libp2p::core::ConnectedPoint::Listener { local_addr: address, .. }) = established.endpoint;
+                | libp2p::core::ConnectedPoint::Listener {
+                    local_addr: address,
+                    ..
+                }) = established.endpoint;
                 if is_circuit(address) {
                     self.on_circuit(established.peer_id, established.connection_id);
                 }
             }
-            FromSwarm::ConnectionClosed(closed) => self.on_closed(closed.peer_id, closed.connection_id),
-            FromSwarm::DialFailure(failure) => self.on_dial_failure(failure.connection_id, failure.error),
+            FromSwarm::ConnectionClosed(closed) => {
+                self.on_closed(closed.peer_id, closed.connection_id)
+            }
+            FromSwarm::DialFailure(failure) => {
+                self.on_dial_failure(failure.connection_id, failure.error)
+            }
             FromSwarm::NewListenAddr(new) if is_circuit(new.addr) => {
                 self.tell_transport(ToTransport::CircuitListening(new.addr.clone()));
             }
@@ -183,13 +218,21 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
         match event {
             Either::Left(never) | Either::Right(never) => match never {},
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         loop {
             if let Some(action) = self.actions.pop_front() {
                 return Poll::Ready(action);

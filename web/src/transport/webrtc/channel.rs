@@ -45,7 +45,11 @@ struct Handlers {
 
 impl Channel {
     /// Takes over the data channel; nothing may have arrived on it yet.
-    pub(super) fn attach(inner: RtcDataChannel, max_frame: usize, inbox: Rc<RefCell<Inbox>>) -> Rc<Self> {
+    pub(super) fn attach(
+        inner: RtcDataChannel,
+        max_frame: usize,
+        inbox: Rc<RefCell<Inbox>>,
+    ) -> Rc<Self> {
         inner.set_binary_type(RtcDataChannelType::Arraybuffer);
         inner.set_buffered_amount_low_threshold(LOW_WATER);
         let state = State {
@@ -55,7 +59,12 @@ impl Channel {
             frame: Vec::new(),
             is_dropped: false,
         };
-        let channel = Rc::new(Self { inner, state: RefCell::new(state), handlers: RefCell::new(None), inbox });
+        let channel = Rc::new(Self {
+            inner,
+            state: RefCell::new(state),
+            handlers: RefCell::new(None),
+            inbox,
+        });
         let handlers = Handlers::attach(&channel);
         *channel.handlers.borrow_mut() = Some(handlers);
         channel
@@ -74,7 +83,9 @@ impl Channel {
     /// Bytes the browser has not sent yet.
     pub(super) fn unsent(&self) -> u32 {
         match self.inner.ready_state() {
-            RtcDataChannelState::Open | RtcDataChannelState::Closing => self.inner.buffered_amount(),
+            RtcDataChannelState::Open | RtcDataChannelState::Closing => {
+                self.inner.buffered_amount()
+            }
             _ => 0,
         }
     }
@@ -92,7 +103,10 @@ impl Channel {
     }
 
     fn on_message(&self, event: &MessageEvent) {
-        let bytes = event.data().dyn_into::<ArrayBuffer>().map(|buffer| Uint8Array::new(&buffer).to_vec());
+        let bytes = event
+            .data()
+            .dyn_into::<ArrayBuffer>()
+            .map(|buffer| Uint8Array::new(&buffer).to_vec());
         self.change(|state| match bytes {
             // A bad frame has reset the stream; its reader learns that from the stream.
             Ok(bytes) => drop(state.stream.receive(bytes)),
@@ -108,7 +122,14 @@ impl Channel {
             let mut state = self.state.borrow_mut();
             change(&mut state);
             let is_writable = state.stream.check_writable().is_ok();
-            (state.reader.take(), if is_writable { None } else { state.writer.take() })
+            (
+                state.reader.take(),
+                if is_writable {
+                    None
+                } else {
+                    state.writer.take()
+                },
+            )
         };
         reader.into_iter().chain(writer).for_each(Waker::wake);
     }
@@ -120,7 +141,9 @@ impl Channel {
 
     fn send_control(&self) {
         while self.inner.ready_state() == RtcDataChannelState::Open {
-            let Some(frame) = self.state.borrow_mut().stream.poll_control() else { return };
+            let Some(frame) = self.state.borrow_mut().stream.poll_control() else {
+                return;
+            };
             if self.inner.send_with_u8_array(&frame).is_err() {
                 self.change(|state| state.stream.lost());
             }
@@ -151,7 +174,9 @@ impl Handlers {
         let open = Closure::<dyn FnMut()>::new({
             let channel = Rc::downgrade(channel);
             move || {
-                let Some(channel) = channel.upgrade() else { return };
+                let Some(channel) = channel.upgrade() else {
+                    return;
+                };
                 channel.send_control();
                 channel.wake_writer();
             }
@@ -159,21 +184,27 @@ impl Handlers {
         let message = Closure::<dyn FnMut(MessageEvent)>::new({
             let channel = Rc::downgrade(channel);
             move |event: MessageEvent| {
-                let Some(channel) = channel.upgrade() else { return };
+                let Some(channel) = channel.upgrade() else {
+                    return;
+                };
                 channel.on_message(&event);
             }
         });
         let low = Closure::<dyn FnMut()>::new({
             let channel = Rc::downgrade(channel);
             move || {
-                let Some(channel) = channel.upgrade() else { return };
+                let Some(channel) = channel.upgrade() else {
+                    return;
+                };
                 channel.wake_writer();
             }
         });
         let close = Closure::<dyn FnMut()>::new({
             let channel = Rc::downgrade(channel);
             move || {
-                let Some(channel) = channel.upgrade() else { return };
+                let Some(channel) = channel.upgrade() else {
+                    return;
+                };
                 channel.on_lost();
             }
         });
@@ -181,7 +212,12 @@ impl Handlers {
         inner.set_onmessage(Some(message.as_ref().unchecked_ref()));
         inner.set_onbufferedamountlow(Some(low.as_ref().unchecked_ref()));
         inner.set_onclose(Some(close.as_ref().unchecked_ref()));
-        Self { _open: open, _message: message, _low: low, _close: close }
+        Self {
+            _open: open,
+            _message: message,
+            _low: low,
+            _close: close,
+        }
     }
 }
 
@@ -194,12 +230,18 @@ pub struct Stream {
 
 impl Stream {
     pub(super) fn new(channel: Rc<Channel>) -> Self {
-        Self { channel: SendWrapper::new(channel) }
+        Self {
+            channel: SendWrapper::new(channel),
+        }
     }
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut state = self.channel.state.borrow_mut();
         match state.stream.read(into) {
             Ok(Read::Data(len)) => Poll::Ready(Ok(len)),
@@ -214,7 +256,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let channel = &self.channel;
         let mut state = channel.state.borrow_mut();
         let state = &mut *state;
@@ -230,9 +276,15 @@ impl AsyncWrite for Stream {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let len = state.stream.write(data, &mut state.frame).map_err(io_error)?;
+        let len = state
+            .stream
+            .write(data, &mut state.frame)
+            .map_err(io_error)?;
         let sent = channel.inner.send_with_u8_array(&state.frame);
-        Poll::Ready(sent.map(|()| len).map_err(|_| io_error(StreamError::Closed)))
+        Poll::Ready(
+            sent.map(|()| len)
+                .map_err(|_| io_error(StreamError::Closed)),
+        )
     }
 
     /// Ready at once: every write is handed to the browser as it comes.

@@ -56,7 +56,9 @@ impl Connection {
             is_closed: false,
             _registered: registered,
         };
-        Self { inner: SendWrapper::new(inner) }
+        Self {
+            inner: SendWrapper::new(inner),
+        }
     }
 }
 
@@ -68,7 +70,10 @@ impl fmt::Debug for Connection {
 
 impl Inner {
     fn adopt(&mut self, channel: Rc<Channel>) -> Stream {
-        self.channels.push(Entry { channel: channel.clone(), linger: None });
+        self.channels.push(Entry {
+            channel: channel.clone(),
+            linger: None,
+        });
         Stream::new(channel)
     }
 
@@ -78,7 +83,9 @@ impl Inner {
         }
         match self.peer_connection.inbox.borrow().state {
             RtcPeerConnectionState::Failed => Err(Error::PeerConnection { state: "failed" }),
-            RtcPeerConnectionState::Closed => Err(Error::PeerConnection { state: "closed by the remote" }),
+            RtcPeerConnectionState::Closed => Err(Error::PeerConnection {
+                state: "closed by the remote",
+            }),
             _ => Ok(()),
         }
     }
@@ -89,8 +96,14 @@ impl Inner {
             self.grace = None;
             return Ok(());
         }
-        match self.grace.get_or_insert_with(|| Delay::new(DISCONNECTED_GRACE)).poll_unpin(cx) {
-            Poll::Ready(()) => Err(Error::PeerConnection { state: "disconnected" }),
+        match self
+            .grace
+            .get_or_insert_with(|| Delay::new(DISCONNECTED_GRACE))
+            .poll_unpin(cx)
+        {
+            Poll::Ready(()) => Err(Error::PeerConnection {
+                state: "disconnected",
+            }),
             Poll::Pending => Ok(()),
         }
     }
@@ -152,7 +165,10 @@ impl StreamMuxer for Connection {
 
     /// Opens a data channel. Until something is heard from the remote only [`MAX_EARLY`] are opened, because js-libp2p
     /// keeps no more than ten that arrive before its muxer runs.
-    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Stream, Error>> {
+    fn poll_outbound(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Stream, Error>> {
         let inner = &mut *self.inner;
         inner.check()?;
         let (is_heard, max_frame) = {
@@ -175,9 +191,14 @@ impl StreamMuxer for Connection {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let inner = &mut *self.inner;
         loop {
-            let is_drained = inner.channels.iter().all(|entry| entry.channel.unsent() == 0);
+            let is_drained = inner
+                .channels
+                .iter()
+                .all(|entry| entry.channel.unsent() == 0);
             let is_dead = inner.is_closed || inner.check().is_err();
-            let (_, steps) = inner.drain.get_or_insert_with(|| (Delay::new(DRAIN / DRAIN_STEPS), 0));
+            let (_, steps) = inner
+                .drain
+                .get_or_insert_with(|| (Delay::new(DRAIN / DRAIN_STEPS), 0));
             if is_dead || is_drained || *steps >= DRAIN_STEPS as usize {
                 inner.close();
                 return Poll::Ready(Ok(()));
@@ -192,7 +213,10 @@ impl StreamMuxer for Connection {
         }
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Error>> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<StreamMuxerEvent, Error>> {
         let inner = &mut *self.inner;
         inner.peer_connection.inbox.borrow_mut().wakers.register(cx);
         let outcome = inner.check().and_then(|()| inner.poll_grace(cx));

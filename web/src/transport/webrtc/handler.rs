@@ -7,13 +7,18 @@ use std::{
 };
 
 use chorus_core::webrtc::signaling::{PROTOCOL, Role};
-use futures::{SinkExt, future::{Either, select}};
+use futures::{
+    SinkExt,
+    future::{Either, select},
+};
 use libp2p::{
     PeerId, StreamProtocol,
     core::upgrade::ReadyUpgrade,
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
-        handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
+        handler::{
+            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+        },
     },
 };
 use wasm_bindgen_futures::spawn_local;
@@ -45,7 +50,12 @@ pub struct Negotiate(pub(super) Request);
 
 impl Handler {
     pub(super) fn new(remote: PeerId, shared: Shared) -> Self {
-        Self { remote, shared, requests: VecDeque::new(), is_held: false }
+        Self {
+            remote,
+            shared,
+            requests: VecDeque::new(),
+            is_held: false,
+        }
     }
 
     fn on_outbound(&self, stream: libp2p::Stream, mut request: Request) {
@@ -66,14 +76,22 @@ impl Handler {
     fn on_inbound(&self, stream: libp2p::Stream) {
         let (remote, mut shared) = (self.remote, self.shared.clone());
         // A second stream of the same remote while one is negotiated is dropped, which resets it.
-        let Ok(attempt) = shared.attempts.start(remote, false) else { return };
+        let Ok(attempt) = shared.attempts.start(remote, false) else {
+            return;
+        };
         spawn_local(async move {
             let outcome = negotiation::run(Role::Answerer, remote, stream, &shared).await;
             drop(attempt);
             report(&shared, remote, outcome.as_ref().err());
             if let Ok(connection) = outcome {
                 // Fails only when the swarm is gone.
-                let _ = shared.to_transport.send(ToTransport::Incoming { peer: remote, connection }).await;
+                let _ = shared
+                    .to_transport
+                    .send(ToTransport::Incoming {
+                        peer: remote,
+                        connection,
+                    })
+                    .await;
             }
         });
     }
@@ -83,7 +101,10 @@ impl Handler {
 fn report(shared: &Shared, peer: PeerId, error: Option<&Error>) {
     let event = match error {
         None => Event::Connected { peer },
-        Some(error) => Event::Failed { peer, error: error.clone() },
+        Some(error) => Event::Failed {
+            peer,
+            error: error.clone(),
+        },
     };
     let _ = shared.to_events.clone().try_send(event);
 }
@@ -107,7 +128,9 @@ impl ConnectionHandler for Handler {
     fn poll(
         &mut self,
         _: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
+    ) -> Poll<
+        ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>,
+    > {
         while let Some(request) = self.requests.pop_front() {
             if request.reply.is_canceled() {
                 continue;
@@ -123,7 +146,10 @@ impl ConnectionHandler for Handler {
         match command {
             Command::Hold(is_held) => self.is_held = is_held,
             Command::Open(Negotiate(request)) if request.peer != self.remote => {
-                let error = Error::WrongPeer { expected: request.peer, actual: self.remote };
+                let error = Error::WrongPeer {
+                    expected: request.peer,
+                    actual: self.remote,
+                };
                 let _ = request.reply.send(Err(error));
             }
             Command::Open(Negotiate(request)) => self.requests.push_back(request),
@@ -140,10 +166,15 @@ impl ConnectionHandler for Handler {
         >,
     ) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol, ..
+            }) => {
                 self.on_inbound(protocol);
             }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol,
+                info,
+            }) => {
                 self.on_outbound(protocol, info.0);
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {

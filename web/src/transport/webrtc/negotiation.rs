@@ -28,8 +28,15 @@ use super::{Connection, Error, Shared, peer_connection::PeerConnection};
 ///
 /// # Errors
 /// When signaling fails, no candidate pair works, or it takes longer than [`TIMEOUT`]; the stream is reset then.
-pub(super) async fn run(role: Role, peer: PeerId, stream: libp2p::Stream, shared: &Shared) -> Result<Connection, Error> {
-    let negotiation = Negotiation::start(role, stream, shared)?.run(peer, shared).boxed_local();
+pub(super) async fn run(
+    role: Role,
+    peer: PeerId,
+    stream: libp2p::Stream,
+    shared: &Shared,
+) -> Result<Connection, Error> {
+    let negotiation = Negotiation::start(role, stream, shared)?
+        .run(peer, shared)
+        .boxed_local();
     match select(negotiation, Delay::new(TIMEOUT)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => Err(Error::Timeout { after: TIMEOUT }),
@@ -60,7 +67,15 @@ impl Negotiation {
         let init = (role == Role::Offerer).then(|| Init::open(&peer_connection));
         let (reader, writer) = stream.split();
         let machine = Signaling::new(role, LARGE_MAX_FRAME as u32);
-        Ok(Self { role, machine, peer_connection, init, reader, writer, is_ended: false })
+        Ok(Self {
+            role,
+            machine,
+            peer_connection,
+            init,
+            reader,
+            writer,
+            is_ended: false,
+        })
     }
 
     async fn run(mut self, peer: PeerId, shared: &Shared) -> Result<Connection, Error> {
@@ -73,7 +88,9 @@ impl Negotiation {
                 Happened::Received(len) => self.machine.handle(Input::Received(&bytes[..len]))?,
                 Happened::Ended if self.machine.is_exchanging() => self.is_ended = true,
                 Happened::Ended => {
-                    return Err(Error::SignalingStream { reason: "closed before both descriptions came".into() });
+                    return Err(Error::SignalingStream {
+                        reason: "closed before both descriptions came".into(),
+                    });
                 }
                 Happened::Connected => break,
             }
@@ -100,7 +117,9 @@ impl Negotiation {
                         Role::Offerer => self.peer_connection.create_offer().await?,
                         Role::Answerer => self.peer_connection.create_answer().await?,
                     };
-                    self.machine.handle(Input::Described { sdp: own_sdp.clone() })?;
+                    self.machine.handle(Input::Described {
+                        sdp: own_sdp.clone(),
+                    })?;
                 }
                 Output::Write(bytes) => self.write(&bytes).await?,
                 Output::ApplyLocal => self.peer_connection.set_local(own, &own_sdp).await?,
@@ -125,7 +144,9 @@ impl Negotiation {
         match written.await {
             // A remote that is connected already may have left; candidates are of no use to it.
             Err(_) if self.machine.is_exchanging() && self.is_ended => Ok(()),
-            Err(error) => Err(Error::SignalingStream { reason: error.to_string() }),
+            Err(error) => Err(Error::SignalingStream {
+                reason: error.to_string(),
+            }),
             Ok(()) => Ok(()),
         }
     }
@@ -156,7 +177,9 @@ impl Negotiation {
             Poll::Ready(Ok(len)) => Poll::Ready(Ok(Happened::Received(len))),
             // After the descriptions a lost circuit need not stop the checks that are under way.
             Poll::Ready(Err(_)) if self.machine.is_exchanging() => Poll::Ready(Ok(Happened::Ended)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::SignalingStream { reason: error.to_string() })),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::SignalingStream {
+                reason: error.to_string(),
+            })),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -191,14 +214,19 @@ impl Init {
         });
         channel.set_onopen(Some(handler.as_ref().unchecked_ref()));
         channel.set_onclose(Some(handler.as_ref().unchecked_ref()));
-        Self { channel, changed, _handler: handler }
+        Self {
+            channel,
+            changed,
+            _handler: handler,
+        }
     }
 
     /// Waits for the channel to open, closes it, and waits for that too: its SCTP stream id must not be given to a new
     /// channel while the remote still knows it as this one.
     async fn retire(&self) {
         let retired = async {
-            self.reached(&[RtcDataChannelState::Open, RtcDataChannelState::Closed]).await;
+            self.reached(&[RtcDataChannelState::Open, RtcDataChannelState::Closed])
+                .await;
             self.channel.close();
             self.reached(&[RtcDataChannelState::Closed]).await;
         };
@@ -208,7 +236,11 @@ impl Init {
     async fn reached(&self, states: &[RtcDataChannelState]) {
         poll_fn(|cx| {
             self.changed.register(cx.waker());
-            if states.contains(&self.channel.ready_state()) { Poll::Ready(()) } else { Poll::Pending }
+            if states.contains(&self.channel.ready_state()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

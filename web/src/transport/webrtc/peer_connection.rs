@@ -19,8 +19,9 @@ use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcIceCandidateInit, RtcIceServer, RtcIceTransportPolicy, RtcPeerConnection,
-    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
+    RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcIceCandidateInit, RtcIceServer,
+    RtcIceTransportPolicy, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState,
+    RtcSdpType, RtcSessionDescriptionInit,
 };
 
 use super::{Error, channel::Channel};
@@ -83,9 +84,13 @@ impl PeerConnection {
     /// Creates one with its handlers attached, within the page's budget.
     pub(super) fn create(config: &Config) -> Result<Self, Error> {
         if live() >= MAX_LIVE {
-            return Err(Error::Budget { live: live(), max: MAX_LIVE });
+            return Err(Error::Budget {
+                live: live(),
+                max: MAX_LIVE,
+            });
         }
-        let inner = RtcPeerConnection::new_with_configuration(&configuration(config)).map_err(browser)?;
+        let inner =
+            RtcPeerConnection::new_with_configuration(&configuration(config)).map_err(browser)?;
         count(&inner);
         let inbox = Rc::new(RefCell::new(Inbox {
             candidates: VecDeque::new(),
@@ -98,7 +103,11 @@ impl PeerConnection {
             wakers: Wakers::default(),
         }));
         let handlers = Handlers::attach(&inner, &inbox);
-        Ok(Self { inner, inbox, _handlers: handlers })
+        Ok(Self {
+            inner,
+            inbox,
+            _handlers: handlers,
+        })
     }
 
     pub(super) async fn create_offer(&self) -> Result<String, Error> {
@@ -112,23 +121,31 @@ impl PeerConnection {
     pub(super) async fn set_local(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
         let description = RtcSessionDescriptionInit::new(kind);
         description.set_sdp(sdp);
-        JsFuture::from(self.inner.set_local_description(&description)).await.map_err(browser)?;
+        JsFuture::from(self.inner.set_local_description(&description))
+            .await
+            .map_err(browser)?;
         Ok(())
     }
 
     pub(super) async fn set_remote(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
         let description = RtcSessionDescriptionInit::new(kind);
         description.set_sdp(sdp);
-        JsFuture::from(self.inner.set_remote_description(&description)).await.map_err(browser)?;
+        JsFuture::from(self.inner.set_remote_description(&description))
+            .await
+            .map_err(browser)?;
         Ok(())
     }
 
     pub(super) async fn add_candidate(&self, candidate: &Candidate) -> Result<(), Error> {
         let init = RtcIceCandidateInit::new(&candidate.candidate);
         init.set_sdp_mid(candidate.sdp_mid.as_deref());
-        let index = candidate.sdp_m_line_index.or(candidate.sdp_mid.is_none().then_some(0));
+        let index = candidate
+            .sdp_m_line_index
+            .or(candidate.sdp_mid.is_none().then_some(0));
         init.set_sdp_m_line_index(index);
-        let added = self.inner.add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+        let added = self
+            .inner
+            .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
         JsFuture::from(added).await.map_err(browser)?;
         Ok(())
     }
@@ -165,7 +182,9 @@ impl Handlers {
         let candidate = Closure::<dyn FnMut(RtcPeerConnectionIceEvent)>::new({
             let inbox = inbox.clone();
             move |event: RtcPeerConnectionIceEvent| {
-                let Some(candidate) = event.candidate() else { return };
+                let Some(candidate) = event.candidate() else {
+                    return;
+                };
                 let candidate = Candidate {
                     candidate: candidate.candidate(),
                     sdp_mid: candidate.sdp_mid(),
@@ -196,7 +215,11 @@ impl Handlers {
         inner.set_onicecandidate(Some(candidate.as_ref().unchecked_ref()));
         inner.set_ondatachannel(Some(channel.as_ref().unchecked_ref()));
         inner.set_onconnectionstatechange(Some(state.as_ref().unchecked_ref()));
-        Self { _candidate: candidate, _channel: channel, _state: state }
+        Self {
+            _candidate: candidate,
+            _channel: channel,
+            _state: state,
+        }
     }
 }
 
@@ -230,7 +253,9 @@ pub(super) fn notify(inbox: &Rc<RefCell<Inbox>>, change: impl FnOnce(&mut Inbox)
 
 /// What the browser threw, as an error.
 pub(super) fn browser(thrown: JsValue) -> Error {
-    let text = thrown.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+    let text = thrown
+        .dyn_ref::<js_sys::Error>()
+        .map(|error| String::from(error.message()));
     // DOMException is not an Error to wasm-bindgen's `instanceof` in every browser.
     let text = text.or_else(|| Reflect::get(&thrown, &"message".into()).ok()?.as_string());
     Error::Browser(text.unwrap_or_else(|| format!("{thrown:?}")))
@@ -238,7 +263,8 @@ pub(super) fn browser(thrown: JsValue) -> Error {
 
 fn sdp_of(description: Result<JsValue, JsValue>) -> Result<String, Error> {
     let sdp = Reflect::get(&description.map_err(browser)?, &"sdp".into()).map_err(browser)?;
-    sdp.as_string().ok_or_else(|| Error::Browser("a description without SDP".into()))
+    sdp.as_string()
+        .ok_or_else(|| Error::Browser("a description without SDP".into()))
 }
 
 fn configuration(config: &Config) -> RtcConfiguration {
@@ -266,19 +292,28 @@ fn configuration(config: &Config) -> RtcConfiguration {
 fn count(inner: &RtcPeerConnection) {
     LIVE.with(|live| live.set(live.get() + 1));
     REGISTRY.with(|registry| {
-        let Some((registry, register)) = registry else { return };
+        let Some((registry, register)) = registry else {
+            return;
+        };
         // `register` throws only when the target is no object.
         let _ = register.call2(registry, inner, &JsValue::UNDEFINED);
     });
 }
 
 fn finalization_registry() -> Option<(JsValue, Function)> {
-    let constructor: Function = Reflect::get(&js_sys::global(), &"FinalizationRegistry".into()).ok()?.dyn_into().ok()?;
-    let on_collected = Closure::<dyn FnMut()>::new(|| LIVE.with(|live| live.set(live.get().saturating_sub(1))));
+    let constructor: Function = Reflect::get(&js_sys::global(), &"FinalizationRegistry".into())
+        .ok()?
+        .dyn_into()
+        .ok()?;
+    let on_collected =
+        Closure::<dyn FnMut()>::new(|| LIVE.with(|live| live.set(live.get().saturating_sub(1))));
     // One per page, for the page's life.
     let on_collected = on_collected.into_js_value();
     let registry = Reflect::construct(&constructor, &Array::of1(&on_collected)).ok()?;
-    let register = Reflect::get(&registry, &"register".into()).ok()?.dyn_into().ok()?;
+    let register = Reflect::get(&registry, &"register".into())
+        .ok()?
+        .dyn_into()
+        .ok()?;
     Some((registry, register))
 }
 

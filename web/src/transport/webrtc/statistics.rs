@@ -52,7 +52,13 @@ impl Default for SendWrapperDefault {
 impl Connections {
     /// Peers with a live WebRTC connection, oldest first; a peer twice when it has two.
     pub fn peers(&self) -> Vec<PeerId> {
-        self.inner.0.borrow().1.values().map(|(peer, _)| *peer).collect()
+        self.inner
+            .0
+            .borrow()
+            .1
+            .values()
+            .map(|(peer, _)| *peer)
+            .collect()
     }
 
     /// Asks the browser about every live connection. One that it does not answer for is left out.
@@ -73,7 +79,10 @@ impl Connections {
         let key = *next;
         *next += 1;
         map.insert(key, (peer, connection.reference()));
-        Registered { key, connections: Rc::downgrade(&self.inner.0) }
+        Registered {
+            key,
+            connections: Rc::downgrade(&self.inner.0),
+        }
     }
 }
 
@@ -97,15 +106,19 @@ fn read(peer: PeerId, report: &JsValue) -> ConnectionStatistics {
     let find = |id: Option<String>| id.and_then(|id| entries.get(&id));
     let kind = |entry: &JsValue| text(entry, "type").unwrap_or_default();
     let transport = entries.values().find(|entry| kind(entry) == "transport");
-    let pair = find(transport.and_then(|transport| text(transport, "selectedCandidatePairId"))).or_else(|| {
-        // Firefox has no transport entry; it marks the pair.
-        entries.values().find(|entry| {
-            kind(entry) == "candidate-pair" && get(entry, "selected").is_some_and(|value| value.is_truthy())
-        })
-    });
+    let pair = find(transport.and_then(|transport| text(transport, "selectedCandidatePairId")))
+        .or_else(|| {
+            // Firefox has no transport entry; it marks the pair.
+            entries.values().find(|entry| {
+                kind(entry) == "candidate-pair"
+                    && get(entry, "selected").is_some_and(|value| value.is_truthy())
+            })
+        });
     let candidate_type = |side: &str| {
         let candidate = find(pair.and_then(|pair| text(pair, side)));
-        candidate.and_then(|candidate| text(candidate, "candidateType")).unwrap_or_default()
+        candidate
+            .and_then(|candidate| text(candidate, "candidateType"))
+            .unwrap_or_default()
     };
     let bytes = |name: &str| {
         let of = |entry: Option<&JsValue>| entry.and_then(|entry| number(entry, name));
@@ -117,7 +130,9 @@ fn read(peer: PeerId, report: &JsValue) -> ConnectionStatistics {
         remote_candidate_type: candidate_type("remoteCandidateId"),
         bytes_sent: bytes("bytesSent"),
         bytes_received: bytes("bytesReceived"),
-        round_trip_ms: pair.and_then(|pair| number(pair, "currentRoundTripTime")).map(|seconds| seconds * 1000.0),
+        round_trip_ms: pair
+            .and_then(|pair| number(pair, "currentRoundTripTime"))
+            .map(|seconds| seconds * 1000.0),
     }
 }
 

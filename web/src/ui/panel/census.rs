@@ -20,13 +20,17 @@ pub(crate) fn Census(props: &CensusProps) -> Html {
     let parts = portions(props.counts).into_iter().zip(CATEGORIES).map(|((start, width), category)| {
         html! { <rect class={class(category)} x={start.to_string()} width={width.to_string()} y="0" height="10" /> }
     });
-    let legend = props.counts.into_iter().zip(CATEGORIES).map(|(count, category)| {
-        html! {
-            <li data-category={class(category)} data-count={count.to_string()}>
-                { shape::category(category) }{ word(category) }{ " " }<b>{ count }</b>
-            </li>
-        }
-    });
+    let legend = props
+        .counts
+        .into_iter()
+        .zip(CATEGORIES)
+        .map(|(count, category)| {
+            html! {
+                <li data-category={class(category)} data-count={count.to_string()}>
+                    { shape::category(category) }{ word(category) }{ " " }<b>{ count }</b>
+                </li>
+            }
+        });
     html! {
         <section class="card span-12 bar" aria-label="How the peers known here are doing, you included">
             <div class="track">

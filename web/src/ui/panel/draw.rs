@@ -2,7 +2,10 @@
 
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, PointerEvent};
-use yew::{Callback, Html, NodeRef, Properties, classes, component, html, use_effect_with, use_mut_ref, use_node_ref, use_state};
+use yew::{
+    Callback, Html, NodeRef, Properties, classes, component, html, use_effect_with, use_mut_ref,
+    use_node_ref, use_state,
+};
 
 use crate::ui::{Controls, Sample};
 use crate::view::{
@@ -43,7 +46,9 @@ pub(crate) fn Draw(props: &DrawProps) -> Html {
     let canvas = use_node_ref();
     let drawing = use_mut_ref(Drawing::default);
     let pad = use_state(|| Pad::Empty);
-    let chances = pad.pixels().and_then(|pixels| props.controls.as_ref()?.predict(pixels));
+    let chances = pad
+        .pixels()
+        .and_then(|pixels| props.controls.as_ref()?.predict(pixels));
 
     {
         let (canvas, drawing) = (canvas.clone(), drawing.clone());
@@ -64,7 +69,9 @@ pub(crate) fn Draw(props: &DrawProps) -> Html {
     let onpointerdown = {
         let (canvas, change) = (canvas.clone(), change.clone());
         Callback::from(move |event: PointerEvent| {
-            let Some(element) = canvas.cast::<HtmlCanvasElement>() else { return };
+            let Some(element) = canvas.cast::<HtmlCanvasElement>() else {
+                return;
+            };
             // Without capture the stroke only ends at the pad's edge.
             let _ = element.set_pointer_capture(event.pointer_id());
             change(&|drawing| drawing.press(place(&element, &event)));
@@ -76,7 +83,9 @@ pub(crate) fn Draw(props: &DrawProps) -> Html {
             if event.buttons() & 1 == 0 {
                 return;
             }
-            let Some(element) = canvas.cast::<HtmlCanvasElement>() else { return };
+            let Some(element) = canvas.cast::<HtmlCanvasElement>() else {
+                return;
+            };
             change(&|drawing| drawing.drag(place(&element, &event)));
         })
     };
@@ -124,13 +133,23 @@ fn answer(pad: &Pad, chances: Option<&[f32; 10]>) -> Html {
         (Pad::Empty, _) => "What you draw stays in this tab.".into(),
         (_, None) => "The model is not here yet.".into(),
         (Pad::Shown(sample), Some((digit, chance))) if usize::from(sample.label) == digit => {
-            format!("A {digit}, and right: {} sure.", format::percent(chance.into()))
+            format!(
+                "A {digit}, and right: {} sure.",
+                format::percent(chance.into())
+            )
         }
         (Pad::Shown(sample), Some((digit, chance))) => {
-            format!("It says {digit}, {} sure. It is a {}.", format::percent(chance.into()), sample.label)
+            format!(
+                "It says {digit}, {} sure. It is a {}.",
+                format::percent(chance.into()),
+                sample.label
+            )
         }
         (Pad::Drawn(_), Some((digit, chance))) => {
-            format!("Looks like a {digit}: {} sure.", format::percent(chance.into()))
+            format!(
+                "Looks like a {digit}: {} sure.",
+                format::percent(chance.into())
+            )
         }
     };
     html! {
@@ -173,7 +192,8 @@ fn best(chances: &[f32; 10]) -> (usize, f32) {
 /// Returns where on the pad the event happened, both coordinates in 0..=1.
 fn place(canvas: &HtmlCanvasElement, event: &PointerEvent) -> Dot {
     let rect = canvas.get_bounding_client_rect();
-    let share = |at: f64, start: f64, length: f64| ((at - start) / length.max(1.0)).clamp(0.0, 1.0) as f32;
+    let share =
+        |at: f64, start: f64, length: f64| ((at - start) / length.max(1.0)).clamp(0.0, 1.0) as f32;
     (
         share(event.client_x().into(), rect.left(), rect.width()),
         share(event.client_y().into(), rect.top(), rect.height()),
@@ -187,14 +207,18 @@ fn context(canvas: &NodeRef) -> Option<(CanvasRenderingContext2d, f64)> {
     let side = f64::from(element.width());
     context.clear_rect(0.0, 0.0, side, side);
     let style = web_sys::window()?.get_computed_style(&element).ok()??;
-    let ink = style.get_property_value("color").unwrap_or_else(|_| "gray".into());
+    let ink = style
+        .get_property_value("color")
+        .unwrap_or_else(|_| "gray".into());
     context.set_stroke_style_str(&ink);
     context.set_fill_style_str(&ink);
     Some((context, side))
 }
 
 fn paint(canvas: &NodeRef, drawing: &Drawing) {
-    let Some((context, side)) = context(canvas) else { return };
+    let Some((context, side)) = context(canvas) else {
+        return;
+    };
     context.set_line_width(side * 0.085);
     context.set_line_cap("round");
     context.set_line_join("round");
@@ -212,7 +236,9 @@ fn paint(canvas: &NodeRef, drawing: &Drawing) {
 }
 
 fn paint_sample(canvas: &NodeRef, sample: &Sample) {
-    let Some((context, side)) = context(canvas) else { return };
+    let Some((context, side)) = context(canvas) else {
+        return;
+    };
     let cell = side / 8.0;
     for (index, ink) in sample.pixels.iter().enumerate() {
         context.set_global_alpha((*ink).clamp(0.0, 1.0).into());

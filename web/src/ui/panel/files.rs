@@ -26,8 +26,12 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
     let onchange = {
         let controls = props.controls.clone();
         Callback::from(move |event: Event| {
-            let Some(input) = event.target_dyn_into::<HtmlInputElement>() else { return };
-            if let (Some(controls), Some(file)) = (&controls, input.files().and_then(|files| files.get(0))) {
+            let Some(input) = event.target_dyn_into::<HtmlInputElement>() else {
+                return;
+            };
+            if let (Some(controls), Some(file)) =
+                (&controls, input.files().and_then(|files| files.get(0)))
+            {
                 controls.share(file);
             }
             // The same file can be chosen again.
@@ -51,7 +55,8 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
             event.prevent_default();
             is_over.set(false);
             let files = event.data_transfer().and_then(|data| data.files());
-            if let (Some(controls), Some(file)) = (&controls, files.and_then(|files| files.get(0))) {
+            if let (Some(controls), Some(file)) = (&controls, files.and_then(|files| files.get(0)))
+            {
                 controls.share(file);
             }
         })
@@ -79,7 +84,11 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
 }
 
 fn row(file: &FileRow, controls: Option<&Controls>) -> Html {
-    let from = format!("{} · from {}", format::size(file.size), format::short(&file.author));
+    let from = format!(
+        "{} · from {}",
+        format::size(file.size),
+        format::short(&file.author)
+    );
     let words = match &file.stage {
         FileStage::Own => format!("{} · shared by you", format::size(file.size)),
         FileStage::Offered | FileStage::Ready(_) => from,
@@ -118,7 +127,11 @@ fn action(file: &FileRow, controls: Option<&Controls>) -> Html {
             </a>
         },
         FileStage::Offered | FileStage::Failed(_) => {
-            let word = if file.stage == FileStage::Offered { "Download" } else { "Try again" };
+            let word = if file.stage == FileStage::Offered {
+                "Download"
+            } else {
+                "Try again"
+            };
             let (controls, cid) = (controls.cloned(), file.cid.clone());
             let onclick = Callback::from(move |_| {
                 if let Some(controls) = &controls {

@@ -46,7 +46,9 @@ pub(crate) fn Me(props: &MeProps) -> Html {
         Callback::from(move |_| {
             let (id, copied) = (id.clone(), copied.clone());
             spawn_local(async move {
-                let Some(window) = web_sys::window() else { return };
+                let Some(window) = web_sys::window() else {
+                    return;
+                };
                 let written = window.navigator().clipboard().write_text(&id);
                 copied.set(JsFuture::from(written).await.is_ok());
             });

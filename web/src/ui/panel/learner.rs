@@ -50,7 +50,9 @@ pub(crate) fn Learner(props: &LearnerProps) -> Html {
 }
 
 fn switch(is_running: bool, controls: Option<&Controls>) -> Html {
-    let Some(controls) = controls.cloned() else { return Html::default() };
+    let Some(controls) = controls.cloned() else {
+        return Html::default();
+    };
     let onclick = Callback::from(move |_| controls.learn(!is_running));
     html! {
         <button type="button" class="button small" {onclick} data-action="learn" aria-pressed={is_running.to_string()}>
@@ -110,11 +112,15 @@ fn sentence(learner: &LearnerView) -> String {
     }
     let own = format::digits(&learner.classes);
     match (learner.exchanges, learner.is_running) {
-        (0, false) => format!("This tab holds examples of {own} and nothing else. Learning is paused."),
+        (0, false) => {
+            format!("This tab holds examples of {own} and nothing else. Learning is paused.")
+        }
         (0, true) => format!(
             "This tab holds examples of {own} and nothing else. As soon as others are here, it learns the rest from them."
         ),
-        (1, _) => format!("This tab holds examples of {own} only. It has exchanged once with the others so far."),
+        (1, _) => format!(
+            "This tab holds examples of {own} only. It has exchanged once with the others so far."
+        ),
         (n, _) => format!(
             "This tab holds examples of {own} only; the rest it learned from others, in {n} exchanges. \
              Measured on digits that no tab has ever trained on."

@@ -22,8 +22,13 @@ pub(crate) struct MeshProps {
 pub(crate) fn Mesh(props: &MeshProps) -> Html {
     let peers = &*props.peers;
     let spots = geometry::mesh(peers);
-    let middle = (geometry::MESH_WIDTH / 2.0, geometry::MESH_HEIGHT / 2.0 - 6.0);
-    let edges = spots.iter().map(|spot| edge(&peers[spot.index], spot, middle));
+    let middle = (
+        geometry::MESH_WIDTH / 2.0,
+        geometry::MESH_HEIGHT / 2.0 - 6.0,
+    );
+    let edges = spots
+        .iter()
+        .map(|spot| edge(&peers[spot.index], spot, middle));
     let nodes = spots.iter().map(|spot| node(&peers[spot.index], spot));
     let rest = peers.len().saturating_sub(spots.len());
     let view = format!("0 0 {} {}", geometry::MESH_WIDTH, geometry::MESH_HEIGHT);

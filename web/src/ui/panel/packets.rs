@@ -44,7 +44,11 @@ pub(crate) fn Packets(props: &PacketsProps) -> Html {
 fn row(packet: &PacketRow, offset: f64) -> Html {
     let (way, arrow, whose) = match packet.is_own {
         true => ("out", "M7 12V2M3 6l4-4 4 4", "sent by you".to_owned()),
-        false => ("in", "M7 2v10M3 8l4 4 4-4", format!("from {}", format::short(&packet.author))),
+        false => (
+            "in",
+            "M7 2v10M3 8l4 4 4-4",
+            format!("from {}", format::short(&packet.author)),
+        ),
     };
     html! {
         <li key={&*packet.cid} data-cid={packet.cid.to_string()} data-type={packet.packet_type.to_string()} data-way={way}
