@@ -21,7 +21,7 @@ pub mod digest;
 pub mod key;
 pub mod learner;
 #[cfg(feature = "net")]
-#[expect(
+#[allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
     reason = "the driver is where clocks and libp2p's unordered ids live; nothing replays it"

@@ -10,6 +10,7 @@ use std::{
 use chorus_core::{
     bounds::DEFAULT_MAX_OBJECT,
     digest::{ContentId, Digest},
+    key::PeerId,
     learner::{Classes, Digits, classes_for},
     net::{Event, ShareOptions},
     node::{self, Path, PeerInfo, Role},
@@ -199,6 +200,12 @@ impl Page {
         }
         let page = self.clone();
         peer.watch(move |event| page.on_event(event)).await;
+        // What an earlier load of the page kept, oldest first, so that the newest ends up on top.
+        if let Ok(kept) = peer.handle.query(node::Filter::default()).await {
+            for packet in kept.iter().rev() {
+                self.on_packet(packet, packet.author() == id);
+            }
+        }
 
         let seed = u64::from_le_bytes(
             Digest::sha256(id.to_string().as_bytes()).as_bytes()[..8]
@@ -274,19 +281,19 @@ impl Page {
         match event {
             Event::Node(node::Event::PeerChanged(info)) => {
                 self.report("peer", &peer_value(&info));
-                if info.role != Role::Stranger {
-                    self.change(Action::PeerChanged(peer_row(&info)));
-                }
+                // Who turns out to speak another network's protocols is not part of this mesh.
+                self.change(if info.role == Role::Stranger {
+                    peer_left(info.peer)
+                } else {
+                    Action::PeerChanged(peer_row(&info))
+                });
             }
             Event::Node(node::Event::PeerLeft(peer)) => {
                 let value = object();
                 set(&value, "id", &peer.to_string().into());
                 set(&value, "left", &true.into());
                 self.report("peer", &value);
-                self.change(Action::PeerLeft {
-                    id: peer.to_string().into(),
-                    at_ms: js_sys::Date::now(),
-                });
+                self.change(peer_left(peer));
             }
             Event::Node(node::Event::PacketReceived { packet, .. }) => {
                 self.report("packet", &packet_value(&packet, None));
@@ -441,6 +448,13 @@ impl Control for PageControl {
 
     fn dismiss(&self) {
         self.0.change(Action::NoticeDismissed);
+    }
+}
+
+fn peer_left(peer: PeerId) -> Action {
+    Action::PeerLeft {
+        id: peer.to_string().into(),
+        at_ms: js_sys::Date::now(),
     }
 }
 

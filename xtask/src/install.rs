@@ -125,14 +125,6 @@ fn major_version(node: &Path) -> Option<u32> {
     version.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// Returns any Node on the machine, for scripts that need nothing of it but WASI; installs the suites' where none is.
-///
-/// # Errors
-/// As [`node`].
-pub(crate) fn any_node() -> Result<PathBuf> {
-    on_path("node").map_or_else(node, Ok)
-}
-
 /// Returns a command that runs wasm-opt, installed below the target directory; none where npm is missing.
 ///
 /// # Errors

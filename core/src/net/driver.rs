@@ -761,7 +761,12 @@ impl<X: NetworkBehaviour> Driver<X> {
             }
             Err(ping::Failure::Unsupported) => {}
             Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
-                self.swarm.close_connection(id);
+                // A data channel full of blocks delays pings beyond their time, and the browser itself says when the
+                // other end of a WebRTC connection is gone.
+                let known = self.connections.get(&number(id));
+                if !known.is_some_and(|c| is_webrtc(&c.info.address)) {
+                    self.swarm.close_connection(id);
+                }
             }
         }
     }

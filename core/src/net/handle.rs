@@ -10,7 +10,6 @@ use libp2p::Multiaddr;
 
 use super::{Event, wall};
 use crate::{
-    bounds::LEAF_SIZE,
     digest::{ContentId, Digest},
     key::{Keypair, PeerId},
     node::{Command, Filter, NodeError, PeerInfo, Reply},
@@ -321,16 +320,6 @@ impl Handle {
 
 /// Splits content into blocks; returns the root's id and all blocks, the manifest among them.
 fn blocks_of(content: &[u8]) -> Result<(ContentId, Vec<Block>), BlockError> {
-    if content.len() <= LEAF_SIZE {
-        let cid = ContentId::of(crate::digest::Codec::Raw, content);
-        return Ok((
-            cid,
-            vec![Block {
-                cid,
-                bytes: content.to_vec(),
-            }],
-        ));
-    }
     let (manifest, leaves) = split(content);
     let root = manifest.to_block()?;
     let id = root.cid;

@@ -1,6 +1,6 @@
 //! Raw libp2p streams for JavaScript: protocols of the owner's own, on direct connections.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
 use futures::{
     AsyncReadExt, AsyncWriteExt, StreamExt,
@@ -8,6 +8,7 @@ use futures::{
     io::{ReadHalf, WriteHalf},
     lock::Mutex,
 };
+use futures_timer::Delay;
 use js_sys::{Function, Uint8Array};
 use libp2p::{PeerId, Stream, StreamProtocol};
 use wasm_bindgen::prelude::*;
@@ -175,20 +176,32 @@ impl ChorusPeer {
             .map_err(|e| failed(&e))?;
         let mut sent = [0; 32];
         getrandom::fill(&mut sent).map_err(|e| failed(&e))?;
-        let start = js_sys::Date::now();
+        let start = now();
         stream.write_all(&sent).await.map_err(|e| failed(&e))?;
         stream.flush().await.map_err(|e| failed(&e))?;
         let mut got = [0; 32];
         stream.read_exact(&mut got).await.map_err(|e| failed(&e))?;
-        let elapsed = js_sys::Date::now() - start;
-        // The answer is here; how the stream ends does not matter.
-        let _ = stream.close().await;
+        let elapsed = now() - start;
+        // The answer is here; how the stream ends does not matter. But js-libp2p serves two ping streams at once only, so
+        // this one is over before the next begins.
+        let over = async {
+            let _ = stream.close().await;
+            let _ = stream.read(&mut got[..1].to_vec()).await;
+        };
+        futures::future::select(pin!(over), Delay::new(PING_END)).await;
         if got == sent {
             Ok(elapsed)
         } else {
             Err(error("ERR_STREAM", "the ping came back changed"))
         }
     }
+}
+
+/// Milliseconds on the page's steady clock.
+fn now() -> f64 {
+    web_sys::window()
+        .and_then(|window| window.performance())
+        .map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
 fn parse_peer(peer: &str) -> Result<PeerId, JsValue> {
@@ -213,5 +226,7 @@ fn was_reset() -> JsValue {
     error("ERR_STREAM_RESET", "the stream was reset")
 }
 
+/// Longest wait for the end of a ping's stream.
+const PING_END: Duration = Duration::from_secs(1);
 /// Most bytes of one read.
 const READ_BUFFER: usize = 256 * 1024;

@@ -24,7 +24,7 @@ pub(crate) fn packet_value(packet: &Packet, content: Option<&[u8]>) -> JsValue {
     let parsed = JSON::parse(&packet.to_json())
         .ok()
         .and_then(|value| value.dyn_into::<Object>().ok());
-    let value = parsed.unwrap_or_else(Object::new);
+    let value = parsed.unwrap_or_default();
     set(&value, "cid", &packet.cid().to_string().into());
     set(&value, "author", &packet.author().to_string().into());
     set(&value, "type", &packet.packet_type().into());

@@ -259,12 +259,14 @@ impl State {
 
     /// Returns how many connected peers are no relays.
     pub fn members(&self) -> usize {
-        self.peers.iter().filter(|p| p.kind != Kind::Relay).count()
+        let is_member = |p: &&PeerRow| p.is_known && p.kind != Kind::Relay;
+        self.peers.iter().filter(is_member).count()
     }
 
     /// Returns how many connected peers are relays.
     pub fn relays(&self) -> usize {
-        self.peers.len() - self.members()
+        let is_relay = |p: &&PeerRow| p.kind == Kind::Relay;
+        self.peers.iter().filter(is_relay).count()
     }
 
     /// Returns how this peer is doing.
@@ -486,137 +488,4 @@ const MAX_DEPARTED: usize = 32;
 const DEPARTED_MS: f64 = 60_000.0;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(id: &str, kind: Kind) -> PeerRow {
-        PeerRow {
-            id: id.into(),
-            kind,
-            is_known: true,
-            round_trip_ms: None,
-            packets_in: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-        }
-    }
-
-    fn packet(cid: &str, is_own: bool) -> PacketRow {
-        PacketRow {
-            cid: cid.into(),
-            packet_type: "weights".into(),
-            author: "a".into(),
-            is_own,
-            size: 1,
-            at_ms: 0.0,
-        }
-    }
-
-    fn run(actions: impl IntoIterator<Item = Action>) -> State {
-        actions
-            .into_iter()
-            .fold(State::default(), |state, action| state.after(action))
-    }
-
-    #[test]
-    fn relays_are_counted_apart_and_listed_last() {
-        let state = run([
-            Action::PeerChanged(peer("a-relay", Kind::Relay)),
-            Action::PeerChanged(peer("c", Kind::Direct)),
-            Action::PeerChanged(peer("b", Kind::Relayed)),
-        ]);
-        assert_eq!((state.members(), state.relays()), (2, 1));
-        let order: Vec<&str> = state.peers.iter().map(|p| &*p.id).collect();
-        assert_eq!(order, ["b", "c", "a-relay"]);
-    }
-
-    #[test]
-    fn a_peer_that_left_is_offline_until_it_returns() {
-        let left = run([
-            Action::PeerChanged(peer("a", Kind::Direct)),
-            Action::PeerLeft {
-                id: "a".into(),
-                at_ms: 5.0,
-            },
-        ]);
-        assert_eq!(left.members(), 0);
-        assert_eq!(left.census(), [0, 0, 0, 1, 1]);
-        let back = left.after(Action::PeerChanged(peer("a", Kind::Direct)));
-        assert_eq!(back.census(), [1, 0, 0, 0, 1]);
-    }
-
-    #[test]
-    fn a_packet_counts_once_and_the_list_is_bounded() {
-        let mut state = run([
-            Action::PacketSeen(packet("x", false)),
-            Action::PacketSeen(packet("x", false)),
-        ]);
-        assert_eq!(
-            (state.packets_in, state.packets_out, state.packets.len()),
-            (1, 0, 1)
-        );
-        for n in 0..200 {
-            state = state.after(Action::PacketSeen(packet(&n.to_string(), true)));
-        }
-        assert_eq!((state.packets_out, state.packets.len()), (200, MAX_PACKETS));
-        assert_eq!(&*state.packets[0].cid, "199");
-    }
-
-    #[test]
-    fn the_curve_is_thinned_but_keeps_its_newest_point() {
-        let state = run((0..2000).map(|round| Action::Merged {
-            round,
-            accuracy: round as f64 / 2000.0,
-            alone: 0.2,
-            partners: 3,
-        }));
-        assert!(state.learner.curve.len() <= MAX_POINTS);
-        assert_eq!(state.learner.exchanges, 2000);
-        assert_eq!(state.learner.curve.last().map(|p| p.exchange), Some(2000));
-        assert!(
-            state
-                .learner
-                .curve
-                .windows(2)
-                .all(|w| w[0].exchange < w[1].exchange)
-        );
-    }
-
-    #[test]
-    fn fetching_a_file_is_busy() {
-        let file = FileRow {
-            cid: "f".into(),
-            name: "a.txt".into(),
-            size: 10,
-            author: "a".into(),
-            stage: FileStage::Offered,
-        };
-        let state = run([
-            Action::Started {
-                id: "me".into(),
-                network: "main".into(),
-            },
-            Action::CategoryChanged(Category::Ready),
-            Action::FileSeen(file),
-        ]);
-        assert_eq!(state.own_category(), Category::Ready);
-        let busy = state.after(Action::FileMoved {
-            cid: "f".into(),
-            stage: FileStage::Fetching(3),
-        });
-        assert_eq!(busy.own_category(), Category::Busy);
-    }
-
-    #[test]
-    fn says_in_plain_words_how_it_is_doing() {
-        let up = run([Action::Started {
-            id: "me".into(),
-            network: "main".into(),
-        }]);
-        assert_eq!(up.summary(), "Looking for a way in");
-        let waiting = up.after(Action::PeerChanged(peer("r", Kind::Relay)));
-        assert_eq!(waiting.summary(), "Waiting for others");
-        let one = waiting.after(Action::PeerChanged(peer("a", Kind::Direct)));
-        assert_eq!(one.summary(), "Connected to 1 other");
-    }
-}
+mod tests;

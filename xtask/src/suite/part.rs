@@ -117,7 +117,7 @@ fn web(suite: &mut Suite) -> Result<()> {
     install::rust_target("wasm32-wasip1")?;
     let runner = format!(
         "{} --no-warnings {}",
-        install::any_node()?.display(),
+        install::node()?.display(),
         process::root().join("xtask/wasi.mjs").display()
     );
     suite.some_tests(

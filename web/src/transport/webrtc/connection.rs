@@ -163,7 +163,7 @@ impl StreamMuxer for Connection {
         Poll::Ready(Ok(inner.adopt(channel)))
     }
 
-    /// Opens a data channel. Until something is heard from the remote only [`MAX_EARLY`] are opened, because js-libp2p
+    /// Opens a data channel. Until something is heard from the remote only `MAX_EARLY` are opened, because js-libp2p
     /// keeps no more than ten that arrive before its muxer runs.
     fn poll_outbound(
         mut self: Pin<&mut Self>,
@@ -187,7 +187,7 @@ impl StreamMuxer for Connection {
         Poll::Ready(Ok(inner.adopt(channel)))
     }
 
-    /// Closes the connection, after what was written has left the browser, but within [`DRAIN`].
+    /// Closes the connection, after what was written has left the browser, but within `DRAIN`.
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let inner = &mut *self.inner;
         loop {
