@@ -12,6 +12,11 @@
 //! …/udp/…/webrtc-direct/certhash/…   libp2p-webrtc-websys
 //! ```
 
+#![allow(
+    clippy::type_complexity,
+    reason = "libp2p spells its transports and events by their types"
+)]
+
 use std::time::Duration;
 
 use libp2p::{
