@@ -74,7 +74,7 @@ export class Stage {
  * @param {string} name
  * @param {(stage: Stage) => Promise<object>} openDialer
  * @param {(stage: Stage) => Promise<object>} openListener
- * @param {{ attempts?: number }} [options] How often the dialer may try: node-datachannel as the dialer verifies the
+ * @param {{ attempts?: number }} [options] How often the dialer may try: node-datachannel verifies the
  *   other's certificate before it has the answer when DTLS is faster than signaling ("unknown CA"), and then fails.
  *   `resetIsKnownToFail`: why a reset is not always seen as one, a defect that is listed and runs as a `todo`.
  */

@@ -761,8 +761,7 @@ impl<X: NetworkBehaviour> Driver<X> {
             }
             Err(ping::Failure::Unsupported) => {}
             Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
-                // A data channel full of blocks delays pings beyond their time, and the browser itself says when the
-                // other end of a WebRTC connection is gone.
+                // Blocks delay pings on a data channel, and the browser itself says when its other end is gone.
                 let known = self.connections.get(&number(id));
                 if !known.is_some_and(|c| is_webrtc(&c.info.address)) {
                     self.swarm.close_connection(id);
