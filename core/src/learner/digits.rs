@@ -47,7 +47,7 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// Reads `www/digits.bin`. Takes about a millisecond.
+    /// Reads `www/digits.bin`.
     ///
     /// # Errors
     /// `DigitsError` that names what is wrong: a foreign or newer file, a truncated one, a count past its bound, a

@@ -214,7 +214,7 @@ impl<P: Copy + Ord> Exchange<P> {
     }
 
     /// Takes one input. Never fails; a call trains at most once: 2 × `steps` × `batch` samples and two evaluations,
-    /// some milliseconds in a browser.
+    /// 2.2 ms natively with the defaults (release build, from its parts); not measured in a browser.
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
         match input {
             Input::PeerUp { peer } => self.on_peer_up(now, peer),
@@ -662,5 +662,6 @@ const BEHIND: u64 = 3;
 const MAX_HELD: usize = 2;
 /// Outputs held for polling. Guess: a driver polls until idle after every input, which makes at most four.
 const MAX_OUTPUTS: usize = 32;
-/// Turns of training while there is no neighbour. Source: measured, the alone model stays as it is after 60.
+/// Turns of training while there is no neighbour. Guess: in the one run watched in a browser the alone model stood
+/// still within the first 16.
 const ALONE_TURNS: u64 = 60;
