@@ -192,6 +192,8 @@ export interface Progress {
 
 /** Raw libp2p streams. Protocols of your own, spoken with any libp2p peer that is directly connected. */
 export interface Streams {
+  /** Lists the multiaddrs at which others reach this peer; a `status` event follows each change. */
+  addresses(): Promise<string[]>
   /** Connects to a multiaddr that ends in `/p2p/<id>`. */
   dial(address: string): Promise<void>
   /** Resolves to the round-trip time in ms. */

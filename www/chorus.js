@@ -64,6 +64,7 @@ class Peer {
     this.id = peer.id
     this.network = peer.network
     this.streams = Object.freeze({
+      addresses: async () => await open().addresses(),
       dial: async address => await open().dial(String(address)),
       ping: async peer => await open().ping(String(peer)),
       open: async (peer, protocol) => await open().openStream(String(peer), String(protocol)),

@@ -156,6 +156,12 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
             *status.borrow_mut() = Some(now);
             call("status", status_value(&now));
         }
+        // Others can reach the peer from now on.
+        Event::Reserved(_) => {
+            if let Some(now) = *status.borrow() {
+                call("status", status_value(&now));
+            }
+        }
         _ => {}
     }
 }
@@ -288,6 +294,12 @@ impl ChorusPeer {
             rows.push(&row);
         }
         Ok(rows)
+    }
+
+    /// Lists the addresses at which others reach this peer, as far as they are known.
+    pub async fn addresses(&self) -> Result<Array, JsValue> {
+        let all = self.peer.handle.addresses().await.map_err(handle_error)?;
+        Ok(all.iter().map(|a| JsValue::from(a.to_string())).collect())
     }
 
     /// Connects to a multiaddr.
