@@ -76,9 +76,8 @@ export class Stage {
  * @param {(stage: Stage) => Promise<object>} openListener
  * @param {{ attempts?: number }} [options] How often the dialer may try: node-datachannel verifies the
  *   other's certificate before it has the answer when DTLS is faster than signaling ("unknown CA"), and then fails.
- *   `resetIsKnownToFail`: why a reset is not always seen as one, a defect that is listed and runs as a `todo`.
  */
-export function suite (name, openDialer, openListener, { attempts = 1, resetIsKnownToFail = false } = {}) {
+export function suite (name, openDialer, openListener, { attempts = 1 } = {}) {
   describe(name, () => {
     let stage
     let dialer
@@ -144,7 +143,7 @@ export function suite (name, openDialer, openListener, { attempts = 1, resetIsKn
         assert.equal(await one.call('halfClose', peer), '40000')
       })
 
-      test(`reset is seen by whoever reads and by whoever waits, ${way}`, { todo: resetIsKnownToFail }, async () => {
+      test(`reset is seen by whoever reads and by whoever waits, ${way}`, async () => {
         const { one, two, peer } = both()
         assert.equal(await one.call('isReset', peer), 'reset')
         const watched = two.call('watched')

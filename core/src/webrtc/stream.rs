@@ -53,6 +53,8 @@ pub struct Stream {
     reading: Reading,
     writing: Writing,
     reset: Option<Reset>,
+    /// The data channel is gone.
+    is_lost: bool,
     chunks: VecDeque<Chunk>,
     buffered: usize,
     /// Bytes of a frame whose rest has not arrived.
@@ -103,6 +105,7 @@ impl Stream {
             reading: Reading::Open,
             writing: Writing::Open,
             reset: None,
+            is_lost: false,
             chunks: VecDeque::new(),
             buffered: 0,
             partial: Vec::new(),
@@ -122,7 +125,11 @@ impl Stream {
             self.on_more(&message)
         };
         if outcome.is_err() {
-            self.reset();
+            match self.reset {
+                None => self.reset(),
+                // Nothing that such a remote says is worth waiting for.
+                Some(_) => self.reset = Some(Reset::Remote),
+            }
         }
         outcome
     }
@@ -204,7 +211,9 @@ impl Stream {
         }
     }
 
-    /// Ends both halves at once and forgets what was not read or sent. Does nothing on a stream that is over.
+    /// Ends both halves at once and forgets what was not read or sent. Does nothing on a stream that is over. The data
+    /// channel stays until the remote has closed it: libdatachannel, under js-libp2p on Node, drops a RESET_STREAM that the
+    /// end of its channel follows at once, and its reader would take the cut for a clean end.
     pub fn reset(&mut self) {
         if self.reset.is_some() || self.is_done() {
             return;
@@ -234,6 +243,7 @@ impl Stream {
 
     /// Notes that the data channel is closed or its connection dead. What had arrived can still be read.
     pub fn lost(&mut self) {
+        self.is_lost = true;
         if self.reset.is_none() {
             self.reset = Some(Reset::Lost);
         }
@@ -250,11 +260,12 @@ impl Stream {
         Some(frame)
     }
 
-    /// Whether the data channel may be closed: reset, or finished and acknowledged in both directions, with no control
-    /// frame left to send.
+    /// Whether the data channel may be closed: gone, reset by the remote, or finished and acknowledged in both directions,
+    /// with no control frame left to send.
     pub fn is_done(&self) -> bool {
         let finished = self.writing == Writing::FinAcked && self.reading == Reading::Ended;
-        self.control.is_empty() && (self.reset.is_some() || finished)
+        let is_over = self.reset == Some(Reset::Remote) || (finished && self.reset.is_none());
+        self.is_lost || (is_over && self.control.is_empty())
     }
 
     /// Bytes received and not yet read.
@@ -270,7 +281,7 @@ impl Stream {
 
     fn on_bytes(&mut self, mut bytes: Vec<u8>) -> Result<(), StreamError> {
         let mut at = 0;
-        while self.reset.is_none() {
+        while self.is_listening() {
             let rest = &bytes[at..];
             let Some((len, prefix)) = get_varint(rest)? else {
                 break;
@@ -286,7 +297,7 @@ impl Stream {
             let (start, stop) = (at + prefix + payload.start, at + prefix + payload.end);
             at += end;
             let last = at == bytes.len();
-            if stop > start && self.reading == Reading::Open {
+            if stop > start && self.reading == Reading::Open && self.reset.is_none() {
                 let chunk = if last {
                     Chunk {
                         bytes: core::mem::take(&mut bytes),
@@ -309,7 +320,7 @@ impl Stream {
                 return Ok(());
             }
         }
-        if self.reset.is_none() {
+        if self.is_listening() {
             bytes.drain(..at);
             self.partial = bytes;
         }
@@ -327,8 +338,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether what the remote sends still matters: after a reset by this side, only its own RESET_STREAM does.
+    fn is_listening(&self) -> bool {
+        matches!(self.reset, None | Some(Reset::Local))
+    }
+
     fn on_flag(&mut self, flag: Flag) -> Result<(), StreamError> {
         match flag {
+            _ if self.reset.is_some() && flag != Flag::ResetStream => {}
             Flag::Fin => {
                 if self.control.len() >= MAX_CONTROL {
                     return Err(StreamError::ControlFlood);
@@ -362,7 +379,6 @@ impl Stream {
     fn forget(&mut self) {
         self.chunks = VecDeque::new();
         self.buffered = 0;
-        self.partial = Vec::new();
     }
 }
 

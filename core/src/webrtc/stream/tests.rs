@@ -161,7 +161,6 @@ fn dropping_tells_the_remote_in_the_mildest_way() {
     let mut open = Stream::new(0);
     open.abandon();
     assert_eq!(controls(&mut open), [RESET_STREAM]);
-    assert!(open.is_done());
 
     let mut answered = Stream::new(0);
     answered.receive(FIN.to_vec()).unwrap();
@@ -222,6 +221,47 @@ fn an_oversized_frame_is_refused_before_it_arrives() {
     );
     assert_eq!(controls(&mut stream), [RESET_STREAM]);
     assert_eq!(stream.receive(FIN.to_vec()), Ok(()));
+    assert!(controls(&mut stream).is_empty());
+}
+
+#[test]
+fn a_reset_keeps_its_channel_until_the_remote_closes_it_or_resets_too() {
+    let reset = || {
+        let mut stream = Stream::new(0);
+        // Half a frame had come, whose rest arrives after the reset.
+        stream.receive(vec![7, 0x12, 5, b'h', b'a']).unwrap();
+        stream.reset();
+        assert_eq!(controls(&mut stream), [RESET_STREAM]);
+        assert!(!stream.is_done());
+        stream.receive(b"ppy".to_vec()).unwrap();
+        stream.receive(FIN.to_vec()).unwrap();
+        assert_eq!(stream.buffered(), 0);
+        assert!(controls(&mut stream).is_empty() && !stream.is_done());
+        stream
+    };
+    let mut closed = reset();
+    closed.lost();
+    assert!(closed.is_done());
+    let mut crossed = reset();
+    crossed.receive(RESET_STREAM.to_vec()).unwrap();
+    assert!(crossed.is_done());
+    let mut confused = reset();
+    assert!(confused.receive(vec![0xff; 20]).is_err());
+    assert!(confused.is_done());
+    for mut stream in [closed, crossed, confused] {
+        assert_eq!(stream.read(&mut [0; 1]), Err(StreamError::Reset));
+    }
+}
+
+#[test]
+fn a_dropped_stream_still_understands_a_frame_that_arrives_in_halves() {
+    let mut stream = Stream::new(0);
+    stream.finish();
+    stream.receive(vec![7, 0x12, 5, b'h']).unwrap();
+    stream.abandon();
+    stream.receive(b"appy".to_vec()).unwrap();
+    stream.receive([FIN, FIN_ACK].concat()).unwrap();
+    assert_eq!(controls(&mut stream), [FIN, STOP_SENDING, FIN_ACK]);
     assert!(stream.is_done());
 }
 

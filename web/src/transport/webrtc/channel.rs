@@ -152,7 +152,7 @@ impl Channel {
 
     /// Tells the connection what it must act on.
     fn report(&self) {
-        let is_done = self.is_dropped() && self.is_done();
+        let is_done = self.is_done();
         let is_news = is_done || !self.inbox.borrow().is_heard;
         if is_news {
             notify(&self.inbox, |inbox| {

@@ -108,18 +108,18 @@ impl Inner {
         }
     }
 
-    /// Closes the channels whose stream is over. O(channels), and only when one may be.
+    /// Closes the channels whose stream is over, dropped by its owner or not. O(channels), and only when one may be.
     fn sweep(&mut self, cx: &mut Context<'_>) {
         let is_due = std::mem::take(&mut self.peer_connection.inbox.borrow_mut().is_sweep_due);
         self.channels.retain_mut(|entry| {
             if !is_due && entry.linger.is_none() {
                 return true;
             }
-            if !entry.channel.is_dropped() {
-                return true;
+            let mut is_over = entry.channel.is_done();
+            if !is_over && entry.channel.is_dropped() {
+                let linger = entry.linger.get_or_insert_with(|| Delay::new(LINGER));
+                is_over = linger.poll_unpin(cx).is_ready();
             }
-            let linger = entry.linger.get_or_insert_with(|| Delay::new(LINGER));
-            let is_over = entry.channel.is_done() || linger.poll_unpin(cx).is_ready();
             if is_over {
                 entry.channel.shut();
             }
