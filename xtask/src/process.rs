@@ -4,17 +4,24 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Returns the workspace's root directory.
+/// Returns the workspace's root directory: of the checkout that `cargo xtask` was called in, though the binary may have
+/// been built in another one that shares its target directory.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let mut root = PathBuf::from(manifest_dir);
+        root.pop();
+        root
+    })
 }
 
 /// Returns cargo's target directory: `CARGO_TARGET_DIR`, or `target` in the workspace.
