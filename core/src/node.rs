@@ -7,6 +7,7 @@
 //! What it does not do: it opens no connection, chooses no transport, and keeps blocks only through its driver's store.
 
 mod fetch;
+mod io;
 mod library;
 mod mesh;
 mod message;
@@ -17,11 +18,13 @@ mod want;
 
 use alloc::{
     collections::{BTreeMap, VecDeque},
-    string::String,
     vec::Vec,
 };
 use core::time::Duration;
 
+pub use io::{
+    Command, Config, Counters, Event, Failure, Input, Mirror, NodeError, Output, Reply, Verdict,
+};
 pub use library::Filter;
 pub use message::{
     MAX_HOPS, MAX_PACKET, MAX_QUERY, MAX_REQUEST, MAX_RESPONSE, MessageError, News, Request,
@@ -30,405 +33,16 @@ pub use message::{
 pub use peer::{Path, PeerInfo, Role};
 
 use crate::{
-    bounds::DEFAULT_MAX_OBJECT,
     digest::ContentId,
     key::PeerId,
     packet::{Admission, Packet, PacketError, Policy, ReplayGuard, UnverifiedPacket, block::Block},
     status::{Category, Status},
-    time::{Instant, Now, Timestamp},
+    time::{Instant, Now},
 };
 use fetch::Fetch;
 use library::Library;
 use peer::{Candidates, Peer};
 use want::Wants;
-
-/// What a node is told at its start.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Name of the network; part of every protocol id and every signature.
-    pub network: String,
-    /// Direct connections to members, relays not counted, below which the node dials. Default 8. Guess: gossip's
-    /// upper degree.
-    pub target_members: usize,
-    /// Largest object fetched, in bytes. Default 10 MB. Source: contract.md.
-    pub max_object: u64,
-    /// Whether the node looks for blocks on behalf of those who ask it. Default no; relays do.
-    pub forward: bool,
-    /// What the node keeps for others without being asked. Default nothing; relays do.
-    pub mirror: Option<Mirror>,
-}
-
-/// Which packets' content a node keeps for others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mirror {
-    /// Only content whose packet lives at least so long. Default 600 s. Guess: what is gone sooner is not worth it.
-    pub min_ttl_secs: u64,
-    /// Only objects up to so many bytes.
-    pub max_object: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            network: "main".into(),
-            target_members: 8,
-            max_object: DEFAULT_MAX_OBJECT,
-            forward: false,
-            mirror: None,
-        }
-    }
-}
-
-impl Default for Mirror {
-    fn default() -> Self {
-        Self {
-            min_ttl_secs: 600,
-            max_object: DEFAULT_MAX_OBJECT,
-        }
-    }
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// Discovery named a peer of this network.
-    PeerFound(PeerId),
-    /// A relay can be reached (again), or the device woke: dial and search now.
-    Online,
-    /// A connection is up.
-    Connected {
-        /// To whom.
-        peer: PeerId,
-        /// The driver's id for it.
-        connection: u64,
-        /// How it gets there.
-        path: Path,
-    },
-    /// A connection is gone.
-    Disconnected {
-        /// To whom.
-        peer: PeerId,
-        /// The driver's id for it.
-        connection: u64,
-    },
-    /// A dial that the node asked for came to nothing.
-    DialFailed(PeerId),
-    /// A peer said what it is.
-    Identified {
-        /// Who.
-        peer: PeerId,
-        /// What.
-        role: Role,
-    },
-    /// A peer hears the packets topic from now on: what was published since it connected may have missed it.
-    Subscribed(PeerId),
-    /// A ping was answered.
-    Ping {
-        /// By whom.
-        peer: PeerId,
-        /// After how long.
-        round_trip: Duration,
-    },
-    /// The packets topic brought something; answer with [`Output::Verdict`].
-    Gossip {
-        /// From which neighbour.
-        from: PeerId,
-        /// Names the message in the verdict.
-        token: u64,
-        /// The message.
-        data: Vec<u8>,
-    },
-    /// A peer asks; answer with [`Output::Respond`].
-    Request {
-        /// Who.
-        peer: PeerId,
-        /// Names the request in the answer.
-        token: u64,
-        /// What.
-        request: Request,
-    },
-    /// A peer answered [`Output::Send`].
-    Response {
-        /// The request's id.
-        id: u64,
-        /// The answer, or why there is none.
-        result: Result<Response, Failure>,
-    },
-    /// The store answered [`Output::Load`].
-    Loaded {
-        /// The block asked for.
-        cid: ContentId,
-        /// Its bytes, if it is there.
-        bytes: Option<Vec<u8>>,
-    },
-    /// A packet kept from an earlier run, in its binary form.
-    Restored(Vec<u8>),
-    /// Discovery named peers that hold a packet.
-    Providers {
-        /// The packet.
-        cid: ContentId,
-        /// Who.
-        peers: Vec<PeerId>,
-    },
-    /// The owner wants something; answered by [`Output::Reply`] with the same id.
-    Command(u64, Command),
-    /// Time passed.
-    Tick,
-}
-
-/// Why a request got no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The peer does not speak the protocol.
-    Unsupported,
-    /// No answer in time, or the connection broke.
-    Unanswered,
-    /// The answer was not well formed or too long.
-    Malformed,
-}
-
-/// What the owner wants.
-#[derive(Debug)]
-pub enum Command {
-    /// Publishes a packet and serves the blocks it links to.
-    Share {
-        /// The signed packet.
-        packet: Packet,
-        /// The blocks of its content, none when it is inline.
-        blocks: Vec<Block>,
-    },
-    /// Fetches a packet and its content.
-    Get(ContentId),
-    /// Lists packets known here, newest first.
-    Query(Filter),
-    /// Asks a peer which packets it knows; they are verified and become known here too.
-    QueryPeer {
-        /// Whom.
-        peer: PeerId,
-        /// What.
-        filter: Filter,
-    },
-    /// Asks a peer to keep a packet of this node and its content.
-    Offer {
-        /// Whom.
-        peer: PeerId,
-        /// Which packet.
-        cid: ContentId,
-    },
-    /// Lists the connected peers.
-    Peers,
-    /// Asks how the node is doing.
-    Status,
-}
-
-/// What a command came to.
-#[derive(Debug, Clone)]
-pub enum Reply {
-    /// The packet shared.
-    Shared(ContentId),
-    /// The packet and its content.
-    Object(Packet, Vec<u8>),
-    /// Packets, newest first.
-    Packets(Vec<Packet>),
-    /// The peer keeps what was offered.
-    Stored,
-    /// The connected peers.
-    Peers(Vec<PeerInfo>),
-    /// How the node is doing.
-    Status(Status),
-}
-
-/// Why a command was not carried out.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// Nobody reachable gave the block.
-    #[error("nobody who can be reached holds {cid} ({waited_secs} s without progress)")]
-    NotFound {
-        /// The packet asked for.
-        cid: ContentId,
-        /// How long the node went on without progress.
-        waited_secs: u64,
-    },
-    /// The content exceeds the limit.
-    #[error("the object has {size} bytes, the limit is {max}")]
-    TooLarge {
-        /// Its size in bytes.
-        size: u64,
-        /// The limit in bytes.
-        max: u64,
-    },
-    /// What arrived under the content id is no packet of this network.
-    #[error("not a packet of this network: {0}")]
-    Packet(PacketError),
-    /// The content is not what its packet says.
-    #[error("the content is broken: {what}")]
-    Content {
-        /// In which way.
-        what: &'static str,
-    },
-    /// The peer is not directly connected.
-    #[error("peer {0} is not directly connected")]
-    NotConnected(PeerId),
-    /// The peer said no.
-    #[error("peer {peer} refused: {reason}")]
-    Refused {
-        /// Who.
-        peer: PeerId,
-        /// What it said.
-        reason: String,
-    },
-    /// The peer gave no usable answer.
-    #[error("peer {0} gave no usable answer")]
-    NoAnswer(PeerId),
-    /// Too much is under way.
-    #[error("{what}: {max} are under way already")]
-    Busy {
-        /// Of what.
-        what: &'static str,
-        /// The bound.
-        max: usize,
-    },
-}
-
-/// What the driver is to do.
-#[derive(Debug)]
-pub enum Output {
-    /// Look for members of the network.
-    Discover,
-    /// Connect to a peer directly.
-    Dial(PeerId),
-    /// Close one connection, or all of them.
-    Disconnect {
-        /// To whom.
-        peer: PeerId,
-        /// Which; `None` means all.
-        connection: Option<u64>,
-    },
-    /// Publish on the packets topic.
-    Publish(Vec<u8>),
-    /// What to do with a gossip message.
-    Verdict {
-        /// The message.
-        token: u64,
-        /// Where it came from.
-        from: PeerId,
-        /// The judgement.
-        verdict: Verdict,
-    },
-    /// Send a request to a directly connected peer.
-    Send {
-        /// To whom.
-        peer: PeerId,
-        /// Names the request in [`Input::Response`].
-        id: u64,
-        /// What.
-        request: Request,
-    },
-    /// Answer a request.
-    Respond {
-        /// The request.
-        token: u64,
-        /// The answer.
-        response: Response,
-    },
-    /// Look a block up in the store.
-    Load(ContentId),
-    /// Keep a block.
-    Store {
-        /// Its id.
-        cid: ContentId,
-        /// Its bytes.
-        bytes: Vec<u8>,
-        /// When it may go.
-        expires: Timestamp,
-        /// Whether it is a packet, to be given back at the next start.
-        is_packet: bool,
-    },
-    /// A packet expired or was dropped: its block may go.
-    Forget(ContentId),
-    /// Tell the DHT that this node holds the packet.
-    Provide(ContentId),
-    /// Ask the DHT who holds the packet.
-    FindProviders(ContentId),
-    /// A command is done.
-    Reply(u64, Result<Reply, NodeError>),
-    /// Something the owner may want to know.
-    Emit(Event),
-    /// Nothing to do until the next input or this moment.
-    Idle {
-        /// When to send [`Input::Tick`].
-        wake_at: Instant,
-    },
-}
-
-/// What becomes of a gossip message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Passed on.
-    Accept,
-    /// Dropped, and held against whoever sent it.
-    Reject,
-    /// Dropped.
-    Ignore,
-}
-
-/// Something that happened, in the past tense.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Event {
-    /// A peer is connected, or how it is connected changed.
-    PeerChanged(PeerInfo),
-    /// A peer's last connection is gone.
-    PeerLeft(PeerId),
-    /// A verified packet that was not known before arrived.
-    PacketReceived {
-        /// The packet.
-        packet: Packet,
-        /// Which peer it came from.
-        from: PeerId,
-    },
-    /// A packet of this node's own was published.
-    PacketShared(Packet),
-    /// A fetch came further.
-    Progressed {
-        /// The packet.
-        cid: ContentId,
-        /// Bytes verified so far.
-        received: u64,
-        /// Bytes in all.
-        total: u64,
-    },
-    /// A packet's content is complete and kept here.
-    Mirrored(ContentId),
-    /// The node's state changed.
-    StatusChanged(Status),
-}
-
-/// What was counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets verified and new.
-    pub packets_accepted: u64,
-    /// Packets refused: signature, network, time, form.
-    pub packets_refused: u64,
-    /// Packets that were known already.
-    pub packets_duplicate: u64,
-    /// Packets let go early for want of room.
-    pub packets_dropped: u64,
-    /// Blocks verified.
-    pub blocks_received: u64,
-    /// Blocks whose bytes did not match their id.
-    pub blocks_garbage: u64,
-    /// Blocks served.
-    pub blocks_served: u64,
-    /// Requests refused: rate, room or form.
-    pub requests_refused: u64,
-    /// Peers heard of and not remembered for want of room.
-    pub candidates_dropped: u64,
-    /// Connections refused because the peer is banned.
-    pub connections_refused: u64,
-}
 
 /// A sans-IO node. See the module's documentation.
 #[derive(Debug)]
@@ -445,6 +59,7 @@ pub struct Node {
     fetches: BTreeMap<u64, Fetch>,
     sent: BTreeMap<u64, Sent>,
     asked: BTreeMap<u64, PeerId>,
+    settling: BTreeMap<u64, Settling>,
     next_id: u64,
     next_discovery: Instant,
     discovery_interval: Duration,
@@ -470,6 +85,23 @@ enum SentFor {
     Offer { command: u64 },
 }
 
+/// An answer that waits until what it promises is stored.
+#[derive(Debug)]
+struct Settling {
+    cid: ContentId,
+    answer: Answer,
+    /// [`Counters::blocks_unstored`] when the storing began.
+    unstored: u64,
+}
+
+#[derive(Debug)]
+enum Answer {
+    /// To the owner's command to share `packet`, which is published then.
+    Share { command: u64, packet: Packet },
+    /// To the request of a peer that offered.
+    Offer(u64),
+}
+
 impl Node {
     /// Creates a node that is `local`, with nothing known and nobody connected.
     pub fn new(local: PeerId, config: Config, now: Now) -> Self {
@@ -486,6 +118,7 @@ impl Node {
             fetches: BTreeMap::new(),
             sent: BTreeMap::new(),
             asked: BTreeMap::new(),
+            settling: BTreeMap::new(),
             next_id: 0,
             next_discovery: now.instant,
             discovery_interval: DISCOVERY_FIRST,
@@ -539,6 +172,8 @@ impl Node {
             } => self.on_request(peer, token, request),
             Input::Response { id, result } => self.on_response(id, result),
             Input::Loaded { cid, bytes } => self.on_loaded(cid, bytes),
+            Input::StoreFailed(_) => self.counters.blocks_unstored += 1,
+            Input::Settled(id) => self.on_settled(id),
             Input::Restored(bytes) => self.on_restored(&bytes),
             Input::Providers { cid, peers } => self.on_providers(cid, &peers),
             Input::Command(id, command) => self.on_command(id, command),
@@ -608,8 +243,10 @@ impl Node {
         }
     }
 
+    /// Keeps the packet and its blocks; what is kept is then published.
     fn on_share(&mut self, command: u64, packet: Packet, blocks: Vec<Block>) {
         let (cid, expires) = (packet.cid(), packet.expires_at());
+        let unstored = self.counters.blocks_unstored;
         for block in blocks {
             self.outputs.push_back(Output::Store {
                 cid: block.cid,
@@ -618,27 +255,68 @@ impl Node {
                 is_packet: false,
             });
         }
+        self.store(&packet);
+        self.settle(cid, Answer::Share { command, packet }, unstored);
+    }
+
+    fn publish(&mut self, packet: Packet) {
+        let cid = packet.cid();
         // A packet of one's own is kept whether or not there is room to remember it.
-        let _ = self.replay.insert(cid, expires, self.now.wall);
-        self.keep(packet.clone());
-        if packet.as_cbor().len() <= FLOOD_LIMIT {
-            self.outputs.push_back(Output::Publish(
-                News::Packet(packet.as_cbor().to_vec()).encode(),
-            ));
+        let _ = self.replay.insert(cid, packet.expires_at(), self.now.wall);
+        self.know(packet.clone());
+        let news = if packet.as_cbor().len() <= FLOOD_LIMIT {
+            News::Packet(packet.as_cbor().to_vec())
         } else {
-            self.outputs.push_back(Output::Publish(
-                News::Announcement {
-                    cid,
-                    author: self.local,
-                }
-                .encode(),
-            ));
-        }
+            News::Announcement {
+                cid,
+                author: self.local,
+            }
+        };
+        self.outputs.push_back(Output::Publish(news.encode()));
         if packet.ttl_secs() >= PROVIDE_MIN_TTL_SECS {
             self.outputs.push_back(Output::Provide(cid));
         }
         self.emit(Event::PacketShared(packet));
-        self.reply(command, Ok(Reply::Shared(cid)));
+    }
+
+    /// Answers once what was stored since `unstored` is known to be kept.
+    fn settle(&mut self, cid: ContentId, answer: Answer, unstored: u64) {
+        self.next_id += 1;
+        let settling = Settling {
+            cid,
+            answer,
+            unstored,
+        };
+        self.settling.insert(self.next_id, settling);
+        self.outputs.push_back(Output::Settle(self.next_id));
+    }
+
+    /// A store that failed while the content came in may have lost another object's block instead; saying no is safe.
+    fn on_settled(&mut self, id: u64) {
+        let Some(Settling {
+            cid,
+            answer,
+            unstored,
+        }) = self.settling.remove(&id)
+        else {
+            return;
+        };
+        let is_kept = self.counters.blocks_unstored == unstored;
+        match answer {
+            Answer::Share { command, packet } if is_kept => {
+                self.publish(packet);
+                self.reply(command, Ok(Reply::Shared(cid)));
+            }
+            Answer::Share { command, .. } => {
+                self.outputs.push_back(Output::Forget(cid));
+                self.reply(command, Err(NodeError::NotStored(cid)));
+            }
+            Answer::Offer(token) if is_kept => {
+                self.respond(token, Response::Stored);
+                self.emit(Event::Mirrored(cid));
+            }
+            Answer::Offer(token) => self.refuse(token, "the store is full or broken"),
+        }
     }
 
     fn on_restored(&mut self, bytes: &[u8]) {
@@ -716,12 +394,20 @@ impl Node {
     }
 
     fn keep(&mut self, packet: Packet) {
+        self.store(&packet);
+        self.know(packet);
+    }
+
+    fn store(&mut self, packet: &Packet) {
         self.outputs.push_back(Output::Store {
             cid: packet.cid(),
             bytes: packet.as_cbor().to_vec(),
             expires: packet.expires_at(),
             is_packet: true,
         });
+    }
+
+    fn know(&mut self, packet: Packet) {
         for gone in self.library.insert(packet) {
             self.outputs.push_back(Output::Forget(gone));
         }

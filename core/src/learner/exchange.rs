@@ -9,118 +9,23 @@
 //! What it does not do: it trusts no one and verifies no signature (a packet's author is checked before), and it does
 //! not defend the merge against well-formed lies; that is [`Merge`]'s work.
 
+mod io;
+mod neighbour;
+mod order;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+pub use io::{Dropped, Input, Output, Refusal};
+use neighbour::Neighbour;
+use order::Order;
 
 use crate::learner::config::{Config, ConfigError};
 use crate::learner::digits::Sample;
 use crate::learner::merge::{Average, Contribution, Merge};
-use crate::learner::mlp::{Mlp, ParametersError, check_parameters, shuffle};
+use crate::learner::mlp::{Mlp, check_parameters};
 use crate::time::Instant;
-
-/// What happens to an exchange. `P` identifies a peer.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input<P> {
-    /// A peer is connected: it is a neighbour from now on.
-    PeerUp {
-        /// The peer.
-        peer: P,
-    },
-    /// A peer is gone.
-    PeerDown {
-        /// The peer.
-        peer: P,
-    },
-    /// Weights arrived in a packet whose signature holds.
-    Weights {
-        /// Who signed them.
-        author: P,
-        /// The round they were shared in.
-        round: u64,
-        /// 4810 parameters in the model's order; checked here.
-        params: Vec<f32>,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// What an exchange wants or tells.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output<P> {
-    /// Publish these weights.
-    Share {
-        /// The round they belong to.
-        round: u64,
-        /// 4810 parameters in the model's order.
-        params: Vec<f32>,
-    },
-    /// An exchange is done: the model now holds what the neighbours know.
-    Merged {
-        /// Exchanges done by this node, from 1.
-        exchange: u64,
-        /// The round that was merged.
-        round: u64,
-        /// Accuracy of the merged model on the held-out digits, 0..=1.
-        accuracy: f32,
-        /// Accuracy of the model trained on this node's own digits alone, 0..=1.
-        alone_accuracy: f32,
-        /// Neighbours whose weights were merged.
-        peers: usize,
-    },
-    /// The model trained on this node's own digits alone went on while there was no neighbour.
-    TrainedAlone {
-        /// Its accuracy on the held-out digits, 0..=1.
-        alone_accuracy: f32,
-    },
-    /// Weights were refused.
-    Refused {
-        /// Who signed them.
-        author: P,
-        /// Why.
-        reason: Refusal,
-    },
-    /// Nothing to do before `wake_at`, or before the next input. [`Instant::MAX`] where only an input helps.
-    Idle {
-        /// When to call `handle` with [`Input::Tick`].
-        wake_at: Instant,
-    },
-}
-
-/// Why weights were refused.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// They are no model's.
-    #[error(transparent)]
-    Malformed(#[from] ParametersError),
-    /// The round is further ahead than any honest node can be.
-    #[error("round must be at most {max}, got {got}")]
-    TooFarAhead {
-        /// The round.
-        got: u64,
-        /// Latest round taken now.
-        max: u64,
-    },
-}
-
-/// Weights that were not merged, and why: each counts up only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// Malformed, or too far ahead.
-    pub refused: u64,
-    /// Of a round that is over.
-    pub stale: u64,
-    /// A second share of the same author in the same round; the first one counts.
-    pub duplicate: u64,
-    /// From more authors than are held.
-    pub full: u64,
-    /// Outputs that nobody polled for.
-    pub outputs: u64,
-}
 
 /// The exchange of one node.
 pub struct Exchange<P> {
@@ -590,76 +495,12 @@ enum Phase {
     Waiting { since: Instant, reshare_at: Instant },
 }
 
-#[derive(Clone, Debug, Default)]
-struct Neighbour {
-    /// Weights of the current round and the next, oldest first, at most [`MAX_HELD`]. Those of an author that is not
-    /// connected are held too: a packet may overtake the news of a connection.
-    held: VecDeque<(u64, Vec<f32>)>,
-    is_connected: bool,
-    is_awaited: bool,
-}
-
-impl Neighbour {
-    /// Keeps the first share of a round. Says whether this was it.
-    fn hold(&mut self, round: u64, params: Vec<f32>) -> bool {
-        match self.held.binary_search_by_key(&round, |(held, _)| *held) {
-            Ok(_) => return false,
-            Err(index) => self.held.insert(index, (round, params)),
-        }
-        if self.held.len() > MAX_HELD {
-            // The oldest one makes room: a neighbour that runs ahead is joined where it is.
-            self.held.pop_front();
-        }
-        true
-    }
-
-    fn oldest_since(&self, round: u64) -> Option<(u64, &[f32])> {
-        self.held
-            .iter()
-            .find(|(held, _)| *held >= round)
-            .map(|(held, params)| (*held, &params[..]))
-    }
-}
-
-/// The order in which a node goes through its samples: every one once, then all in another order.
-struct Order {
-    indices: Vec<usize>,
-    next: usize,
-    rng: ChaCha8Rng,
-}
-
-impl Order {
-    fn new(samples: usize, seed: u64) -> Self {
-        Self {
-            indices: (0..samples).collect(),
-            next: samples,
-            rng: ChaCha8Rng::seed_from_u64(seed),
-        }
-    }
-
-    /// Returns up to `batch` indices; none where there are no samples.
-    fn next_batch(&mut self, batch: u32) -> Vec<usize> {
-        let mut taken = Vec::new();
-        while taken.len() < batch as usize && !self.indices.is_empty() {
-            if self.next >= self.indices.len() {
-                shuffle(&mut self.indices, &mut self.rng);
-                self.next = 0;
-            }
-            taken.push(self.indices[self.next]);
-            self.next += 1;
-        }
-        taken
-    }
-}
-
 /// Rounds that a share may be ahead of this node. Guess: 2^32 rounds take 34 years, and a liar cannot exhaust 64 bits
 /// with steps of this size.
 const MAX_AHEAD: u64 = 1 << 32;
 /// Rounds that separate a node that is behind from one whose neighbour's message was faster. Source: in aligned rounds
 /// a neighbour is at most one ahead; two where a share was lost.
 const BEHIND: u64 = 3;
-/// Shares held for each neighbour: this round's and the next. Source: as `BEHIND`.
-const MAX_HELD: usize = 2;
 /// Outputs held for polling. Guess: a driver polls until idle after every input, which makes at most four.
 const MAX_OUTPUTS: usize = 32;
 /// Turns of training while there is no neighbour. Guess: in the one run watched in a browser the alone model stood

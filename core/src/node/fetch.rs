@@ -32,6 +32,8 @@ pub(crate) struct Fetch {
     pub(crate) providers: Vec<PeerId>,
     pub(crate) deadline: Instant,
     pub(crate) provider_search_at: Instant,
+    /// Blocks that the store had failed to keep when the fetch began.
+    pub(crate) unstored: u64,
 }
 
 impl Fetch {
@@ -46,6 +48,7 @@ impl Fetch {
             providers: Vec::new(),
             deadline: now + super::FETCH_PATIENCE,
             provider_search_at: now,
+            unstored: 0,
         }
     }
 

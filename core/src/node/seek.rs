@@ -4,8 +4,8 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 
 use super::{
-    Event, FETCH_PATIENCE, Failure, Node, NodeError, Output, Reply, Request, Response, Role,
-    SentFor,
+    Answer, Event, FETCH_PATIENCE, Failure, Node, NodeError, Output, Reply, Request, Response,
+    Role, SentFor,
     fetch::{Fetch, Purpose},
     message::MAX_HOPS,
     peer::Peer,
@@ -62,6 +62,7 @@ impl Node {
         self.next_id += 1;
         let id = self.next_id;
         let mut fetch = Fetch::new(purpose, cid, self.now.instant);
+        fetch.unstored = self.counters.blocks_unstored;
         hints.iter().for_each(|peer| fetch.provided_by(*peer));
         self.fetches.insert(id, fetch);
         match self.library.get(&cid).cloned() {
@@ -345,8 +346,7 @@ impl Node {
             }
             (Purpose::Command(command), false) => self.reply(command, Err(error)),
             (Purpose::Offer(token), true) => {
-                self.respond(token, Response::Stored);
-                self.emit(Event::Mirrored(packet.cid()));
+                self.settle(packet.cid(), Answer::Offer(token), fetch.unstored);
             }
             (Purpose::Offer(token), false) => self.refuse(token, &alloc::format!("{error}")),
             (Purpose::Mirror, true) => self.emit(Event::Mirrored(packet.cid())),

@@ -100,6 +100,9 @@ impl Node {
             self.outputs.push_back(Output::Publish(
                 super::News::Packet(bytes.to_vec()).encode(),
             ));
+        } else {
+            // Known, but perhaps not on disk: the store may have been full when it came.
+            self.keep(packet);
         }
         // Fetching what is here already ends at once, so a repeated offer is answered like the first.
         self.start_fetch(Purpose::Offer(token), cid, &[peer]);

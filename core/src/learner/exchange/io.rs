@@ -1,0 +1,106 @@
+//! What an exchange is told, what it wants, and what it drops.
+
+use alloc::vec::Vec;
+
+use crate::learner::mlp::ParametersError;
+use crate::time::Instant;
+
+/// What happens to an exchange. `P` identifies a peer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<P> {
+    /// A peer is connected: it is a neighbour from now on.
+    PeerUp {
+        /// The peer.
+        peer: P,
+    },
+    /// A peer is gone.
+    PeerDown {
+        /// The peer.
+        peer: P,
+    },
+    /// Weights arrived in a packet whose signature holds.
+    Weights {
+        /// Who signed them.
+        author: P,
+        /// The round they were shared in.
+        round: u64,
+        /// 4810 parameters in the model's order; checked here.
+        params: Vec<f32>,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What an exchange wants or tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output<P> {
+    /// Publish these weights.
+    Share {
+        /// The round they belong to.
+        round: u64,
+        /// 4810 parameters in the model's order.
+        params: Vec<f32>,
+    },
+    /// An exchange is done: the model now holds what the neighbours know.
+    Merged {
+        /// Exchanges done by this node, from 1.
+        exchange: u64,
+        /// The round that was merged.
+        round: u64,
+        /// Accuracy of the merged model on the held-out digits, 0..=1.
+        accuracy: f32,
+        /// Accuracy of the model trained on this node's own digits alone, 0..=1.
+        alone_accuracy: f32,
+        /// Neighbours whose weights were merged.
+        peers: usize,
+    },
+    /// The model trained on this node's own digits alone went on while there was no neighbour.
+    TrainedAlone {
+        /// Its accuracy on the held-out digits, 0..=1.
+        alone_accuracy: f32,
+    },
+    /// Weights were refused.
+    Refused {
+        /// Who signed them.
+        author: P,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Nothing to do before `wake_at`, or before the next input. [`Instant::MAX`] where only an input helps.
+    Idle {
+        /// When to call `handle` with [`Input::Tick`].
+        wake_at: Instant,
+    },
+}
+
+/// Why weights were refused.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// They are no model's.
+    #[error(transparent)]
+    Malformed(#[from] ParametersError),
+    /// The round is further ahead than any honest node can be.
+    #[error("round must be at most {max}, got {got}")]
+    TooFarAhead {
+        /// The round.
+        got: u64,
+        /// Latest round taken now.
+        max: u64,
+    },
+}
+
+/// Weights that were not merged, and why: each counts up only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Malformed, or too far ahead.
+    pub refused: u64,
+    /// Of a round that is over.
+    pub stale: u64,
+    /// A second share of the same author in the same round; the first one counts.
+    pub duplicate: u64,
+    /// From more authors than are held.
+    pub full: u64,
+    /// Outputs that nobody polled for.
+    pub outputs: u64,
+}
