@@ -7,6 +7,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
 /// A point on a monotonic clock, in microseconds since an origin that only its driver knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +55,7 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const UNIX_EPOCH: Self = Self(0);
-    /// 9999-12-30T22:00:00Z, the last second that jiff can name in every time zone.
+    /// 9999-12-30T22:00:00Z, so that every time zone's clock still shows a year of four digits.
     pub const MAX: Self = Self(253_402_207_200_000);
 
     /// Creates a timestamp `millis` milliseconds after the Unix epoch; values past [`Timestamp::MAX`] become it.
@@ -85,11 +86,17 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `MAX` keeps every value in jiff's range; the epoch stands in for what cannot happen.
-        let civil = i64::try_from(self.0)
-            .ok()
-            .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-        write!(f, "{:.3}", civil.unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+        // `MAX` keeps every value in the calendar's range; the epoch stands in for what cannot happen.
+        let nanos = i128::from(self.0) * 1_000_000;
+        let civil =
+            OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = civil.to_calendar_date();
+        let (hour, minute, second, milli) = civil.to_hms_milli();
+        let month = u8::from(month);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
     }
 }
 
@@ -101,11 +108,9 @@ impl FromStr for Timestamp {
         let malformed = || TimeError::Malformed {
             text: shorten(text),
         };
-        if !has_rfc3339_shape(text.as_bytes()) {
-            return Err(malformed());
-        }
-        let civil = text.parse::<jiff::Timestamp>().map_err(|_| malformed())?;
-        let millis = u64::try_from(civil.as_millisecond()).map_err(|_| TimeError::OutOfRange {
+        let civil = civil(text.as_bytes()).ok_or_else(malformed)?;
+        let millis = civil.unix_timestamp_nanos() / 1_000_000;
+        let millis = u64::try_from(millis).map_err(|_| TimeError::OutOfRange {
             text: shorten(text),
         })?;
         if millis > Self::MAX.0 {
@@ -169,27 +174,36 @@ pub enum TimeError {
     },
 }
 
-/// jiff reads far more than RFC 3339; one spelling per moment is enough here.
-fn has_rfc3339_shape(text: &[u8]) -> bool {
+/// Reads the one spelling that is taken; `None` where the text has another, or names a day that no calendar has.
+fn civil(text: &[u8]) -> Option<OffsetDateTime> {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
-    let Some((head, tail)) = text.split_at_checked(SHAPE.len()) else {
-        return false;
+    let (head, tail) = text.split_at_checked(SHAPE.len())?;
+    let fits = |(c, s): (&u8, &u8)| match s {
+        b'0' => c.is_ascii_digit(),
+        _ => c == s,
     };
-    let head_fits = head.iter().zip(SHAPE).all(|(&c, &s)| {
-        if s == b'0' {
-            c.is_ascii_digit()
-        } else {
-            c == s
-        }
-    });
-    let tail_fits = match tail {
-        [b'Z'] => true,
-        [b'.', decimals @ .., b'Z'] => {
-            (1..=3).contains(&decimals.len()) && decimals.iter().all(u8::is_ascii_digit)
-        }
-        _ => false,
+    if !head.iter().zip(SHAPE).all(fits) {
+        return None;
+    }
+    let number = |digits: &[u8]| {
+        let digit = |sum, c: &u8| sum * 10 + u16::from(c - b'0');
+        digits.iter().fold(0, digit)
     };
-    head_fits && tail_fits
+    let milli = match tail {
+        [b'Z'] => 0,
+        [b'.', decimals @ .., b'Z']
+            if (1..=3).contains(&decimals.len()) && decimals.iter().all(u8::is_ascii_digit) =>
+        {
+            number(decimals) * [100, 10, 1][decimals.len() - 1]
+        }
+        _ => return None,
+    };
+    let small = |digits| u8::try_from(number(digits)).ok();
+    let month = Month::try_from(small(&head[5..7])?).ok()?;
+    let date = Date::from_calendar_date(number(&head[..4]).into(), month, small(&head[8..10])?);
+    let (hour, minute) = (small(&head[11..13])?, small(&head[14..16])?);
+    let time = Time::from_hms_milli(hour, minute, small(&head[17..])?, milli);
+    Some(PrimitiveDateTime::new(date.ok()?, time.ok()?).assume_utc())
 }
 
 fn shorten(text: &str) -> String {
@@ -231,6 +245,8 @@ mod tests {
             "2026-11-21T04:00:00.0001Z",
             "2026-11-21T04:00:00.Z",
             "2026-13-21T04:00:00Z",
+            "2026-02-29T04:00:00Z",
+            "2026-11-21T04:00:60Z",
             "20261121T040000Z",
             "2026-11-21T04:00:00Z[UTC]",
             "é026-11-21T04:00:00Z",

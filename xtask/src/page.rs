@@ -171,7 +171,7 @@ fn shrink(wasm: &Path) -> Result<()> {
         wasm_opt
             .arg(wasm)
             .args(features)
-            .args(["-Oz", "--output"])
+            .args(["-Oz", "--converge", "--output"])
             .arg(wasm),
     )
 }
