@@ -2,15 +2,14 @@
 //! exchange of weights among neighbours.
 //!
 //! Each node holds some of the ten classes only, so alone it cannot pass 30 %; what it lacks comes from the others.
-//! [`Digits`] reads the data, [`Mlp`] learns, [`Exchange`] shares and merges, [`drawing::scale`] reads what a visitor
-//! draws. Sans-IO: bytes, peers and time come in as values.
+//! [`Digits`] reads the data, [`Mlp`] learns, [`Exchange`] shares and merges. Sans-IO: bytes, peers and time come in as
+//! values.
 //!
 //! What it does not do: it is no tensor library, and merging is plain averaging until [`Merge`] gets a robust rule.
 
 pub mod classes;
 pub mod config;
 pub mod digits;
-pub mod drawing;
 pub mod exchange;
 pub mod merge;
 pub mod mlp;

@@ -1,6 +1,6 @@
 //! Reads `www/digits.bin`: 1797 handwritten digits of 8 × 8 pixels (UCI, CC BY 4.0), 360 of them held out.
 //!
-//! The format is documented in `www/digits.py`, which makes the file. Reading is bounded: nothing is inflated past what
+//! The format is documented in `docs/digits.py`, which makes the file. Reading is bounded: nothing is inflated past what
 //! the header may announce, and the header may announce at most [`MAX_SAMPLES`].
 
 use alloc::vec::Vec;

@@ -2,7 +2,7 @@
 """Makes `www/digits.bin` from the digits that scikit-learn carries. Reproducible: same input, same bytes.
 
     pip install scikit-learn        # made with 1.9.1; the data has not changed since 2010
-    python3 www/digits.py           # writes www/digits.bin and prints its size and SHA-256
+    python3 docs/digits.py          # writes www/digits.bin and prints its size and SHA-256
 
 Format, integers little-endian (reader: core/src/learner/digits.rs):
 
@@ -59,7 +59,7 @@ def main() -> None:
     header = b"CHDG" + bytes([1, 8, CLASSES, 16])
     header += struct.pack("<10H", *map(len, train)) + struct.pack("<10H", *map(len, test))
     header += struct.pack("<I", len(body))
-    out = pathlib.Path(__file__).with_name("digits.bin")
+    out = pathlib.Path(__file__).parents[1] / "www" / "digits.bin"
     out.write_bytes(header + packed)
     print(out.stat().st_size, hashlib.sha256(out.read_bytes()).hexdigest())
 
