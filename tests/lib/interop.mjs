@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 
 import { bundle } from './bundle.mjs'
 import { Tab, launch } from './chromium.mjs'
-import { start } from './js/peer.mjs'
+import { SEND_QUEUE, start } from './js/peer.mjs'
 import { side } from './js/scenarios.mjs'
 import { Relay } from './relay.mjs'
 import { html, js, serve } from './serve.mjs'
@@ -53,7 +53,7 @@ export class Stage {
 
   /** A js-libp2p peer in this process. */
   async jsOnNode () {
-    const peer = await start({ relay: this.relay.ws })
+    const peer = await start({ relay: this.relay.ws, sendQueue: SEND_QUEUE })
     const local = await side({ id: peer.id, address: peer.address, streams: peer })
     return {
       call: (name, ...args) => within(local[name](...args), 60_000, `js on Node: ${name}`),

@@ -29,11 +29,11 @@ export async function serve (files) {
   }
 }
 
-/** A page that runs one module script. */
-export function html (script, body = '') {
+/** A page that runs one module script; `head` holds further tags. */
+export function html (script, { body = '', head = '' } = {}) {
   return {
     type: 'text/html; charset=utf-8',
-    body: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,"></head><body>${body}<script type="module" src="${script}"></script></body></html>`
+    body: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">${head}</head><body>${body}<script type="module" src="${script}"></script></body></html>`
   }
 }
 

@@ -263,9 +263,14 @@ impl Stream {
     /// Whether the data channel may be closed: gone, reset by the remote, or finished and acknowledged in both directions,
     /// with no control frame left to send.
     pub fn is_done(&self) -> bool {
+        let is_over = self.reset == Some(Reset::Remote) && self.control.is_empty();
+        self.is_lost || is_over || self.is_finished()
+    }
+
+    /// Whether both directions are finished and acknowledged, and the data channel is still there.
+    pub fn is_finished(&self) -> bool {
         let finished = self.writing == Writing::FinAcked && self.reading == Reading::Ended;
-        let is_over = self.reset == Some(Reset::Remote) || (finished && self.reset.is_none());
-        self.is_lost || (is_over && self.control.is_empty())
+        finished && self.reset.is_none() && self.control.is_empty()
     }
 
     /// Bytes received and not yet read.

@@ -6,7 +6,7 @@
 //! authenticated, and the DTLS fingerprint came from it.
 //!
 //! Addresses that behaviours see: the dialler's is the address dialled (so `ConnectedPoint::is_relayed` says true for it,
-//! wrongly; ask [`is_circuit`]), the listener's is `/webrtc` with the remote at `/webrtc/p2p/A`.
+//! wrongly; ask [`chorus_core::net::is_circuit`]), the listener's is `/webrtc` with the remote at `/webrtc/p2p/A`.
 //!
 //! The circuit stays open while WebRTC fails, and idles out once a direct connection stands.
 
@@ -54,14 +54,6 @@ pub use channel::Stream;
 pub use connection::Connection;
 pub use peer_connection::live as live_peer_connections;
 pub use statistics::{ConnectionStatistics, Connections};
-
-/// Whether the address is of a circuit: through a relay, and not the `/webrtc` address that only signals through it.
-pub fn is_circuit(address: &Multiaddr) -> bool {
-    let mut parts = address
-        .iter()
-        .skip_while(|part| *part != Protocol::P2pCircuit);
-    parts.next().is_some() && !parts.any(|part| part == Protocol::WebRTC)
-}
 
 /// Makes a transport and its behaviour; both must be in the same swarm.
 pub fn new(config: Config) -> (Transport, Behaviour) {
@@ -298,7 +290,7 @@ fn parse(address: &Multiaddr) -> Option<(Multiaddr, PeerId)> {
 }
 
 /// Returns the address under which others reach, over WebRTC, whoever listens on this circuit address.
-pub fn webrtc_address(circuit: &Multiaddr) -> Multiaddr {
+fn webrtc_address(circuit: &Multiaddr) -> Multiaddr {
     let mut address = Multiaddr::empty();
     for part in circuit.iter() {
         let is_circuit = part == Protocol::P2pCircuit;

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use chorus_core::net::is_circuit;
 use either::Either;
 use futures::{StreamExt, channel::mpsc};
 use libp2p::{
@@ -22,7 +23,6 @@ use libp2p::{
 use super::{
     Connections, Error, QUEUE, Request, Shared, ToTransport,
     handler::{Command, Handler, Negotiate},
-    is_circuit,
 };
 
 /// What became of an attempt, in either direction. Dials learn it from the swarm too.

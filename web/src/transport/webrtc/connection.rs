@@ -41,7 +41,9 @@ struct Inner {
 
 struct Entry {
     channel: Rc<Channel>,
-    /// Runs once the stream is dropped and the remote has not acknowledged its end.
+    /// Whether this side opened it.
+    is_ours: bool,
+    /// Runs once the stream is dropped and the remote has not acknowledged its end, or has not closed what it opened.
     linger: Option<Delay>,
 }
 
@@ -69,9 +71,10 @@ impl fmt::Debug for Connection {
 }
 
 impl Inner {
-    fn adopt(&mut self, channel: Rc<Channel>) -> Stream {
+    fn adopt(&mut self, channel: Rc<Channel>, is_ours: bool) -> Stream {
         self.channels.push(Entry {
             channel: channel.clone(),
+            is_ours,
             linger: None,
         });
         Stream::new(channel)
@@ -115,8 +118,11 @@ impl Inner {
             if !is_due && entry.linger.is_none() {
                 return true;
             }
-            let mut is_over = entry.channel.is_done();
-            if !is_over && entry.channel.is_dropped() {
+            let is_done = entry.channel.is_done();
+            // Who opened a channel closes it: it gives the SCTP stream id to a new one, which the other side ignores where
+            // its own closing of the old one is still under way.
+            let mut is_over = is_done && (entry.is_ours || !entry.channel.is_finished());
+            if !is_over && (is_done || entry.channel.is_dropped()) {
                 let linger = entry.linger.get_or_insert_with(|| Delay::new(LINGER));
                 is_over = linger.poll_unpin(cx).is_ready();
             }
@@ -160,7 +166,7 @@ impl StreamMuxer for Connection {
             };
             channel
         };
-        Poll::Ready(Ok(inner.adopt(channel)))
+        Poll::Ready(Ok(inner.adopt(channel, false)))
     }
 
     /// Opens a data channel. Until something is heard from the remote only `MAX_EARLY` are opened, because js-libp2p
@@ -184,7 +190,7 @@ impl StreamMuxer for Connection {
         }
         let data_channel = inner.peer_connection.create_data_channel("");
         let channel = Channel::attach(data_channel, max_frame, inner.peer_connection.inbox.clone());
-        Poll::Ready(Ok(inner.adopt(channel)))
+        Poll::Ready(Ok(inner.adopt(channel, true)))
     }
 
     /// Closes the connection, after what was written has left the browser, but within `DRAIN`.

@@ -95,8 +95,8 @@ impl Negotiation {
                 Happened::Connected => break,
             }
         }
-        if let Some(init) = &self.init {
-            init.retire().await;
+        if let Some(init) = self.init {
+            spawn_local(async move { init.retire().await });
         }
         let registered = shared.connections.register(peer, &self.peer_connection);
         spawn_local(leave(self.reader, self.writer));
@@ -221,8 +221,8 @@ impl Init {
         }
     }
 
-    /// Waits for the channel to open, closes it, and waits for that too: its SCTP stream id must not be given to a new
-    /// channel while the remote still knows it as this one.
+    /// Closes the channel once it is open. The connection is used meanwhile: until both ends have closed this channel, no
+    /// other gets its SCTP stream id.
     async fn retire(&self) {
         let retired = async {
             self.reached(&[RtcDataChannelState::Open, RtcDataChannelState::Closed])
