@@ -59,13 +59,14 @@ fn relay(page: &Path, dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the npm package into `dir`: the module, the widget, their declarations and the wasm they load.
+/// Puts the npm package into `dir`: the module, the widget, their declarations, and the style and wasm they load.
 fn npm_package(page: &Path, dir: &Path) -> Result<()> {
-    const FILES: [&str; 6] = [
+    const FILES: [&str; 7] = [
         "chorus.js",
         "chorus.d.ts",
         "widget.js",
         "widget.d.ts",
+        "style.css",
         "chorus_web.js",
         "chorus_web_bg.wasm",
     ];
@@ -92,6 +93,7 @@ fn npm_package(page: &Path, dir: &Path) -> Result<()> {
             ".": { "types": "./chorus.d.ts", "default": "./chorus.js" },
             "./widget.js": { "types": "./widget.d.ts", "default": "./widget.js" },
             "./chorus_web_bg.wasm": "./chorus_web_bg.wasm",
+            "./style.css": "./style.css",
         },
         "sideEffects": ["./widget.js"],
     });
