@@ -1,16 +1,23 @@
 // The JavaScript API of Chorus: joins the mesh from any page. Types: chorus.d.ts. Wraps the wasm beside this file.
 
-import init, { start as startPeer } from './chorus_web.js'
-
 let loading
 
-/** Loads the wasm once, from beside this module; works across origins. */
+/** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
-  loading ??= init({ module_or_path: new URL('chorus_web_bg.wasm', import.meta.url) }).catch(error => {
+  loading ??= instantiate().catch(error => {
     loading = undefined
     throw fail('ERR_LOAD', `the wasm cannot be loaded: ${error?.message ?? error}`)
   })
   return loading
+}
+
+async function instantiate () {
+  // Both at once: neither waits for the other to arrive.
+  const wasm = fetch(new URL('chorus_web_bg.wasm', import.meta.url))
+  wasm.catch(() => {})
+  const web = await import('./chorus_web.js')
+  await web.default({ module_or_path: wasm })
+  return web
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */
@@ -21,9 +28,9 @@ export async function join (options = {}) {
   } catch {
     throw fail('ERR_INVALID_ARGUMENT', `relay must be a URL, got ${JSON.stringify(relay)}`)
   }
-  await load()
+  const { start } = await load()
   const listeners = new Listeners()
-  return new Peer(await startPeer({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+  return new Peer(await start({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
 }
 
 class Listeners {

@@ -66,7 +66,11 @@ const script = async name => await bundle(`bench/pages/${name}.mjs`)
 
 async function chorus (browser, bench, relay) {
   const page = await readFile(join(PAGES, 'chorus.mjs'), 'utf8')
-  const site = await serve({ '/': html('/page.mjs'), '/page.mjs': js(page) })
+  // As README says: what the page will need is asked for at once. js-libp2p's page is one bundle, which comes at once too.
+  const module = name => `<link rel="modulepreload" href="${relay.http}/${name}">`
+  const file = name => `<link rel="preload" as="fetch" crossorigin href="${relay.http}/${name}">`
+  const head = module('chorus.js') + module('chorus_web.js') + file('chorus_web_bg.wasm') + file('bootstrap.json')
+  const site = await serve({ '/': html('/page.mjs', { head }), '/page.mjs': js(page) })
   const base = `${site.origin}/?relay=${encodeURIComponent(relay.http)}`
   const host = await openHost(browser, `${base}&role=host`)
   return {
@@ -110,12 +114,17 @@ async function peerjs (browser) {
 
 async function raw (browser) {
   const site = await serve({ '/': html('/page.mjs'), '/page.mjs': js(await script('raw')) })
-  hub(site.server)
+  const sockets = hub(site.server)
   const host = await openHost(browser, `${site.origin}/?role=host`)
   return {
     host: host.page,
     url: () => `${site.origin}/`,
-    close: async () => { await host.close(); await site.close() }
+    close: async () => {
+      await host.close()
+      // The server waits for whoever is still connected, and joiners may be.
+      sockets.clients.forEach(socket => socket.terminate())
+      await site.close()
+    }
   }
 }
 
@@ -139,4 +148,5 @@ function hub (server) {
     socket.on('message', data => host.send(JSON.stringify([number, String(data)])))
     socket.on('close', () => joiners.delete(number))
   })
+  return sockets
 }

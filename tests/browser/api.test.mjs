@@ -12,7 +12,7 @@ let relay
 let site
 before(async () => {
   [browser, relay] = await Promise.all([launch(), Relay.start()])
-  const page = body => ({ ...html('data:text/javascript,', body) })
+  const page = body => ({ ...html('data:text/javascript,', { body }) })
   site = await serve({
     '/': page(''),
     '/ask': page(`<script type="module" src="${relay.http}/widget.js"></script><chorus-mesh relay="${relay.http}" view="panel" consent="ask"></chorus-mesh>`),

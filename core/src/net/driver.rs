@@ -12,7 +12,7 @@ use futures::{FutureExt, StreamExt, channel::mpsc, channel::oneshot, select_bias
 use futures_timer::Delay;
 use libp2p::{
     PeerId as Libp2pId, Swarm,
-    core::transport::ListenerId,
+    core::{transport::ListenerId, upgrade::Version},
     gossipsub, identity, kad,
     request_response::{OutboundRequestId, ResponseChannel},
     swarm::{
@@ -79,7 +79,11 @@ pub(crate) fn new<X: NetworkBehaviour>(
         .map_err(|e| NetError::Key(e.to_string()))?;
     let names = Names::new(&config.node.network).map_err(NetError::Network)?;
     let behaviour = Behaviour::new(&identity, &config, &names, parts.relay_client, parts.extra)?;
-    let swarm_config = parts.swarm.with_idle_connection_timeout(IDLE_TIMEOUT);
+    // A stream's first words go out with its protocol's name: one round trip less for each.
+    let swarm_config = parts
+        .swarm
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let mut swarm = Swarm::new(
         parts.transport,
         behaviour,

@@ -17,6 +17,8 @@ pub(crate) struct Relay {
     pub(crate) reserved: bool,
     failures: u32,
     retry_at: Instant,
+    /// Not before this moment is a place asked for.
+    reserve_at: Instant,
 }
 
 /// What to do about a relay now.
@@ -26,6 +28,16 @@ pub(crate) enum Action {
     Dial(PeerId, Multiaddr),
     /// Ask for a place.
     Reserve(PeerId, Multiaddr),
+}
+
+impl Relay {
+    fn due_at(&self) -> Instant {
+        if self.connected {
+            self.retry_at.max(self.reserve_at)
+        } else {
+            self.retry_at
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -47,6 +59,7 @@ impl Relays {
             reserved: false,
             failures: 0,
             retry_at: now,
+            reserve_at: now,
         };
         let mut table = BTreeMap::new();
         for (peer, address) in relays {
@@ -61,9 +74,8 @@ impl Relays {
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         for (peer, relay) in &mut self.table {
-            if relay.retry_at > now
-                || (relay.connected && (!self.reserve || relay.listener.is_some()))
-            {
+            let is_settled = relay.connected && (!self.reserve || relay.listener.is_some());
+            if is_settled || relay.due_at() > now {
                 continue;
             }
             relay.retry_at = now + RETRY_FIRST * 2u32.pow(relay.failures.min(3));
@@ -80,11 +92,7 @@ impl Relays {
 
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let waits = |relay: &&Relay| !relay.connected || (self.reserve && relay.listener.is_none());
-        self.table
-            .values()
-            .filter(waits)
-            .map(|relay| relay.retry_at)
-            .min()
+        self.table.values().filter(waits).map(Relay::due_at).min()
     }
 
     pub(crate) fn on_connected(&mut self, peer: &PeerId, now: Instant) -> bool {
@@ -93,8 +101,16 @@ impl Relays {
         };
         relay.connected = true;
         relay.retry_at = now;
+        relay.reserve_at = now + RESERVE_LATER;
         relay.failures = 0;
         true
+    }
+
+    /// The newcomer's own search is over, or found somebody: there is time now to become reachable.
+    pub(crate) fn reserve_now(&mut self, now: Instant) {
+        for relay in self.table.values_mut() {
+            relay.reserve_at = relay.reserve_at.min(now);
+        }
     }
 
     /// Returns the listener to remove.
@@ -137,3 +153,5 @@ impl Relays {
 const MAX_RELAYS: usize = 3;
 /// Pause before the first retry; doubles to eight times as much. Source: reservations return within 15 s.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait of the reservation for the first search. Guess: a newcomer that finds nobody by then has time for it.
+const RESERVE_LATER: Duration = Duration::from_millis(500);

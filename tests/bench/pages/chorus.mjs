@@ -69,17 +69,12 @@ async function joiner (peer) {
 /** Resolves once the connection to `id` is direct. */
 function directTo (peer, id) {
   return new Promise((resolve, reject) => {
-    const look = async () => {
-      try {
-        const connections = await peer.streams.connections()
-        if (!connections.some(connection => connection.peer === id && connection.kind === 'direct')) return
-        stop()
-        resolve()
-      } catch (error) {
-        reject(error)
-      }
+    const look = found => {
+      if (found.id !== id || found.kind !== 'direct') return
+      stop()
+      resolve()
     }
     const stop = peer.on('peer', look)
-    look()
+    peer.peers().then(all => all.forEach(look), reject)
   })
 }

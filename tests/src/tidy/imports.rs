@@ -43,13 +43,13 @@ const FOUNDATION_CRATES: &[&str] = &[
     "core",
     "ed25519_dalek",
     "ipld_core",
-    "jiff",
     "multihash",
     "rand_core",
     "serde",
     "sha2",
     "std",
     "thiserror",
+    "time",
     "zeroize",
 ];
 

@@ -19,10 +19,16 @@ use super::{ChorusPeer, error};
 /// One stream. Reading and writing may go on at the same time; each waits for its turn.
 #[wasm_bindgen]
 pub struct RawStream {
-    read: Rc<Mutex<Option<ReadHalf<Stream>>>>,
+    read: Rc<Mutex<Option<ReadSide>>>,
     write: Rc<Mutex<Option<WriteHalf<Stream>>>>,
     /// Set once the stream is reset; every pending call ends then.
     pending: Rc<RefCell<Option<Vec<AbortHandle>>>>,
+}
+
+struct ReadSide {
+    stream: ReadHalf<Stream>,
+    /// Where bytes are read into, once something is.
+    buffer: Vec<u8>,
 }
 
 impl std::fmt::Debug for RawStream {
@@ -35,7 +41,10 @@ impl RawStream {
     fn new(stream: Stream) -> Self {
         let (read, write) = stream.split();
         Self {
-            read: Rc::new(Mutex::new(Some(read))),
+            read: Rc::new(Mutex::new(Some(ReadSide {
+                stream: read,
+                buffer: Vec::new(),
+            }))),
             write: Rc::new(Mutex::new(Some(write))),
             pending: Rc::new(RefCell::new(Some(Vec::new()))),
         }
@@ -68,11 +77,11 @@ impl RawStream {
         self.unless_reset(async move {
             let mut guard = read.lock().await;
             let stream = guard.as_mut().ok_or_else(was_reset)?;
-            let mut buffer = vec![0; READ_BUFFER];
-            let count = stream
-                .read(&mut buffer)
-                .await
-                .map_err(|e| stream_error(&e))?;
+            let ReadSide { stream, buffer } = stream;
+            if buffer.is_empty() {
+                buffer.resize(READ_BUFFER, 0);
+            }
+            let count = stream.read(buffer).await.map_err(|e| stream_error(&e))?;
             Ok(if count == 0 {
                 JsValue::NULL
             } else {
@@ -127,8 +136,13 @@ impl ChorusPeer {
         let peer = parse_peer(&peer)?;
         let protocol = parse_protocol(protocol)?;
         let mut control = self.peer.handle.streams();
-        let stream = control
+        let mut stream = control
             .open_stream(peer, protocol)
+            .await
+            .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
+        // Reading nothing waits for the remote to agree to the protocol.
+        stream
+            .read(&mut [])
             .await
             .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
         Ok(RawStream::new(stream))

@@ -3,7 +3,9 @@
 use libp2p::{
     Multiaddr, PeerId as Libp2pId,
     core::ConnectedPoint,
-    gossipsub, identify, kad, ping, relay,
+    gossipsub, identify,
+    kad::{self, store::RecordStore},
+    ping, relay,
     request_response::{self, OutboundFailure, OutboundRequestId},
     swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent},
 };
@@ -90,10 +92,16 @@ impl<X: NetworkBehaviour> Driver<X> {
                 path,
             });
         }
+        if is_circuit {
+            return;
+        }
         let now = self.now().instant;
-        if !is_circuit && self.relays.on_connected(&peer, now) {
+        if self.relays.on_connected(&peer, now) {
             self.run_relays();
             self.handle(Input::Online);
+        } else {
+            self.relays.reserve_now(now);
+            self.run_relays();
         }
     }
 
@@ -111,6 +119,13 @@ impl<X: NetworkBehaviour> Driver<X> {
             .values()
             .any(|c| c.info.peer == peer && !c.info.is_circuit);
         if !was_circuit && !remains {
+            if self.config.part == Part::Relay {
+                // Nobody finds through this relay who is reached only through it.
+                let kademlia = self.swarm.behaviour_mut().kademlia.get();
+                kademlia
+                    .store_mut()
+                    .remove_provider(&self.names.members, &peer);
+            }
             let now = self.now().instant;
             if let Some(listener) = self.relays.on_disconnected(&peer, now) {
                 self.swarm.remove_listener(listener);
@@ -280,6 +295,16 @@ impl<X: NetworkBehaviour> Driver<X> {
         let search = self.searches.get(&id).copied();
         if is_last {
             self.searches.remove(&id);
+            let dials = self
+                .swarm
+                .network_info()
+                .connection_counters()
+                .num_pending_outgoing();
+            if search.is_none() && dials == 0 {
+                let now = self.now().instant;
+                self.relays.reserve_now(now);
+                self.run_relays();
+            }
         }
         let kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
             providers,
