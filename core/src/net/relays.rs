@@ -155,3 +155,67 @@ const MAX_RELAYS: usize = 3;
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait of the reservation for the first search. Guess: a newcomer that finds nobody by then has time for it.
 const RESERVE_LATER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn relays() -> (Relays, PeerId, Instant) {
+        let peer = PeerId::random();
+        let now = Instant::from_micros(0);
+        let address = "/ip4/127.0.0.1/tcp/9001/ws".parse().unwrap();
+        (
+            Relays::new([(peer, address)].into_iter(), true, now),
+            peer,
+            now,
+        )
+    }
+
+    fn asks_for_a_place(actions: &[Action]) -> bool {
+        matches!(actions, [Action::Reserve(..)])
+    }
+
+    #[test]
+    fn a_relay_that_does_not_answer_is_dialled_again_ever_later() {
+        let (mut relays, _, start) = relays();
+        let mut now = start;
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            assert!(matches!(relays.due(now)[..], [Action::Dial(..)]));
+            assert!(relays.due(now).is_empty(), "once");
+            let next = relays.wake_at().unwrap();
+            pauses.push(next.saturating_duration_since(now).as_millis());
+            now = next;
+        }
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 4000, 4000]);
+    }
+
+    #[test]
+    fn a_place_is_asked_for_once_the_search_is_over_or_has_had_its_time() {
+        let (mut relays, peer, start) = relays();
+        relays.due(start);
+        assert!(relays.on_connected(&peer, start));
+        assert!(relays.due(start).is_empty());
+        assert_eq!(relays.wake_at(), Some(start + RESERVE_LATER));
+        assert!(asks_for_a_place(&relays.due(start + RESERVE_LATER)));
+
+        assert!(relays.on_connected(&peer, start + SECOND));
+        assert!(relays.due(start + SECOND).is_empty());
+        relays.reserve_now(start + SECOND);
+        assert!(asks_for_a_place(&relays.due(start + SECOND)));
+    }
+
+    #[test]
+    fn a_lost_place_is_asked_for_again() {
+        let (mut relays, peer, start) = relays();
+        relays.on_connected(&peer, start);
+        let listener = ListenerId::next();
+        relays.table.get_mut(&peer).unwrap().listener = Some(listener);
+        relays.on_reserved(&peer);
+        assert_eq!(relays.wake_at(), None);
+        assert_eq!(relays.on_listener_closed(listener), Some(peer));
+        assert!(asks_for_a_place(&relays.due(start + SECOND)));
+    }
+}
