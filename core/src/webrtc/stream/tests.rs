@@ -161,6 +161,8 @@ fn dropping_tells_the_remote_in_the_mildest_way() {
     let mut open = Stream::new(0);
     open.abandon();
     assert_eq!(controls(&mut open), [RESET_STREAM]);
+    open.lost();
+    assert!(open.is_done());
 
     let mut answered = Stream::new(0);
     answered.receive(FIN.to_vec()).unwrap();
@@ -222,6 +224,8 @@ fn an_oversized_frame_is_refused_before_it_arrives() {
     assert_eq!(controls(&mut stream), [RESET_STREAM]);
     assert_eq!(stream.receive(FIN.to_vec()), Ok(()));
     assert!(controls(&mut stream).is_empty());
+    stream.lost();
+    assert!(stream.is_done());
 }
 
 #[test]
