@@ -10,7 +10,6 @@
 
 mod database;
 mod lock;
-mod shelf;
 mod store;
 
 use std::cell::Cell;

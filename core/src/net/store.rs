@@ -59,7 +59,8 @@ pub trait Store {
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError>;
 }
 
-/// A store in memory, bounded in bytes: what expires first goes first.
+/// A store in memory, bounded in bytes: what expires first goes first. Tells what it let go, so that a copy elsewhere can
+/// follow.
 #[derive(Debug)]
 pub struct MemoryStore {
     blocks: BTreeMap<ContentId, (Vec<u8>, Retention)>,
@@ -78,11 +79,69 @@ impl MemoryStore {
             max_bytes,
         }
     }
+
+    /// Returns a block's bytes.
+    pub fn block(&self, cid: &ContentId) -> Option<&[u8]> {
+        self.blocks.get(cid).map(|(bytes, _)| &bytes[..])
+    }
+
+    /// Returns how long a block is kept.
+    pub fn retention(&self, cid: &ContentId) -> Option<Retention> {
+        self.blocks.get(cid).map(|(_, retention)| *retention)
+    }
+
+    /// Keeps a block, for the longer of its old and its new time. Returns the ids of those that made room.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where the block alone is larger than the store; nothing has changed then.
+    pub fn keep(
+        &mut self,
+        cid: &ContentId,
+        bytes: &[u8],
+        retention: Retention,
+    ) -> Result<Vec<ContentId>, StoreError> {
+        let size = bytes.len() as u64;
+        if size > self.max_bytes {
+            return Err(StoreError::Full {
+                size,
+                max: self.max_bytes,
+            });
+        }
+        let retention = match self.blocks.get(cid) {
+            Some((_, old)) => Retention {
+                expires: old.expires.max(retention.expires),
+                is_packet: old.is_packet || retention.is_packet,
+            },
+            None => retention,
+        };
+        self.forget(cid);
+        let mut evicted = Vec::new();
+        while self.bytes + size > self.max_bytes
+            && let Some(&(_, first)) = self.by_expiry.first()
+        {
+            self.forget(&first);
+            evicted.push(first);
+        }
+        self.bytes += size;
+        self.by_expiry.insert((retention.expires, *cid));
+        self.blocks.insert(*cid, (bytes.to_vec(), retention));
+        Ok(evicted)
+    }
+
+    /// Lets a block go; says whether there was one.
+    pub fn forget(&mut self, cid: &ContentId) -> bool {
+        let Some((bytes, retention)) = self.blocks.remove(cid) else {
+            return false;
+        };
+        self.bytes -= bytes.len() as u64;
+        self.by_expiry.remove(&(retention.expires, *cid));
+        true
+    }
 }
 
 impl Store for MemoryStore {
     fn get(&mut self, cid: &ContentId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.blocks.get(cid).map(|(bytes, _)| bytes.clone()))
+        Ok(self.block(cid).map(<[u8]>::to_vec))
     }
 
     fn put(
@@ -91,52 +150,93 @@ impl Store for MemoryStore {
         bytes: &[u8],
         retention: Retention,
     ) -> Result<(), StoreError> {
-        let size = bytes.len() as u64;
-        if size > self.max_bytes {
-            return Err(StoreError::Full {
-                size,
-                max: self.max_bytes,
-            });
-        }
-        let expires = self.blocks.get(cid).map_or(retention.expires, |(_, old)| {
-            old.expires.max(retention.expires)
-        });
-        self.remove(cid)?;
-        while self.bytes + size > self.max_bytes {
-            let Some((_, first)) = self.by_expiry.first().copied() else {
-                break;
-            };
-            self.remove(&first)?;
-        }
-        self.bytes += size;
-        self.by_expiry.insert((expires, *cid));
-        self.blocks.insert(
-            *cid,
-            (
-                bytes.to_vec(),
-                Retention {
-                    expires,
-                    ..retention
-                },
-            ),
-        );
-        Ok(())
+        self.keep(cid, bytes, retention).map(drop)
     }
 
     fn remove(&mut self, cid: &ContentId) -> Result<(), StoreError> {
-        if let Some((bytes, retention)) = self.blocks.remove(cid) {
-            self.bytes -= bytes.len() as u64;
-            self.by_expiry.remove(&(retention.expires, *cid));
-        }
+        self.forget(cid);
         Ok(())
     }
 
+    /// Those first that expire first.
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        Ok(self
-            .blocks
-            .values()
-            .filter(|(_, r)| r.is_packet)
-            .map(|(bytes, _)| bytes.clone())
-            .collect())
+        let block = |(_, cid): &(Timestamp, ContentId)| self.blocks.get(cid);
+        let packets = self
+            .by_expiry
+            .iter()
+            .filter_map(block)
+            .filter(|(_, retention)| retention.is_packet);
+        Ok(packets.map(|(bytes, _)| bytes.clone()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Codec;
+
+    fn block(seed: u8, size: usize) -> (ContentId, Vec<u8>) {
+        let bytes = vec![seed; size];
+        (ContentId::of(Codec::Raw, &bytes), bytes)
+    }
+
+    fn until(millis: u64, is_packet: bool) -> Retention {
+        Retention {
+            expires: Timestamp::from_millis(millis),
+            is_packet,
+        }
+    }
+
+    #[test]
+    fn what_expires_first_makes_room_and_is_named() {
+        let mut store = MemoryStore::new(100);
+        let (a, a_bytes) = block(1, 40);
+        let (b, b_bytes) = block(2, 40);
+        let (c, c_bytes) = block(3, 60);
+        assert_eq!(store.keep(&a, &a_bytes, until(20, false)).unwrap(), []);
+        assert_eq!(store.keep(&b, &b_bytes, until(10, false)).unwrap(), []);
+        assert_eq!(store.keep(&c, &c_bytes, until(5, false)).unwrap(), [b]);
+        assert_eq!(
+            (store.block(&a), store.block(&b), store.bytes),
+            (Some(&a_bytes[..]), None, 100)
+        );
+    }
+
+    #[test]
+    fn a_block_kept_twice_counts_once_and_keeps_its_longer_time() {
+        let mut store = MemoryStore::new(100);
+        let (a, bytes) = block(1, 80);
+        store.keep(&a, &bytes, until(20, true)).unwrap();
+        assert_eq!(store.keep(&a, &bytes, until(10, false)).unwrap(), []);
+        assert_eq!(store.retention(&a), Some(until(20, true)));
+        assert_eq!(store.bytes, 80);
+        assert!(store.forget(&a) && !store.forget(&a));
+        assert_eq!((store.bytes, store.by_expiry.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_block_larger_than_the_store_is_refused_and_nothing_is_lost() {
+        let mut store = MemoryStore::new(100);
+        let (a, bytes) = block(1, 80);
+        store.keep(&a, &bytes, until(1, false)).unwrap();
+        let (b, large) = block(2, 101);
+        assert!(matches!(
+            store.keep(&b, &large, until(9, false)),
+            Err(StoreError::Full {
+                size: 101,
+                max: 100
+            })
+        ));
+        assert_eq!(store.block(&a), Some(&bytes[..]));
+    }
+
+    #[test]
+    fn packets_come_back_in_the_order_of_their_time() {
+        let mut store = MemoryStore::new(100);
+        for (seed, expires, is_packet) in [(1, 30, true), (2, 10, true), (3, 20, false)] {
+            let (cid, bytes) = block(seed, 10);
+            store.keep(&cid, &bytes, until(expires, is_packet)).unwrap();
+        }
+        assert_eq!(store.packets().unwrap(), [vec![2; 10], vec![1; 10]]);
     }
 }

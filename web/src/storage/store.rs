@@ -8,19 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chorus_core::digest::ContentId;
-use chorus_core::net::{Retention, Store, StoreError};
+use chorus_core::net::{MemoryStore, Retention, Store, StoreError};
 use chorus_core::time::Timestamp;
 use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
 use wasm_bindgen_futures::spawn_local;
 
 use crate::storage::database::{Change, Database};
-use crate::storage::shelf::Shelf;
 
 /// Blocks in memory with a copy in IndexedDB. Reading never waits; writing is queued, see [`BlockStore::writer`].
 #[derive(Debug)]
 pub struct BlockStore {
-    shelf: Shelf,
+    memory: MemoryStore,
     slot: u32,
     writer: Option<Writer>,
     refused: u64,
@@ -44,7 +43,7 @@ impl BlockStore {
     /// Creates an empty store for at most `max_bytes` that ends with the tab.
     pub fn in_memory(max_bytes: u64) -> Self {
         Self {
-            shelf: Shelf::new(max_bytes),
+            memory: MemoryStore::new(max_bytes),
             slot: 0,
             writer: None,
             refused: 0,
@@ -53,7 +52,7 @@ impl BlockStore {
 
     /// Reads the blocks of `slot`, letting go what is damaged, expired or past `max_bytes`.
     pub(super) async fn load(database: Database, slot: u32, max_bytes: u64) -> Self {
-        let mut shelf = Shelf::new(max_bytes);
+        let mut memory = MemoryStore::new(max_bytes);
         let mut unwanted = Vec::new();
         let mut refused = 0;
         let now = Timestamp::from_millis(js_sys::Date::now() as u64);
@@ -62,7 +61,7 @@ impl BlockStore {
             .for_each_block(&prefix, |key, value| {
                 match decode(&key[prefix.len()..], &value) {
                     Some((cid, retention, bytes)) if retention.expires > now => {
-                        match shelf.put(&cid, bytes, retention) {
+                        match memory.keep(&cid, bytes, retention) {
                             Ok(evicted) => {
                                 unwanted.extend(evicted.iter().map(|cid| format!("{prefix}{cid}")))
                             }
@@ -86,7 +85,7 @@ impl BlockStore {
             writer.push(Change::Remove { key });
         }
         Self {
-            shelf,
+            memory,
             slot,
             writer: Some(writer),
             refused,
@@ -110,7 +109,7 @@ impl BlockStore {
 
 impl Store for BlockStore {
     fn get(&mut self, cid: &ContentId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.shelf.get(cid).map(<[u8]>::to_vec))
+        self.memory.get(cid)
     }
 
     fn put(
@@ -119,7 +118,7 @@ impl Store for BlockStore {
         bytes: &[u8],
         retention: Retention,
     ) -> Result<(), StoreError> {
-        let evicted = self.shelf.put(cid, bytes, retention)?;
+        let evicted = self.memory.keep(cid, bytes, retention)?;
         let Some(writer) = &self.writer else {
             return Ok(());
         };
@@ -129,7 +128,7 @@ impl Store for BlockStore {
             });
         }
         let now = Timestamp::from_millis(js_sys::Date::now() as u64);
-        let kept = self.shelf.retention(cid).unwrap_or(retention);
+        let kept = self.memory.retention(cid).unwrap_or(retention);
         if kept.expires.saturating_duration_since(now) >= WORTH_WRITING {
             writer.push(Change::Put {
                 key: self.key(cid),
@@ -140,7 +139,7 @@ impl Store for BlockStore {
     }
 
     fn remove(&mut self, cid: &ContentId) -> Result<(), StoreError> {
-        if self.shelf.remove(cid)
+        if self.memory.forget(cid)
             && let Some(writer) = &self.writer
         {
             writer.push(Change::Remove { key: self.key(cid) });
@@ -149,7 +148,7 @@ impl Store for BlockStore {
     }
 
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        Ok(self.shelf.packets())
+        self.memory.packets()
     }
 }
 
