@@ -281,14 +281,14 @@ impl Node {
 
     /// Answers once what was stored since `unstored` is known to be kept.
     fn settle(&mut self, cid: ContentId, answer: Answer, unstored: u64) {
-        self.next_id += 1;
+        let id = self.fresh_id();
         let settling = Settling {
             cid,
             answer,
             unstored,
         };
-        self.settling.insert(self.next_id, settling);
-        self.outputs.push_back(Output::Settle(self.next_id));
+        self.settling.insert(id, settling);
+        self.outputs.push_back(Output::Settle(id));
     }
 
     /// A store that failed while the content came in may have lost another object's block instead; saying no is safe.
@@ -445,9 +445,14 @@ impl Node {
         .max(self.now.instant + MIN_SLEEP)
     }
 
-    fn send(&mut self, peer: PeerId, request: Request, what: SentFor) -> u64 {
+    /// Returns a number that names one thing under way, never given before.
+    fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
-        let id = self.next_id;
+        self.next_id
+    }
+
+    fn send(&mut self, peer: PeerId, request: Request, what: SentFor) -> u64 {
+        let id = self.fresh_id();
         self.sent.insert(id, Sent { peer, what });
         self.outputs.push_back(Output::Send { peer, id, request });
         id

@@ -196,11 +196,8 @@ impl<X: NetworkBehaviour> Driver<X> {
     }
 
     async fn shut_down(mut self) {
-        self.swarm
-            .behaviour_mut()
-            .kademlia
-            .get()
-            .stop_providing(&self.names.members);
+        let members = self.names.members.clone();
+        self.kademlia().stop_providing(&members);
         for listener in std::mem::take(&mut self.listening) {
             self.swarm.remove_listener(listener);
         }
@@ -221,6 +218,16 @@ impl<X: NetworkBehaviour> Driver<X> {
         if let Some(done) = done {
             let _ = done.send(());
         }
+    }
+
+    fn kademlia(&mut self) -> &mut kad::Behaviour<kad::store::MemoryStore> {
+        self.swarm.behaviour_mut().kademlia.get()
+    }
+
+    /// Returns a number that names one thing under way, never given before.
+    fn fresh_token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
     }
 
     fn now(&self) -> Now {
@@ -307,20 +314,10 @@ impl<X: NetworkBehaviour> Driver<X> {
             }
             Output::Provide(cid) => {
                 // A full table of provided keys is no loss: gossip and relays know the packet too.
-                let _ = self
-                    .swarm
-                    .behaviour_mut()
-                    .kademlia
-                    .get()
-                    .start_providing(provider_key(&cid));
+                let _ = self.kademlia().start_providing(provider_key(&cid));
             }
             Output::FindProviders(cid) => {
-                let query = self
-                    .swarm
-                    .behaviour_mut()
-                    .kademlia
-                    .get()
-                    .get_providers(provider_key(&cid));
+                let query = self.kademlia().get_providers(provider_key(&cid));
                 self.searches.insert(query, cid);
             }
             Output::Reply(id, result) => {
@@ -352,11 +349,7 @@ impl<X: NetworkBehaviour> Driver<X> {
 
     fn discover(&mut self) {
         let members = self.names.members.clone();
-        self.swarm
-            .behaviour_mut()
-            .kademlia
-            .get()
-            .get_providers(members);
+        self.kademlia().get_providers(members);
     }
 
     fn dial(&mut self, peer: PeerId) {
@@ -444,9 +437,9 @@ impl<X: NetworkBehaviour> Driver<X> {
         // An answer that nobody waits for any more is no error.
         match action {
             Action::Command(command, reply) => {
-                self.next_token += 1;
-                self.commands.insert(self.next_token, reply);
-                self.handle(Input::Command(self.next_token, command));
+                let token = self.fresh_token();
+                self.commands.insert(token, reply);
+                self.handle(Input::Command(token, command));
             }
             Action::Subscribe(listener) => {
                 if self.listeners.len() < MAX_LISTENERS {

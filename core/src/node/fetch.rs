@@ -37,7 +37,7 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub(crate) fn new(purpose: Purpose, cid: ContentId, now: Instant) -> Self {
+    pub(crate) fn new(purpose: Purpose, cid: ContentId, now: Instant, unstored: u64) -> Self {
         Self {
             purpose,
             cid,
@@ -48,7 +48,7 @@ impl Fetch {
             providers: Vec::new(),
             deadline: now + super::FETCH_PATIENCE,
             provider_search_at: now,
-            unstored: 0,
+            unstored,
         }
     }
 

@@ -59,10 +59,9 @@ impl Node {
     }
 
     pub(super) fn start_fetch(&mut self, purpose: Purpose, cid: ContentId, hints: &[PeerId]) {
-        self.next_id += 1;
-        let id = self.next_id;
-        let mut fetch = Fetch::new(purpose, cid, self.now.instant);
-        fetch.unstored = self.counters.blocks_unstored;
+        let id = self.fresh_id();
+        let unstored = self.counters.blocks_unstored;
+        let mut fetch = Fetch::new(purpose, cid, self.now.instant, unstored);
         hints.iter().for_each(|peer| fetch.provided_by(*peer));
         self.fetches.insert(id, fetch);
         match self.library.get(&cid).cloned() {

@@ -121,10 +121,9 @@ impl<X: NetworkBehaviour> Driver<X> {
         if !was_circuit && !remains {
             if self.config.part == Part::Relay {
                 // Nobody finds through this relay who is reached only through it.
-                let kademlia = self.swarm.behaviour_mut().kademlia.get();
-                kademlia
-                    .store_mut()
-                    .remove_provider(&self.names.members, &peer);
+                let members = self.names.members.clone();
+                let store = self.kademlia().store_mut();
+                store.remove_provider(&members, &peer);
             }
             let now = self.now().instant;
             if let Some(listener) = self.relays.on_disconnected(&peer, now) {
@@ -152,12 +151,7 @@ impl<X: NetworkBehaviour> Driver<X> {
         self.swarm.add_external_address(webrtc_over(address, local));
         let members = self.names.members.clone();
         // The table of provided keys has room for the first key.
-        let _ = self
-            .swarm
-            .behaviour_mut()
-            .kademlia
-            .get()
-            .start_providing(members);
+        let _ = self.kademlia().start_providing(members);
     }
 
     fn reservation_lost(&mut self, relay: Libp2pId) {
@@ -201,11 +195,11 @@ impl<X: NetworkBehaviour> Driver<X> {
                 let Some(from) = from_libp2p(&propagation_source) else {
                     return;
                 };
-                self.next_token += 1;
-                self.gossip.insert(self.next_token, message_id);
+                let token = self.fresh_token();
+                self.gossip.insert(token, message_id);
                 self.handle(Input::Gossip {
                     from,
-                    token: self.next_token,
+                    token,
                     data: message.data,
                 });
             }
@@ -241,11 +235,7 @@ impl<X: NetworkBehaviour> Driver<X> {
             .collect();
         if is_relay && serves(self.names.kademlia.as_ref()) {
             for address in addresses.iter().filter(|a| !is_webrtc(a)) {
-                self.swarm
-                    .behaviour_mut()
-                    .kademlia
-                    .get()
-                    .add_address(&peer, address.clone());
+                self.kademlia().add_address(&peer, address.clone());
             }
         }
         self.addresses.learn(peer, addresses);
@@ -316,7 +306,7 @@ impl<X: NetworkBehaviour> Driver<X> {
         for peer in &providers {
             // While the query lives, Kademlia answers with the addresses that came with the record.
             let id = ConnectionId::new_unchecked(usize::MAX);
-            let kademlia = self.swarm.behaviour_mut().kademlia.get();
+            let kademlia = self.kademlia();
             let found = kademlia.handle_pending_outbound_connection(
                 id,
                 Some(*peer),
@@ -349,11 +339,11 @@ impl<X: NetworkBehaviour> Driver<X> {
                     let Some(peer) = from_libp2p(&peer) else {
                         return;
                     };
-                    self.next_token += 1;
-                    self.channels.insert(self.next_token, channel);
+                    let token = self.fresh_token();
+                    self.channels.insert(token, channel);
                     self.handle(Input::Request {
                         peer,
-                        token: self.next_token,
+                        token,
                         request,
                     });
                 }
