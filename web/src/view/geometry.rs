@@ -102,24 +102,13 @@ pub fn portions<const N: usize>(counts: [usize; N]) -> [(f64, f64); N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::state::tests::peer;
 
     fn point(exchange: u64, together: f64) -> Point {
         Point {
             exchange,
             together,
             alone: 0.25,
-        }
-    }
-
-    fn peer(kind: Kind) -> PeerRow {
-        PeerRow {
-            id: "p".into(),
-            kind,
-            is_known: true,
-            round_trip_ms: None,
-            packets_in: 0,
-            bytes_in: 0,
-            bytes_out: 0,
         }
     }
 
@@ -145,8 +134,8 @@ mod tests {
 
     #[test]
     fn everybody_is_inside_the_picture_and_the_relay_is_at_the_top() {
-        let mut peers = vec![peer(Kind::Direct); 40];
-        peers.push(peer(Kind::Relay));
+        let mut peers = vec![peer("p", Kind::Direct); 40];
+        peers.push(peer("p", Kind::Relay));
         let spots = mesh(&peers);
         assert_eq!(spots.len(), MAX_DRAWN);
         assert_eq!(spots[0].index, 40);

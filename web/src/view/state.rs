@@ -488,4 +488,4 @@ const MAX_DEPARTED: usize = 32;
 const DEPARTED_MS: f64 = 60_000.0;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

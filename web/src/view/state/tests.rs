@@ -1,6 +1,6 @@
 use super::*;
 
-fn peer(id: &str, kind: Kind) -> PeerRow {
+pub(in crate::view) fn peer(id: &str, kind: Kind) -> PeerRow {
     PeerRow {
         id: id.into(),
         kind,
