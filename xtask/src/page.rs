@@ -19,6 +19,15 @@ pub(crate) const DIR_ENV: &str = "CHORUS_PAGE_DIR";
 /// Source: issue 2, "page weight after brotli (wasm + js + css, dashboard) ≤ 750 KB".
 pub(crate) const MAX_WEIGHT: u64 = 750_000;
 
+/// What wasm-opt does, beside the features it may use. Browsers compile a function at its first call, and more slowly
+/// than in proportion to its size: without a limit for moving functions into their only callers, the whole swarm became
+/// one of 120 KB.
+const OPTIMIZE: [&str; 3] = [
+    "-Oz",
+    "--converge",
+    "--one-caller-inline-max-function-size=100",
+];
+
 /// What a page is built for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -171,7 +180,8 @@ fn shrink(wasm: &Path) -> Result<()> {
         wasm_opt
             .arg(wasm)
             .args(features)
-            .args(["-Oz", "--converge", "--output"])
+            .args(OPTIMIZE)
+            .arg("--output")
             .arg(wasm),
     )
 }
@@ -204,7 +214,7 @@ fn compress(mut bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// Describes the state of `paths` (files, or directories with all they hold): path, length and modification time.
 fn stamp(paths: &[&Path]) -> Result<String> {
-    let mut stamp = format!("wasm-opt {}\n", install::BINARYEN);
+    let mut stamp = format!("wasm-opt {} {OPTIMIZE:?}\n", install::BINARYEN);
     for path in paths {
         for file in files_of(path)? {
             let meta = fs::metadata(&file)?;
