@@ -5,17 +5,20 @@
 
 mod address;
 mod behaviour;
-mod direct;
 mod driver;
+mod gather;
 mod handle;
+mod patient;
 mod protocol;
 mod relays;
+mod scoped;
 mod store;
 
 use std::time::Duration;
 
 pub use address::{is_circuit, is_webrtc};
 pub use driver::Driver;
+pub use gather::{Gather, Gathered, Spawn};
 pub use handle::{ConnectionInfo, Handle, HandleError, ShareOptions};
 use libp2p::{
     Multiaddr, PeerId,

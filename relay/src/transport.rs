@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use chorus_core::net::Gathered;
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     PeerId, Transport,
@@ -54,7 +55,9 @@ pub(crate) fn build(
     traffic: Traffic,
 ) -> Result<(BoxedTransport, relay::client::Behaviour), TransportError> {
     let (relay_transport, relay_client) = relay::client::new(keypair.public().to_peer_id());
-    let noise = noise::Config::new(keypair)?;
+    let noise = Gathered::new(noise::Config::new(keypair)?, |turn| {
+        drop(tokio::spawn(turn))
+    });
     let tcp_socket = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
 
     let mut ws = websocket::Config::new(with_dns(tcp_socket));
@@ -101,7 +104,7 @@ fn either(first: BoxedTransport, second: BoxedTransport) -> BoxedTransport {
         .boxed()
 }
 
-fn upgraded<T, S>(transport: T, noise: noise::Config) -> BoxedTransport
+fn upgraded<T, S>(transport: T, noise: Gathered<noise::Config>) -> BoxedTransport
 where
     T: Transport<Output = S> + Send + Unpin + 'static,
     T::Error: Send + Sync + 'static,

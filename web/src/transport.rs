@@ -19,12 +19,15 @@
 
 use std::time::Duration;
 
+use chorus_core::net::Gathered;
 use libp2p::{
     PeerId, Transport as _,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
     noise, relay, webrtc_websys, yamux,
 };
+
+use wasm_bindgen_futures::spawn_local;
 
 pub mod webrtc;
 pub mod websocket;
@@ -79,7 +82,7 @@ pub fn build(
     ),
     noise::Error,
 > {
-    let noise = noise::Config::new(identity)?;
+    let noise = Gathered::new(noise::Config::new(identity)?, spawn_local);
     let (webrtc, webrtc_behaviour) = webrtc::new(config);
     let (circuit, relay_client) = relay::client::new(identity.public().to_peer_id());
     let circuit = circuit
