@@ -120,7 +120,8 @@ impl Node {
             asked: BTreeMap::new(),
             settling: BTreeMap::new(),
             next_id: 0,
-            next_discovery: now.instant,
+            // The driver says when there is somebody to ask.
+            next_discovery: now.instant + DISCOVERY_FIRST,
             discovery_interval: DISCOVERY_FIRST,
             next_expiry: now.instant + EXPIRY_INTERVAL,
             next_seek: now.instant,

@@ -106,7 +106,7 @@ impl Relays {
         true
     }
 
-    /// The newcomer's own search is over, or found somebody: there is time now to become reachable.
+    /// The newcomer's own search is over and nobody is being dialled: there is time now to become reachable.
     pub(crate) fn reserve_now(&mut self, now: Instant) {
         for relay in self.table.values_mut() {
             relay.reserve_at = relay.reserve_at.min(now);
@@ -153,7 +153,7 @@ impl Relays {
 const MAX_RELAYS: usize = 3;
 /// Pause before the first retry; doubles to eight times as much. Source: reservations return within 15 s.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
-/// Longest wait of the reservation for the first search. Guess: a newcomer that finds nobody by then has time for it.
+/// Longest wait of the reservation for the first search. Guess: a newcomer has met those it found by then.
 const RESERVE_LATER: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

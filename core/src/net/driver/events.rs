@@ -99,9 +99,6 @@ impl<X: NetworkBehaviour> Driver<X> {
         if self.relays.on_connected(&peer, now) {
             self.run_relays();
             self.handle(Input::Online);
-        } else {
-            self.relays.reserve_now(now);
-            self.run_relays();
         }
     }
 
@@ -182,10 +179,15 @@ impl<X: NetworkBehaviour> Driver<X> {
             BehaviourEvent::Kademlia(kad::Event::OutboundQueryProgressed {
                 id,
                 result,
+                stats,
                 step,
-                ..
             }) => {
-                self.on_query(id, result, step.last);
+                if let kad::QueryResult::GetProviders(Ok(found)) = result {
+                    self.on_found(id, found, stats.num_successes());
+                }
+                if step.last {
+                    self.on_search_ended(id);
+                }
             }
             BehaviourEvent::Gossip(gossipsub::Event::Message {
                 propagation_source,
@@ -281,26 +283,18 @@ impl<X: NetworkBehaviour> Driver<X> {
         }
     }
 
-    fn on_query(&mut self, id: kad::QueryId, result: kad::QueryResult, is_last: bool) {
-        let search = self.searches.get(&id).copied();
-        if is_last {
-            self.searches.remove(&id);
-            let dials = self
-                .swarm
-                .network_info()
-                .connection_counters()
-                .num_pending_outgoing();
-            if search.is_none() && dials == 0 {
-                let now = self.now().instant;
-                self.relays.reserve_now(now);
-                self.run_relays();
-            }
+    fn on_search_ended(&mut self, id: kad::QueryId) {
+        let counters = self.swarm.network_info();
+        let dials = counters.connection_counters().num_pending_outgoing();
+        if self.searches.remove(&id).is_none() && dials == 0 {
+            let now = self.now().instant;
+            self.relays.reserve_now(now);
+            self.run_relays();
         }
-        let kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
-            providers,
-            ..
-        })) = result
-        else {
+    }
+
+    fn on_found(&mut self, id: kad::QueryId, found: kad::GetProvidersOk, answers: u32) {
+        let kad::GetProvidersOk::FoundProviders { providers, .. } = found else {
             return;
         };
         for peer in &providers {
@@ -321,8 +315,17 @@ impl<X: NetworkBehaviour> Driver<X> {
                     .filter(|a| !is_circuit(a)),
             );
         }
+        // All relays at hand have answered. Kademlia would go on to dial and ask the providers, which are tabs and keep no
+        // records.
+        let relays = self.relays.table.values().filter(|r| r.connected).count();
+        if !providers.is_empty()
+            && answers as usize >= relays
+            && let Some(mut query) = self.kademlia().query_mut(&id)
+        {
+            query.finish();
+        }
         let peers: Vec<PeerId> = providers.iter().filter_map(from_libp2p).collect();
-        match search {
+        match self.searches.get(&id).copied() {
             Some(cid) => self.handle(Input::Providers { cid, peers }),
             None => peers
                 .into_iter()
