@@ -1,9 +1,9 @@
 //! libp2p's browser-to-browser `/webrtc` as a [`Transport`] and a [`Behaviour`] (libp2p specs, `webrtc/webrtc.md`).
 //!
 //! One dial of `<relay>/p2p-circuit/webrtc/p2p/B` does everything: the behaviour takes a circuit to B that exists or
-//! dials one, opens `/webrtc-signaling/0.0.1` on it, and only when that stream stands is an `RTCPeerConnection` made,
-//! because browsers count those. There is no Noise on the data channels: B is the peer that the circuit's handshake
-//! authenticated, and the DTLS fingerprint came from it.
+//! dials one, opens `/webrtc-signaling/0.0.1` on it, and an `RTCPeerConnection` describes itself meanwhile. In a page that
+//! has many of those it is made only when the stream stands, because browsers count them. There is no Noise on the data
+//! channels: B is the peer that the circuit's handshake authenticated, and the DTLS fingerprint came from it.
 //!
 //! Addresses that behaviours see: the dialler's is the address dialled (so `ConnectedPoint::is_relayed` says true for it,
 //! wrongly; ask [`chorus_core::net::is_circuit`]), the listener's is `/webrtc` with the remote at `/webrtc/p2p/A`.
@@ -39,6 +39,7 @@ use libp2p::{
 };
 use send_wrapper::SendWrapper;
 
+use self::negotiation::Prepared;
 use super::Config;
 
 mod behaviour;
@@ -96,6 +97,8 @@ struct Request {
     peer: PeerId,
     /// The circuit's address, should there be none yet.
     circuit: Multiaddr,
+    /// Our half, where it did not wait for the circuit.
+    prepared: Option<SendWrapper<Prepared>>,
     reply: oneshot::Sender<Result<Connection, Error>>,
     _attempt: Attempt,
 }
@@ -216,6 +219,7 @@ impl libp2p::Transport for Transport {
             let request = Request {
                 peer,
                 circuit,
+                prepared: None,
                 reply,
                 _attempt: attempts.start(peer, true)?,
             };

@@ -19,10 +19,13 @@ use libp2p::{
         dummy,
     },
 };
+use send_wrapper::SendWrapper;
 
 use super::{
     Connections, Error, QUEUE, Request, Shared, ToTransport,
     handler::{Command, Handler, Negotiate},
+    live_peer_connections,
+    negotiation::Prepared,
 };
 
 /// What became of an attempt, in either direction. Dials learn it from the swarm too.
@@ -77,7 +80,7 @@ impl Behaviour {
         self.shared.connections.clone()
     }
 
-    fn on_request(&mut self, request: Request) {
+    fn on_request(&mut self, mut request: Request) {
         self.waiting
             .retain(|(_, waiting)| !waiting.reply.is_canceled());
         if let Some(circuit) = self
@@ -88,6 +91,11 @@ impl Behaviour {
             let circuit = *circuit;
             self.open(circuit, request);
             return;
+        }
+        if live_peer_connections() < MAX_PREPARED {
+            // What fails here fails again, and is reported, when the circuit stands.
+            let prepared = Prepared::start(&self.shared.config).ok();
+            request.prepared = prepared.map(SendWrapper::new);
         }
         let opts = DialOpts::peer_id(request.peer)
             .condition(PeerCondition::Always)
@@ -252,3 +260,7 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 }
+
+/// Peer connections of this page, collected ones not counted, below which one is made before its circuit stands. Guess: a
+/// page that has many, or dials many that are gone, is in no hurry, and browsers count them.
+const MAX_PREPARED: usize = 16;

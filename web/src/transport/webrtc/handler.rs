@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use chorus_core::webrtc::signaling::{PROTOCOL, Role};
+use chorus_core::webrtc::signaling::PROTOCOL;
 use futures::{
     SinkExt,
     future::{Either, select},
@@ -21,6 +21,7 @@ use libp2p::{
         },
     },
 };
+use send_wrapper::SendWrapper;
 use wasm_bindgen_futures::spawn_local;
 
 use super::{Error, Event, Request, Shared, ToTransport, negotiation};
@@ -61,7 +62,8 @@ impl Handler {
     fn on_outbound(&self, stream: libp2p::Stream, mut request: Request) {
         let (remote, shared) = (self.remote, self.shared.clone());
         spawn_local(async move {
-            let negotiated = negotiation::run(Role::Offerer, remote, stream, &shared);
+            let prepared = request.prepared.take().map(SendWrapper::take);
+            let negotiated = negotiation::offer(remote, stream, prepared, &shared);
             futures::pin_mut!(negotiated);
             let outcome = match select(negotiated, request.reply.cancellation()).await {
                 Either::Left((outcome, _)) => outcome,
@@ -80,7 +82,7 @@ impl Handler {
             return;
         };
         spawn_local(async move {
-            let outcome = negotiation::run(Role::Answerer, remote, stream, &shared).await;
+            let outcome = negotiation::answer(remote, stream, &shared).await;
             drop(attempt);
             report(&shared, remote, outcome.as_ref().err());
             if let Ok(connection) = outcome {
@@ -125,6 +127,8 @@ impl ConnectionHandler for Handler {
         self.is_held || !self.requests.is_empty()
     }
 
+    // In a function of its own: see `chorus_core::net`'s scoped behaviours.
+    #[inline(never)]
     fn poll(
         &mut self,
         _: &mut Context<'_>,
@@ -156,6 +160,7 @@ impl ConnectionHandler for Handler {
         }
     }
 
+    #[inline(never)]
     fn on_connection_event(
         &mut self,
         event: ConnectionEvent<

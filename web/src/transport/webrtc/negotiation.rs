@@ -13,6 +13,7 @@ use chorus_core::webrtc::{
 };
 use futures::{
     AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt,
+    channel::oneshot,
     future::{Either, select},
     io::{ReadHalf, WriteHalf},
 };
@@ -22,32 +23,113 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{RtcDataChannel, RtcDataChannelState, RtcPeerConnectionState, RtcSdpType};
 
-use super::{Connection, Error, Shared, peer_connection::PeerConnection};
+use super::{
+    Connection, Error, Shared,
+    peer_connection::{self, PeerConnection},
+};
+use crate::transport::Config;
 
-/// Negotiates a connection to `peer`, which the circuit that carries `stream` has authenticated.
+/// Negotiates a connection to `peer`, which the circuit that carries `stream` has authenticated, by offering one.
 ///
 /// # Errors
 /// When signaling fails, no candidate pair works, or it takes longer than [`TIMEOUT`]; the stream is reset then.
-pub(super) async fn run(
-    role: Role,
+pub(super) async fn offer(
+    peer: PeerId,
+    stream: libp2p::Stream,
+    prepared: Option<Prepared>,
+    shared: &Shared,
+) -> Result<Connection, Error> {
+    let prepared = prepared.map_or_else(|| Prepared::start(&shared.config), Ok)?;
+    let (peer_connection, offer) = (prepared.peer_connection, Some(prepared.offer));
+    run(Role::Offerer, peer, stream, peer_connection, offer, shared).await
+}
+
+/// Like [`offer`], by answering what the remote offers.
+///
+/// # Errors
+/// As there.
+pub(super) async fn answer(
     peer: PeerId,
     stream: libp2p::Stream,
     shared: &Shared,
 ) -> Result<Connection, Error> {
-    let negotiation = Negotiation::start(role, stream, shared)?
-        .run(peer, shared)
-        .boxed_local();
+    let peer_connection = PeerConnection::create(&shared.config)?;
+    run(Role::Answerer, peer, stream, peer_connection, None, shared).await
+}
+
+async fn run(
+    role: Role,
+    peer: PeerId,
+    stream: libp2p::Stream,
+    peer_connection: PeerConnection,
+    offer: Option<Offer>,
+    shared: &Shared,
+) -> Result<Connection, Error> {
+    let (reader, writer) = stream.split();
+    let negotiation = Negotiation {
+        machine: Signaling::new(role, LARGE_MAX_FRAME as u32),
+        peer_connection,
+        offer,
+        reader,
+        writer,
+        is_ended: false,
+    };
+    let negotiation = negotiation.run(peer, shared).boxed_local();
     match select(negotiation, Delay::new(TIMEOUT)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => Err(Error::Timeout { after: TIMEOUT }),
     }
 }
 
+/// An `RTCPeerConnection` that describes itself and gathers its addresses while the circuit is made.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    peer_connection: PeerConnection,
+    offer: Offer,
+}
+
+/// The offerer's own description, under way.
+#[derive(Debug)]
+struct Offer {
+    init: Init,
+    described: oneshot::Receiver<Result<String, Error>>,
+    applied: oneshot::Receiver<Result<(), Error>>,
+}
+
+impl Prepared {
+    /// Starts one, within the page's budget.
+    pub(super) fn start(config: &Config) -> Result<Self, Error> {
+        let peer_connection = PeerConnection::create(config)?;
+        let init = Init::open(&peer_connection);
+        let (sdp, described) = oneshot::channel();
+        let (done, applied) = oneshot::channel();
+        let describing = peer_connection.reference();
+        // Whoever waits for either may be gone.
+        spawn_local(async move {
+            let offer = peer_connection::create_offer(&describing).await;
+            let _ = sdp.send(offer.clone());
+            if let Ok(offer) = offer {
+                let applied =
+                    peer_connection::set_local(&describing, RtcSdpType::Offer, &offer).await;
+                let _ = done.send(applied);
+            }
+        });
+        Ok(Self {
+            peer_connection,
+            offer: Offer {
+                init,
+                described,
+                applied,
+            },
+        })
+    }
+}
+
 struct Negotiation {
-    role: Role,
     machine: Signaling,
     peer_connection: PeerConnection,
-    init: Option<Init>,
+    /// None where the remote offers.
+    offer: Option<Offer>,
     reader: ReadHalf<libp2p::Stream>,
     writer: WriteHalf<libp2p::Stream>,
     /// The remote closed its half of the stream: no candidates come any more.
@@ -62,22 +144,6 @@ enum Happened {
 }
 
 impl Negotiation {
-    fn start(role: Role, stream: libp2p::Stream, shared: &Shared) -> Result<Self, Error> {
-        let peer_connection = PeerConnection::create(&shared.config)?;
-        let init = (role == Role::Offerer).then(|| Init::open(&peer_connection));
-        let (reader, writer) = stream.split();
-        let machine = Signaling::new(role, LARGE_MAX_FRAME as u32);
-        Ok(Self {
-            role,
-            machine,
-            peer_connection,
-            init,
-            reader,
-            writer,
-            is_ended: false,
-        })
-    }
-
     async fn run(mut self, peer: PeerId, shared: &Shared) -> Result<Connection, Error> {
         let mut bytes = vec![0; 4096];
         loop {
@@ -95,8 +161,8 @@ impl Negotiation {
                 Happened::Connected => break,
             }
         }
-        if let Some(init) = self.init {
-            spawn_local(async move { init.retire().await });
+        if let Some(offer) = self.offer {
+            spawn_local(async move { offer.init.retire().await });
         }
         let registered = shared.connections.register(peer, &self.peer_connection);
         spawn_local(leave(self.reader, self.writer));
@@ -105,27 +171,32 @@ impl Negotiation {
 
     /// Performs what the machine asks for, in order.
     async fn perform(&mut self) -> Result<(), Error> {
-        let (own, remote) = match self.role {
-            Role::Offerer => (RtcSdpType::Offer, RtcSdpType::Answer),
-            Role::Answerer => (RtcSdpType::Answer, RtcSdpType::Offer),
-        };
-        let mut own_sdp = String::new();
+        let gone = |_| Error::Cancelled;
+        let mut answer = String::new();
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Describe => {
-                    own_sdp = match self.role {
-                        Role::Offerer => self.peer_connection.create_offer().await?,
-                        Role::Answerer => self.peer_connection.create_answer().await?,
+                    let sdp = match &mut self.offer {
+                        Some(offer) => (&mut offer.described).await.map_err(gone)??,
+                        None => {
+                            answer = self.peer_connection.create_answer().await?;
+                            answer.clone()
+                        }
                     };
-                    self.machine.handle(Input::Described {
-                        sdp: own_sdp.clone(),
-                    })?;
+                    self.machine.handle(Input::Described { sdp })?;
                 }
                 Output::Write(bytes) => self.write(&bytes).await?,
-                Output::ApplyLocal => self.peer_connection.set_local(own, &own_sdp).await?,
+                Output::ApplyLocal => match &mut self.offer {
+                    Some(offer) => (&mut offer.applied).await.map_err(gone)??,
+                    None => self.peer_connection.set_local_answer(&answer).await?,
+                },
                 Output::ApplyRemote { sdp } => {
                     self.peer_connection.inbox.borrow_mut().max_frame = self.machine.max_frame();
-                    self.peer_connection.set_remote(remote, &sdp).await?;
+                    let kind = match &self.offer {
+                        Some(_) => RtcSdpType::Answer,
+                        None => RtcSdpType::Offer,
+                    };
+                    self.peer_connection.set_remote(kind, &sdp).await?;
                 }
                 Output::AddCandidate(candidate) => {
                     // One that the browser refuses leaves the others.
@@ -198,6 +269,7 @@ async fn leave(mut reader: ReadHalf<libp2p::Stream>, mut writer: WriteHalf<libp2
 }
 
 /// The offerer's data channel that makes the offer describe one.
+#[derive(Debug)]
 struct Init {
     channel: RtcDataChannel,
     changed: std::rc::Rc<futures::task::AtomicWaker>,

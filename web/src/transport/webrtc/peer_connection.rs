@@ -110,21 +110,12 @@ impl PeerConnection {
         })
     }
 
-    pub(super) async fn create_offer(&self) -> Result<String, Error> {
-        sdp_of(JsFuture::from(self.inner.create_offer()).await)
-    }
-
     pub(super) async fn create_answer(&self) -> Result<String, Error> {
         sdp_of(JsFuture::from(self.inner.create_answer()).await)
     }
 
-    pub(super) async fn set_local(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
-        let description = RtcSessionDescriptionInit::new(kind);
-        description.set_sdp(sdp);
-        JsFuture::from(self.inner.set_local_description(&description))
-            .await
-            .map_err(browser)?;
-        Ok(())
+    pub(super) async fn set_local_answer(&self, sdp: &str) -> Result<(), Error> {
+        set_local(&self.inner, RtcSdpType::Answer, sdp).await
     }
 
     pub(super) async fn set_remote(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
@@ -221,6 +212,24 @@ impl Handlers {
             _state: state,
         }
     }
+}
+
+/// Creates an offer, which is not applied yet.
+pub(super) async fn create_offer(inner: &RtcPeerConnection) -> Result<String, Error> {
+    sdp_of(JsFuture::from(inner.create_offer()).await)
+}
+
+/// Applies the own description; addresses are gathered from then on.
+pub(super) async fn set_local(
+    inner: &RtcPeerConnection,
+    kind: RtcSdpType,
+    sdp: &str,
+) -> Result<(), Error> {
+    let description = RtcSessionDescriptionInit::new(kind);
+    description.set_sdp(sdp);
+    let applied = inner.set_local_description(&description);
+    JsFuture::from(applied).await.map_err(browser)?;
+    Ok(())
 }
 
 /// Takes a channel the remote opened; its handlers are attached before anything can arrive on it.
