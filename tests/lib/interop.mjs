@@ -106,6 +106,8 @@ export function suite (name, openDialer, openListener, { attempts = 1 } = {}) {
     test('they are connected directly', async () => {
       const isDirect = (connections, peer) => connections.some(connection => connection.peer === peer && connection.kind === 'direct')
       assert.ok(isDirect(await dialer.call('connections'), id.listener))
+      // Who dialled knows first. An answer tells that the other end has the connection too.
+      await dialer.call('ping', id.listener)
       assert.ok(isDirect(await listener.call('connections'), id.dialer))
     })
 
