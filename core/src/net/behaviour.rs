@@ -13,21 +13,21 @@ use libp2p::{
 
 use super::{
     Config, NetError, Part,
-    direct::Direct,
     protocol::{Codec, Names},
+    scoped::Scoped,
 };
 use crate::digest::Digest;
 
 /// The swarm's behaviour; `X` is the caller's own.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour<X: NetworkBehaviour> {
-    pub(crate) identify: identify::Behaviour,
-    pub(crate) ping: ping::Behaviour,
-    pub(crate) relay_client: Toggle<relay::client::Behaviour>,
-    pub(crate) kademlia: Direct<kad::Behaviour<kad::store::MemoryStore>>,
-    pub(crate) gossip: Direct<gossipsub::Behaviour>,
-    pub(crate) blocks: Direct<request_response::Behaviour<Codec>>,
-    pub(crate) streams: Direct<libp2p_stream::Behaviour>,
+    pub(crate) identify: Scoped<identify::Behaviour>,
+    pub(crate) ping: Scoped<ping::Behaviour>,
+    pub(crate) relay_client: Toggle<Scoped<relay::client::Behaviour>>,
+    pub(crate) kademlia: Scoped<kad::Behaviour<kad::store::MemoryStore>>,
+    pub(crate) gossip: Scoped<gossipsub::Behaviour>,
+    pub(crate) blocks: Scoped<request_response::Behaviour<Codec>>,
+    pub(crate) streams: Scoped<libp2p_stream::Behaviour>,
     pub(crate) extra: X,
 }
 
@@ -53,15 +53,15 @@ impl<X: NetworkBehaviour> Behaviour<X> {
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_STREAMS);
         Ok(Self {
-            identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping),
-            relay_client: relay_client.into(),
-            kademlia: Direct::new(kademlia(local, config, names)),
-            gossip: Direct::new(gossip(key.clone(), names)?),
-            blocks: Direct::new(request_response::Behaviour::with_codec(
+            identify: Scoped::everywhere(identify::Behaviour::new(identify)),
+            ping: Scoped::everywhere(ping::Behaviour::new(ping)).after(LATER),
+            relay_client: relay_client.map(Scoped::everywhere).into(),
+            kademlia: Scoped::direct(kademlia(local, config, names)),
+            gossip: Scoped::direct(gossip(key.clone(), names)?).after(LATER),
+            blocks: Scoped::direct(request_response::Behaviour::with_codec(
                 Codec, protocols, blocks,
             )),
-            streams: Direct::new(libp2p_stream::Behaviour::new()),
+            streams: Scoped::direct(libp2p_stream::Behaviour::new()),
             extra,
         })
     }
@@ -123,6 +123,8 @@ fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError>
     Ok(gossip)
 }
 
+/// Age of a connection at which gossip and pings begin on it. Guess: a newcomer has found and met the others by then.
+const LATER: Duration = Duration::from_millis(300);
 /// Time for the answer to a block request. Guess: an offer of 10 MB over a slow line.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Inbound block requests served at once on one connection.

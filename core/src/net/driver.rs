@@ -30,6 +30,7 @@ use super::{
     handle::{Action, ConnectionInfo},
     protocol::{Names, provider_key},
     relays::{self, Relays},
+    scoped::Scoped,
     store::Retention,
     wall,
 };
@@ -41,7 +42,7 @@ use crate::{
 
 /// Runs a node; ends when its handle closes it or every handle is dropped.
 pub struct Driver<X: NetworkBehaviour> {
-    swarm: Swarm<Behaviour<X>>,
+    swarm: Swarm<Scoped<Behaviour<X>>>,
     node: Node,
     config: Config,
     names: Names,
@@ -86,7 +87,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let mut swarm = Swarm::new(
         parts.transport,
-        behaviour,
+        Scoped::everywhere(behaviour),
         identity.public().to_peer_id(),
         swarm_config,
     );
@@ -102,6 +103,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         if peer != *swarm.local_peer_id() {
             swarm
                 .behaviour_mut()
+                .get()
                 .kademlia
                 .get()
                 .add_address(&peer, address.clone());
@@ -123,7 +125,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
     let handle = Handle {
         actions: sender,
         network: Arc::from(config.node.network.as_str()),
-        streams: swarm.behaviour_mut().streams.get().new_control(),
+        streams: swarm.behaviour_mut().get().streams.get().new_control(),
         key: Arc::new(key),
     };
     let mut driver = Driver {
@@ -220,8 +222,12 @@ impl<X: NetworkBehaviour> Driver<X> {
         }
     }
 
+    fn behaviour(&mut self) -> &mut Behaviour<X> {
+        self.swarm.behaviour_mut().get()
+    }
+
     fn kademlia(&mut self) -> &mut kad::Behaviour<kad::store::MemoryStore> {
-        self.swarm.behaviour_mut().kademlia.get()
+        self.behaviour().kademlia.get()
     }
 
     /// Returns a number that names one thing under way, never given before.
@@ -266,20 +272,14 @@ impl<X: NetworkBehaviour> Driver<X> {
             } => self.judge(token, from, verdict),
             Output::Send { peer, id, request } => {
                 let peer = to_libp2p(&peer);
-                let request = self
-                    .swarm
-                    .behaviour_mut()
-                    .blocks
-                    .get()
-                    .send_request(&peer, request);
+                let request = self.behaviour().blocks.get().send_request(&peer, request);
                 self.requests.insert(request, id);
             }
             Output::Respond { token, response } => {
                 if let Some(channel) = self.channels.remove(&token) {
                     // The asker may be gone.
                     let _ = self
-                        .swarm
-                        .behaviour_mut()
+                        .behaviour()
                         .blocks
                         .get()
                         .send_response(channel, Some(response));
@@ -333,12 +333,7 @@ impl<X: NetworkBehaviour> Driver<X> {
     /// Publishes on the packets topic, or keeps the message until somebody subscribes.
     fn publish(&mut self, data: Vec<u8>) {
         let topic = self.names.packets.hash();
-        let published = self
-            .swarm
-            .behaviour_mut()
-            .gossip
-            .get()
-            .publish(topic, data.clone());
+        let published = self.behaviour().gossip.get().publish(topic, data.clone());
         if let Err(gossipsub::PublishError::NoPeersSubscribedToTopic) = published {
             if self.unpublished.len() >= MAX_UNPUBLISHED {
                 self.unpublished.pop_front();
@@ -403,8 +398,7 @@ impl<X: NetworkBehaviour> Driver<X> {
             Verdict::Ignore => gossipsub::MessageAcceptance::Ignore,
         };
         let from = to_libp2p(&from);
-        self.swarm
-            .behaviour_mut()
+        self.behaviour()
             .gossip
             .get()
             .report_message_validation_result(&message, &from, acceptance);

@@ -1,17 +1,22 @@
-//! Keeps a behaviour off circuits: it never learns of them, so nothing of it can flow there.
+//! Says where a behaviour lives and when it begins.
 //!
-//! rust-libp2p has no notion of limited connections (go and js have): gossipsub, for one, shares a queue between all
-//! connections to a peer, so that messages would go over a relay's 128 KiB circuit.
+//! Off circuits: it never learns of them, so nothing of it can flow there. rust-libp2p has no notion of limited
+//! connections (go and js have): gossipsub, for one, shares a queue between all connections to a peer, so that messages
+//! would go over a relay's 128 KiB circuit.
+//!
+//! Nothing here is inlined, nor in [`super::patient`]: the compiler would make one function of all behaviours and one of
+//! all handlers, and a browser needs 40 ms for such a one at its first call and a third of a second of another core later.
 
 use std::{
     collections::{HashMap, HashSet},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use either::Either;
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
         THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -20,20 +25,50 @@ use libp2p::{
     },
 };
 
-use super::address::{is_circuit, is_circuit_endpoint};
+use super::{
+    address::{is_circuit, is_circuit_endpoint},
+    patient::Patient,
+};
 
-/// A behaviour that lives on direct connections only.
-pub(crate) struct Direct<B> {
+/// A behaviour within its scope.
+pub(crate) struct Scoped<B> {
     inner: B,
     connections: HashMap<PeerId, HashSet<ConnectionId>>,
+    is_on_circuits: bool,
+    pause: Duration,
 }
 
-impl<B> Direct<B> {
-    pub(crate) fn new(inner: B) -> Self {
+impl<B> Scoped<B> {
+    /// On direct connections only.
+    pub(crate) fn direct(inner: B) -> Self {
         Self {
             inner,
             connections: HashMap::new(),
+            is_on_circuits: false,
+            pause: Duration::ZERO,
         }
+    }
+
+    /// On circuits too.
+    pub(crate) fn everywhere(inner: B) -> Self {
+        Self {
+            is_on_circuits: true,
+            ..Self::direct(inner)
+        }
+    }
+
+    fn leaves_out(&self, address: &Multiaddr) -> bool {
+        !self.is_on_circuits && is_circuit(address)
+    }
+
+    fn leaves_out_endpoint(&self, endpoint: &ConnectedPoint) -> bool {
+        !self.is_on_circuits && is_circuit_endpoint(endpoint)
+    }
+
+    /// The behaviour opens no stream on a connection before it is this old.
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
     }
 
     pub(crate) fn get(&mut self) -> &mut B {
@@ -41,8 +76,8 @@ impl<B> Direct<B> {
     }
 }
 
-impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
-    type ConnectionHandler = Either<THandler<B>, dummy::ConnectionHandler>;
+impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
+    type ConnectionHandler = Either<Patient<THandler<B>>, dummy::ConnectionHandler>;
     type ToSwarm = B::ToSwarm;
 
     fn handle_pending_inbound_connection(
@@ -55,6 +90,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
             .handle_pending_inbound_connection(id, local, remote)
     }
 
+    #[inline(never)]
     fn handle_established_inbound_connection(
         &mut self,
         id: ConnectionId,
@@ -62,12 +98,12 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if is_circuit(local) || is_circuit(remote) {
+        if self.leaves_out(local) || self.leaves_out(remote) {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
         self.inner
             .handle_established_inbound_connection(id, peer, local, remote)
-            .map(Either::Left)
+            .map(|handler| Either::Left(Patient::new(handler, self.pause)))
     }
 
     fn handle_pending_outbound_connection(
@@ -81,6 +117,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
             .handle_pending_outbound_connection(id, peer, addresses, role)
     }
 
+    #[inline(never)]
     fn handle_established_outbound_connection(
         &mut self,
         id: ConnectionId,
@@ -89,18 +126,19 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         role: Endpoint,
         port_use: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if is_circuit(address) {
+        if self.leaves_out(address) {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
         self.inner
             .handle_established_outbound_connection(id, peer, address, role, port_use)
-            .map(Either::Left)
+            .map(|handler| Either::Left(Patient::new(handler, self.pause)))
     }
 
+    #[inline(never)]
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
             FromSwarm::ConnectionEstablished(e) => {
-                if is_circuit_endpoint(e.endpoint) {
+                if self.leaves_out_endpoint(e.endpoint) {
                     return;
                 }
                 let known = self.connections.entry(e.peer_id).or_default();
@@ -114,7 +152,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
                 ));
             }
             FromSwarm::ConnectionClosed(e) => {
-                if is_circuit_endpoint(e.endpoint) {
+                if self.leaves_out_endpoint(e.endpoint) {
                     return;
                 }
                 let mut remaining_established = 0;
@@ -132,15 +170,16 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
                     }));
             }
             FromSwarm::AddressChange(e)
-                if is_circuit_endpoint(e.new) || is_circuit_endpoint(e.old) => {}
-            FromSwarm::NewListenAddr(e) if is_circuit(e.addr) => {}
-            FromSwarm::ExpiredListenAddr(e) if is_circuit(e.addr) => {}
-            FromSwarm::ExternalAddrConfirmed(e) if is_circuit(e.addr) => {}
-            FromSwarm::ExternalAddrExpired(e) if is_circuit(e.addr) => {}
+                if self.leaves_out_endpoint(e.new) || self.leaves_out_endpoint(e.old) => {}
+            FromSwarm::NewListenAddr(e) if self.leaves_out(e.addr) => {}
+            FromSwarm::ExpiredListenAddr(e) if self.leaves_out(e.addr) => {}
+            FromSwarm::ExternalAddrConfirmed(e) if self.leaves_out(e.addr) => {}
+            FromSwarm::ExternalAddrExpired(e) if self.leaves_out(e.addr) => {}
             event => self.inner.on_swarm_event(event),
         }
     }
 
+    #[inline(never)]
     fn on_connection_handler_event(
         &mut self,
         peer: PeerId,
@@ -153,6 +192,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Direct<B> {
         }
     }
 
+    #[inline(never)]
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
