@@ -39,7 +39,7 @@ use libp2p::{
 };
 use send_wrapper::SendWrapper;
 
-use self::negotiation::Prepared;
+use self::{negotiation::Prepared, peer_connection::Spare};
 use super::Config;
 
 mod behaviour;
@@ -64,6 +64,7 @@ pub fn new(config: Config) -> (Transport, Behaviour) {
     let attempts = Attempts::default();
     let shared = Shared {
         config: SendWrapper::new(Rc::new(config)),
+        spare: SendWrapper::new(Spare::default()),
         connections: Connections::default(),
         attempts: attempts.clone(),
         to_transport,
@@ -118,6 +119,7 @@ enum ToTransport {
 #[derive(Clone, Debug)]
 struct Shared {
     config: SendWrapper<Rc<Config>>,
+    spare: SendWrapper<Spare>,
     connections: Connections,
     attempts: Attempts,
     to_transport: mpsc::Sender<ToTransport>,

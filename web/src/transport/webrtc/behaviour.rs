@@ -24,8 +24,8 @@ use send_wrapper::SendWrapper;
 use super::{
     Connections, Error, QUEUE, Request, Shared, ToTransport,
     handler::{Command, Handler, Negotiate},
-    live_peer_connections,
     negotiation::Prepared,
+    peer_connection::{MAX_AHEAD, live},
 };
 
 /// What became of an attempt, in either direction. Dials learn it from the swarm too.
@@ -92,7 +92,7 @@ impl Behaviour {
             self.open(circuit, request);
             return;
         }
-        if live_peer_connections() < MAX_PREPARED {
+        if live() < MAX_AHEAD {
             // What fails here fails again, and is reported, when the circuit stands.
             let prepared = Prepared::start(&self.shared.config).ok();
             request.prepared = prepared.map(SendWrapper::new);
@@ -218,6 +218,7 @@ impl NetworkBehaviour for Behaviour {
             }
             FromSwarm::NewListenAddr(new) if is_circuit(new.addr) => {
                 self.tell_transport(ToTransport::CircuitListening(new.addr.clone()));
+                self.shared.spare.refill(&self.shared.config);
             }
             FromSwarm::ExpiredListenAddr(expired) if is_circuit(expired.addr) => {
                 self.tell_transport(ToTransport::CircuitExpired(expired.addr.clone()));
@@ -260,7 +261,3 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 }
-
-/// Peer connections of this page, collected ones not counted, below which one is made before its circuit stands. Guess: a
-/// page that has many, or dials many that are gone, is in no hurry, and browsers count them.
-const MAX_PREPARED: usize = 16;

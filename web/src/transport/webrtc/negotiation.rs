@@ -53,7 +53,7 @@ pub(super) async fn answer(
     stream: libp2p::Stream,
     shared: &Shared,
 ) -> Result<Connection, Error> {
-    let peer_connection = PeerConnection::create(&shared.config)?;
+    let peer_connection = shared.spare.next(&shared.config)?;
     run(Role::Answerer, peer, stream, peer_connection, None, shared).await
 }
 

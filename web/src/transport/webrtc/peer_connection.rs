@@ -214,6 +214,28 @@ impl Handlers {
     }
 }
 
+/// One made ahead, with its certificate, for the next remote that offers: making one holds up the page for some
+/// milliseconds, and that remote waits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare(Rc<RefCell<Option<PeerConnection>>>);
+
+impl Spare {
+    /// Returns the spare one, or one made now.
+    pub(super) fn next(&self, config: &Config) -> Result<PeerConnection, Error> {
+        let spare = self.0.borrow_mut().take();
+        spare.map_or_else(|| PeerConnection::create(config), Ok)
+    }
+
+    /// Makes one, unless there is one or the page has many.
+    pub(super) fn refill(&self, config: &Config) {
+        let mut spare = self.0.borrow_mut();
+        if spare.is_none() && live() < MAX_AHEAD {
+            // What fails here fails again, and is reported, when one is needed.
+            *spare = PeerConnection::create(config).ok();
+        }
+    }
+}
+
 /// Creates an offer, which is not applied yet.
 pub(super) async fn create_offer(inner: &RtcPeerConnection) -> Result<String, Error> {
     sdp_of(JsFuture::from(inner.create_offer()).await)
@@ -331,6 +353,9 @@ thread_local! {
     static REGISTRY: Option<(JsValue, Function)> = finalization_registry();
 }
 
+/// Peer connections alive or uncollected below which one is made before it is needed. Guess: a page that has many, or
+/// dials many that are gone, is in no hurry, and browsers count them.
+pub(super) const MAX_AHEAD: usize = 16;
 /// Peer connections alive or uncollected above which none is made. Source: Chromium 156 refuses about the 500th.
 const MAX_LIVE: usize = 400;
 /// Data channels the remote opened that nobody took yet. Guess: far above what a swarm lets negotiate at once (128).
