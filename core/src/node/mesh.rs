@@ -36,7 +36,6 @@ impl Node {
         known.connections.insert(connection, path);
         if path == Path::Direct {
             self.candidates.succeeded(&peer);
-            self.catch_up(peer);
             self.next_seek = now;
         }
         self.emit_peer(peer);
@@ -88,7 +87,6 @@ impl Node {
             return;
         }
         known.role = role;
-        self.catch_up(peer);
         self.next_seek = self.now.instant;
         self.emit_peer(peer);
     }
@@ -97,6 +95,7 @@ impl Node {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.round_trip = Some(round_trip);
             self.emit_peer(peer);
+            self.catch_up(peer);
         }
     }
 
@@ -107,7 +106,8 @@ impl Node {
         }
     }
 
-    /// Asks a newly connected peer what it knows, once.
+    /// Asks a newly connected peer what it knows, once: when it first answers or subscribes. By then the streams that
+    /// somebody waits for have been opened.
     fn catch_up(&mut self, peer: PeerId) {
         let Some(known) = self.peers.get_mut(&peer) else {
             return;

@@ -107,6 +107,7 @@ impl Mesh {
                 },
             );
             self.input(from, Input::Identified { peer, role });
+            self.input(from, Input::Subscribed(peer));
         }
         self.run();
     }
