@@ -65,6 +65,7 @@ impl Behaviour {
         requests: mpsc::Receiver<Request>,
         events: mpsc::Receiver<Event>,
     ) -> Self {
+        shared.spare.refill_later(&shared.config);
         Self {
             shared,
             requests,
@@ -94,7 +95,7 @@ impl Behaviour {
         }
         if live() < MAX_AHEAD {
             // What fails here fails again, and is reported, when the circuit stands.
-            let prepared = Prepared::start(&self.shared.config).ok();
+            let prepared = Prepared::start(&self.shared).ok();
             request.prepared = prepared.map(SendWrapper::new);
         }
         let opts = DialOpts::peer_id(request.peer)
@@ -218,7 +219,7 @@ impl NetworkBehaviour for Behaviour {
             }
             FromSwarm::NewListenAddr(new) if is_circuit(new.addr) => {
                 self.tell_transport(ToTransport::CircuitListening(new.addr.clone()));
-                self.shared.spare.refill(&self.shared.config);
+                self.shared.spare.refill_later(&self.shared.config);
             }
             FromSwarm::ExpiredListenAddr(expired) if is_circuit(expired.addr) => {
                 self.tell_transport(ToTransport::CircuitExpired(expired.addr.clone()));

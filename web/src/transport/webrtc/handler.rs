@@ -84,7 +84,7 @@ impl Handler {
         spawn_local(async move {
             let outcome = negotiation::answer(remote, stream, &shared).await;
             drop(attempt);
-            shared.spare.refill(&shared.config);
+            shared.spare.refill_later(&shared.config);
             report(&shared, remote, outcome.as_ref().err());
             if let Ok(connection) = outcome {
                 // Fails only when the swarm is gone.

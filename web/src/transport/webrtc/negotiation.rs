@@ -27,7 +27,6 @@ use super::{
     Connection, Error, Shared,
     peer_connection::{self, PeerConnection},
 };
-use crate::transport::Config;
 
 /// Negotiates a connection to `peer`, which the circuit that carries `stream` has authenticated, by offering one.
 ///
@@ -39,7 +38,7 @@ pub(super) async fn offer(
     prepared: Option<Prepared>,
     shared: &Shared,
 ) -> Result<Connection, Error> {
-    let prepared = prepared.map_or_else(|| Prepared::start(&shared.config), Ok)?;
+    let prepared = prepared.map_or_else(|| Prepared::start(shared), Ok)?;
     let (peer_connection, offer) = (prepared.peer_connection, Some(prepared.offer));
     run(Role::Offerer, peer, stream, peer_connection, offer, shared).await
 }
@@ -98,8 +97,8 @@ struct Offer {
 
 impl Prepared {
     /// Starts one, within the page's budget.
-    pub(super) fn start(config: &Config) -> Result<Self, Error> {
-        let peer_connection = PeerConnection::create(config)?;
+    pub(super) fn start(shared: &Shared) -> Result<Self, Error> {
+        let peer_connection = shared.spare.next(&shared.config)?;
         let init = Init::open(&peer_connection);
         let (sdp, described) = oneshot::channel();
         let (done, applied) = oneshot::channel();
@@ -173,6 +172,7 @@ impl Negotiation {
     async fn perform(&mut self) -> Result<(), Error> {
         let gone = |_| Error::Cancelled;
         let mut answer = String::new();
+        let mut candidates = Vec::new();
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Describe => {
@@ -198,11 +198,12 @@ impl Negotiation {
                     };
                     self.peer_connection.set_remote(kind, &sdp).await?;
                 }
-                Output::AddCandidate(candidate) => {
-                    // One that the browser refuses leaves the others.
-                    let _ = self.peer_connection.add_candidate(&candidate).await;
-                }
+                Output::AddCandidate(candidate) => candidates.push(candidate),
             }
+        }
+        // Last, so that an answer does not wait for the candidates that came with its offer.
+        for candidate in &candidates {
+            self.peer_connection.add_candidate(candidate);
         }
         Ok(())
     }

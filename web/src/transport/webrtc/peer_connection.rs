@@ -9,15 +9,17 @@ use std::{
     collections::VecDeque,
     rc::Rc,
     task::{Context, Waker},
+    time::Duration,
 };
 
 use chorus_core::webrtc::{
     signaling::{Candidate, INIT_LABEL, MAX_CANDIDATES},
     stream::DEFAULT_MAX_FRAME,
 };
+use futures_timer::Delay;
 use js_sys::{Array, Function, Reflect};
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcIceCandidateInit, RtcIceServer,
     RtcIceTransportPolicy, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState,
@@ -127,7 +129,8 @@ impl PeerConnection {
         Ok(())
     }
 
-    pub(super) async fn add_candidate(&self, candidate: &Candidate) -> Result<(), Error> {
+    /// Adds a candidate of the remote's. One that the browser refuses leaves the others.
+    pub(super) fn add_candidate(&self, candidate: &Candidate) {
         let init = RtcIceCandidateInit::new(&candidate.candidate);
         init.set_sdp_mid(candidate.sdp_mid.as_deref());
         let index = candidate
@@ -137,8 +140,7 @@ impl PeerConnection {
         let added = self
             .inner
             .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
-        JsFuture::from(added).await.map_err(browser)?;
-        Ok(())
+        spawn_local(async move { drop(JsFuture::from(added).await) });
     }
 
     pub(super) fn create_data_channel(&self, label: &str) -> RtcDataChannel {
@@ -214,8 +216,8 @@ impl Handlers {
     }
 }
 
-/// One made ahead, with its certificate, for the next remote that offers: making one holds up the page for some
-/// milliseconds, and that remote waits.
+/// One made ahead, with its certificate, for the next peer: making one holds up the page for some milliseconds, which are
+/// best taken while nothing else is to be done.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spare(Rc<RefCell<Option<PeerConnection>>>);
 
@@ -226,8 +228,17 @@ impl Spare {
         spare.map_or_else(|| PeerConnection::create(config), Ok)
     }
 
-    /// Makes one, unless there is one or the page has many.
-    pub(super) fn refill(&self, config: &Config) {
+    /// Makes one once the page is idle, unless there is one or the page has many.
+    pub(super) fn refill_later(&self, config: &Rc<Config>) {
+        let (spare, config) = (self.clone(), config.clone());
+        spawn_local(async move {
+            // A timer comes after all that is ready to run.
+            Delay::new(Duration::ZERO).await;
+            spare.refill(&config);
+        });
+    }
+
+    fn refill(&self, config: &Config) {
         let mut spare = self.0.borrow_mut();
         if spare.is_none() && live() < MAX_AHEAD {
             // What fails here fails again, and is reported, when one is needed.
