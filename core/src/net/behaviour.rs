@@ -13,6 +13,7 @@ use libp2p::{
 
 use super::{
     Config, NetError, Part,
+    address::is_webrtc,
     protocol::{Codec, Names},
     scoped::Scoped,
 };
@@ -53,7 +54,9 @@ impl<X: NetworkBehaviour> Behaviour<X> {
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_STREAMS);
         Ok(Self {
-            identify: Scoped::everywhere(identify::Behaviour::new(identify)),
+            // Who connects over WebRTC has been identified on the circuit.
+            identify: Scoped::everywhere(identify::Behaviour::new(identify))
+                .after_on(is_webrtc, LATER),
             ping: Scoped::everywhere(ping::Behaviour::new(ping)).after(LATER),
             relay_client: relay_client.map(Scoped::everywhere).into(),
             kademlia: Scoped::direct(kademlia(local, config, names)),
@@ -123,7 +126,7 @@ fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError>
     Ok(gossip)
 }
 
-/// Age of a connection at which gossip and pings begin on it. Guess: a newcomer has found and met the others by then.
+/// Age of a connection at which gossip, pings and what else can wait begin on it. Guess: a newcomer has found and met the others by then.
 const LATER: Duration = Duration::from_millis(300);
 /// Time for the answer to a block request. Guess: an offer of 10 MB over a slow line.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

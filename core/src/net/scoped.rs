@@ -36,6 +36,7 @@ pub(crate) struct Scoped<B> {
     connections: HashMap<PeerId, HashSet<ConnectionId>>,
     is_on_circuits: bool,
     pause: Duration,
+    waits_on: fn(&Multiaddr) -> bool,
 }
 
 impl<B> Scoped<B> {
@@ -46,6 +47,7 @@ impl<B> Scoped<B> {
             connections: HashMap::new(),
             is_on_circuits: false,
             pause: Duration::ZERO,
+            waits_on: |_| true,
         }
     }
 
@@ -69,6 +71,22 @@ impl<B> Scoped<B> {
     pub(crate) fn after(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
+    }
+
+    /// As [`Self::after`], on connections with such an address alone.
+    pub(crate) fn after_on(self, waits_on: fn(&Multiaddr) -> bool, pause: Duration) -> Self {
+        Self {
+            waits_on,
+            ..self.after(pause)
+        }
+    }
+
+    fn pause_on(&self, address: &Multiaddr) -> Duration {
+        if (self.waits_on)(address) {
+            self.pause
+        } else {
+            Duration::ZERO
+        }
     }
 
     pub(crate) fn get(&mut self) -> &mut B {
@@ -101,9 +119,10 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
         if self.leaves_out(local) || self.leaves_out(remote) {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
+        let pause = self.pause_on(local);
         self.inner
             .handle_established_inbound_connection(id, peer, local, remote)
-            .map(|handler| Either::Left(Patient::new(handler, self.pause)))
+            .map(|handler| Either::Left(Patient::new(handler, pause)))
     }
 
     fn handle_pending_outbound_connection(
@@ -129,9 +148,10 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
         if self.leaves_out(address) {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
+        let pause = self.pause_on(address);
         self.inner
             .handle_established_outbound_connection(id, peer, address, role, port_use)
-            .map(|handler| Either::Left(Patient::new(handler, self.pause)))
+            .map(|handler| Either::Left(Patient::new(handler, pause)))
     }
 
     #[inline(never)]
