@@ -126,7 +126,8 @@ fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError>
     Ok(gossip)
 }
 
-/// Age of a connection at which gossip, pings and what else can wait begin on it. Guess: a newcomer has found and met the others by then.
+/// Age of a connection at which gossip, pings and what else can wait begin on it. Guess: a newcomer has met the others
+/// by then.
 const LATER: Duration = Duration::from_millis(300);
 /// Time for the answer to a block request. Guess: an offer of 10 MB over a slow line.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

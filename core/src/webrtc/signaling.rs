@@ -214,7 +214,8 @@ pub enum Output {
     /// Write these bytes to the signaling stream.
     Write(Vec<u8>),
     /// Apply the own description passed in before. Comes after the description is written, so that the remote's
-    /// candidates and checks find a peer that already knows it (js-libp2p's order).
+    /// candidates and checks find a peer that already knows it (js-libp2p's order). An offer may have been applied since
+    /// it was made.
     ApplyLocal,
     /// Apply the remote's description.
     ApplyRemote {
