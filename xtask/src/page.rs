@@ -22,11 +22,7 @@ pub(crate) const MAX_WEIGHT: u64 = 750_000;
 /// What wasm-opt does, beside the features it may use. Browsers compile a function at its first call, and more slowly
 /// than in proportion to its size: without a limit for moving functions into their only callers, the whole swarm became
 /// one of 120 KB.
-const OPTIMIZE: [&str; 3] = [
-    "-Oz",
-    "--converge",
-    "--one-caller-inline-max-function-size=100",
-];
+const OPTIMIZE: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=100"];
 
 /// What a page is built for.
 #[derive(Clone, Copy, PartialEq, Eq)]
