@@ -16,7 +16,7 @@ use std::{
 use either::Either;
 use libp2p::{
     Multiaddr, PeerId,
-    core::{ConnectedPoint, Endpoint, transport::PortUse},
+    core::{Endpoint, transport::PortUse},
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandler,
         THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -33,6 +33,7 @@ use super::{
 /// A behaviour within its scope.
 pub(crate) struct Scoped<B> {
     inner: B,
+    /// The direct ones, where the behaviour knows no others.
     connections: HashMap<PeerId, HashSet<ConnectionId>>,
     is_on_circuits: bool,
     pause: Duration,
@@ -61,10 +62,6 @@ impl<B> Scoped<B> {
 
     fn leaves_out(&self, address: &Multiaddr) -> bool {
         !self.is_on_circuits && is_circuit(address)
-    }
-
-    fn leaves_out_endpoint(&self, endpoint: &ConnectedPoint) -> bool {
-        !self.is_on_circuits && is_circuit_endpoint(endpoint)
     }
 
     /// The behaviour opens no stream on a connection before it is this old.
@@ -156,9 +153,12 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
 
     #[inline(never)]
     fn on_swarm_event(&mut self, event: FromSwarm) {
+        if self.is_on_circuits {
+            return self.inner.on_swarm_event(event);
+        }
         match event {
             FromSwarm::ConnectionEstablished(e) => {
-                if self.leaves_out_endpoint(e.endpoint) {
+                if is_circuit_endpoint(e.endpoint) {
                     return;
                 }
                 let known = self.connections.entry(e.peer_id).or_default();
@@ -172,7 +172,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
                 ));
             }
             FromSwarm::ConnectionClosed(e) => {
-                if self.leaves_out_endpoint(e.endpoint) {
+                if is_circuit_endpoint(e.endpoint) {
                     return;
                 }
                 let mut remaining_established = 0;
@@ -190,11 +190,11 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
                     }));
             }
             FromSwarm::AddressChange(e)
-                if self.leaves_out_endpoint(e.new) || self.leaves_out_endpoint(e.old) => {}
-            FromSwarm::NewListenAddr(e) if self.leaves_out(e.addr) => {}
-            FromSwarm::ExpiredListenAddr(e) if self.leaves_out(e.addr) => {}
-            FromSwarm::ExternalAddrConfirmed(e) if self.leaves_out(e.addr) => {}
-            FromSwarm::ExternalAddrExpired(e) if self.leaves_out(e.addr) => {}
+                if is_circuit_endpoint(e.new) || is_circuit_endpoint(e.old) => {}
+            FromSwarm::NewListenAddr(e) if is_circuit(e.addr) => {}
+            FromSwarm::ExpiredListenAddr(e) if is_circuit(e.addr) => {}
+            FromSwarm::ExternalAddrConfirmed(e) if is_circuit(e.addr) => {}
+            FromSwarm::ExternalAddrExpired(e) if is_circuit(e.addr) => {}
             event => self.inner.on_swarm_event(event),
         }
     }
@@ -226,7 +226,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Scoped<B> {
                     peer_id,
                     handler: NotifyHandler::Any,
                     event,
-                } => {
+                } if !self.is_on_circuits => {
                     let direct = self
                         .connections
                         .get(&peer_id)
