@@ -106,7 +106,7 @@ impl Node {
         }
     }
 
-    /// Asks a newly connected peer what it knows, once: when it first answers or subscribes. By then the streams that
+    /// Asks a peer what it knows, until it has said so: when it answers a ping or subscribes. By then the streams that
     /// somebody waits for have been opened.
     fn catch_up(&mut self, peer: PeerId) {
         let Some(known) = self.peers.get_mut(&peer) else {
