@@ -15,16 +15,15 @@ import { createLibp2p } from 'libp2p'
 /**
  * Starts a peer.
  *
- * @param {{ relay?: string, sendQueue?: number }} options `relay`: multiaddr of the relay to listen through; a peer that
- *   only dials has none. `sendQueue`: bytes that a stream hands to its data channel at once, 2 MiB by default.
+ * @param {{ relay?: string }} options `relay`: multiaddr of the relay to listen through; a peer that only dials has none.
  */
-export async function start ({ relay, sendQueue } = {}) {
+export async function start ({ relay } = {}) {
   const node = await createLibp2p({
     addresses: { listen: relay == null ? [] : ['/webrtc', `${relay}/p2p-circuit`] },
     transports: [
       webSockets(),
       // No third-party server: both peers are on one host.
-      webRTC({ rtcConfiguration: { iceServers: [] }, dataChannel: { maxBufferedAmount: sendQueue } }),
+      webRTC({ rtcConfiguration: { iceServers: [] } }),
       circuitRelayTransport()
     ],
     connectionEncrypters: [noise()],
@@ -81,13 +80,6 @@ export async function start ({ relay, sendQueue } = {}) {
     close: () => node.stop()
   }
 }
-
-/**
- * Send queue of the interop suite in bytes: NOT js-libp2p's default, which is 2 MiB. With the default 10 MiB echoed from
- * Chromium stalls for about ten seconds now and then, or the connection is lost, between two js-libp2p tabs as well. The
- * cause is not proven: `packetsDiscardedOnSend` reaches thousands, but in runs without a stall too.
- */
-export const SEND_QUEUE = 64 * 1024
 
 /** Returns the connection that is no circuit. */
 function direct (node, peerId) {
