@@ -146,7 +146,7 @@ export interface PeerEvents {
   pulse: unknown
   /** A fetch came further. */
   progress: Progress
-  /** Something failed that nobody waits for, such as a stream handler. */
+  /** Something failed that nobody waits for, such as a stream handler, or a full disk (`ERR_NOT_KEPT`). */
   error: unknown
 }
 
@@ -256,6 +256,8 @@ export type ErrorCode =
   | 'ERR_TOO_LARGE'
   /** Too much is under way already. */
   | 'ERR_BUSY'
+  /** The browser does not keep what the peer stores: it ends with the tab. */
+  | 'ERR_NOT_KEPT'
   /** What arrived is not what its id says. */
   | 'ERR_INVALID_CONTENT'
   /** What was to be shared makes no valid packet. */

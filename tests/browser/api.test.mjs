@@ -176,3 +176,29 @@ test('a widget with consent given joins the others', async () => {
   await tab.close()
   await other.close()
 })
+
+test('a browser that is full says that nothing is kept, and the tab goes on', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/`)
+  // Before the database is opened: the browser remembers for a while how much room there was.
+  const devtools = await tab.context.newCDPSession(tab.page)
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin: site.origin, quotaSize: 500_000 })
+  await tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    globalThis.peer = await join({ relay })
+    globalThis.told = new Promise(resolve => peer.on('error', resolve))
+  }, relay.http)
+  const told = await tab.run(async () => {
+    // Random: the browser compresses what it keeps.
+    const content = new Uint8Array(2 ** 20)
+    for (let at = 0; at < content.length; at += 65536) crypto.getRandomValues(content.subarray(at, at + 65536))
+    const cid = await peer.share({ type: 'file', content })
+    const { code, message } = await told
+    const found = await peer.get(cid)
+    return { code, message, isSame: found.content.every((byte, i) => byte === content[i]) }
+  })
+  assert.equal(told.code, 'ERR_NOT_KEPT')
+  assert.match(told.message, /Quota/)
+  assert.ok(told.isSame)
+  await tab.close()
+})

@@ -123,6 +123,9 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
         // What a listener throws is its own affair.
         let _ = on_event.call2(&JsValue::NULL, &name.into(), &value);
     };
+    let told = call.clone();
+    tab.peer
+        .watch_storage(move |reason| told("error", error("ERR_NOT_KEPT", &reason)));
     tab.peer
         .watch(move |event| report(event, &status, &call))
         .await;

@@ -199,6 +199,16 @@ impl Page {
             ));
         }
         let page = self.clone();
+        peer.watch_storage(move |reason| {
+            page.report_error("ERR_NOT_KEPT", &reason);
+            page.change(Action::Noticed(
+                format!(
+                    "What this tab stores ends with it, the browser does not keep it: {reason}"
+                )
+                .into(),
+            ));
+        });
+        let page = self.clone();
         peer.watch(move |event| page.on_event(event)).await;
         // What an earlier load of the page kept, oldest first, so that the newest ends up on top.
         if let Ok(kept) = peer.handle.query(node::Filter::default()).await {

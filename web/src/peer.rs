@@ -195,6 +195,18 @@ impl Peer {
         }
     }
 
+    /// Runs `on_setback` with the reason whenever the browser does not keep what this peer stores: until the tab closes it
+    /// is there all the same. Only the first caller hears of it.
+    pub fn watch_storage(&self, mut on_setback: impl FnMut(String) + 'static) {
+        if let Some(mut setbacks) = self.writer.as_ref().and_then(Writer::setbacks) {
+            spawn_local(async move {
+                while let Some(reason) = setbacks.next().await {
+                    on_setback(reason);
+                }
+            });
+        }
+    }
+
     /// Runs `on_event` for everything that happens until the peer closes.
     pub async fn watch(&self, mut on_event: impl FnMut(net::Event) + 'static) {
         if let Ok(mut events) = self.handle.events().await {

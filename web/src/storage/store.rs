@@ -3,8 +3,8 @@
 //! A stored value is nine bytes and the block: when it may go (milliseconds since 1970, u64 little-endian) and whether
 //! it is a packet (0 or 1).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chorus_core::digest::ContentId;
@@ -30,7 +30,15 @@ pub struct BlockStore {
 pub struct Writer {
     sender: mpsc::Sender<Job>,
     pending: Arc<AtomicU64>,
-    unwritten: Arc<AtomicU64>,
+    unwritten: Arc<Unwritten>,
+}
+
+/// What did not reach the disk.
+#[derive(Debug)]
+struct Unwritten {
+    count: AtomicU64,
+    reasons: Mutex<mpsc::Sender<String>>,
+    heard: Mutex<Option<mpsc::Receiver<String>>>,
 }
 
 #[derive(Debug)]
@@ -164,13 +172,24 @@ impl Writer {
 
     /// Returns how many changes did not reach the disk, because they came too fast or the disk is full.
     pub fn unwritten(&self) -> u64 {
-        self.unwritten.load(Ordering::Relaxed)
+        self.unwritten.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns why changes do not reach the disk, as it happens; one reason waits, later ones are left out until it is
+    /// read. `None` where somebody listens already.
+    pub fn setbacks(&self) -> Option<mpsc::Receiver<String>> {
+        let mut heard = self
+            .unwritten
+            .heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        heard.take()
     }
 
     fn start(database: Database) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_QUEUED);
         let pending = Arc::new(AtomicU64::new(0));
-        let unwritten = Arc::new(AtomicU64::new(0));
+        let unwritten = Arc::new(Unwritten::default());
         spawn_local(write(
             database,
             receiver,
@@ -190,10 +209,30 @@ impl Writer {
         let is_full = self.pending.load(Ordering::Relaxed) + size > MAX_PENDING;
         // The channel's own bound holds for one sender, not for its clones: count here.
         if is_full || self.sender.clone().try_send(Job::Change(change)).is_err() {
-            self.unwritten.fetch_add(1, Ordering::Relaxed);
+            self.unwritten.add(1, "too much at once");
         } else {
             self.pending.fetch_add(size, Ordering::Relaxed);
         }
+    }
+}
+
+impl Default for Unwritten {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(0);
+        Self {
+            count: AtomicU64::new(0),
+            reasons: Mutex::new(sender),
+            heard: Mutex::new(Some(receiver)),
+        }
+    }
+}
+
+impl Unwritten {
+    fn add(&self, changes: u64, reason: &str) {
+        self.count.fetch_add(changes, Ordering::Relaxed);
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        // Full: nobody has read the last reason yet.
+        let _ = reasons.try_send(reason.to_owned());
     }
 }
 
@@ -202,7 +241,7 @@ async fn write(
     database: Database,
     receiver: mpsc::Receiver<Job>,
     pending: Arc<AtomicU64>,
-    unwritten: Arc<AtomicU64>,
+    unwritten: Arc<Unwritten>,
 ) {
     let mut jobs = receiver.ready_chunks(MAX_BATCH);
     while let Some(jobs) = jobs.next().await {
@@ -214,8 +253,10 @@ async fn write(
                 Job::Flush(sender) => waiting.push(sender),
             }
         }
-        if !changes.is_empty() && database.change_blocks(&changes).await.is_err() {
-            unwritten.fetch_add(changes.len() as u64, Ordering::Relaxed);
+        if !changes.is_empty()
+            && let Err(error) = database.change_blocks(&changes).await
+        {
+            unwritten.add(changes.len() as u64, &error.to_string());
         }
         pending.fetch_sub(changes.iter().map(size_of_change).sum(), Ordering::Relaxed);
         for sender in waiting {
