@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { launch } from '../lib/chromium.mjs'
+import { Tab, launch } from '../lib/chromium.mjs'
 import { Dashboard, meet, openMesh } from '../lib/dashboard.mjs'
 import { Relay } from '../lib/relay.mjs'
 
@@ -50,6 +50,16 @@ test('tabs go on without their relay, and take up again when it is back', () => 
   await meet([...tabs, late])
   assert.ok(await relay.metric('chorus_reservations') >= 2)
   await closeAll([...tabs, late])
+}))
+
+test('a page whose relay does not answer at first says so, and starts when it does', () => withRelay(async relay => {
+  const tab = await Tab.open(browser)
+  await tab.context.route('**/bootstrap.json', route => route.abort())
+  await tab.page.goto(`${relay.http}/?storage=memory&train=off`)
+  await tab.until(() => document.querySelector('[data-error="start"]'), null, SOON_MS, 'the page says what failed')
+  await tab.context.unroute('**/bootstrap.json')
+  await tab.until(() => document.querySelector('[data-peer-id]') && !document.querySelector('[data-error]'), null, SOON_MS, 'the peer is up')
+  await tab.close()
 }))
 
 test('a relay that ends on SIGTERM exits 0 and keeps its peer id', () => withRelay(async relay => {

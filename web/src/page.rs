@@ -1,5 +1,7 @@
 //! Puts a view of a peer into an element: the dashboard, or what the widget shows.
 
+mod listener;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
@@ -21,14 +23,15 @@ use js_sys::{Array, Function, Uint8Array};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, prelude::*};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Blob, Element, Response, Url, VisibilityState};
+use web_sys::{Blob, Element, Response, Url};
 use yew::Renderer;
 
 use crate::{
     api::{
         JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value,
     },
-    peer::{Learner, Learning, Lesson, Peer, text},
+    page::listener::{Listener, wake_listeners},
+    peer::{Learner, Learning, Lesson, Options, Peer, StartError, text},
     ui::{App, AppProps, Control, Controls, Sample, View},
     view::{
         state::{Action, FileRow, FileStage, Kind, PacketRow, PeerRow},
@@ -68,6 +71,7 @@ impl std::fmt::Debug for Mounted {
 impl Mounted {
     /// Takes the view out of its element and closes the peer.
     pub async fn close(mut self) {
+        self.page.is_closed.set(true);
         self.listeners.clear();
         if let Some(app) = self.app.take() {
             app.destroy();
@@ -118,6 +122,7 @@ pub fn mount(
         sampled: Cell::new(0),
         fetching: RefCell::default(),
         is_notifying: Cell::new(false),
+        is_closed: Cell::new(false),
         on_event,
     });
     let controls = Controls(Rc::new(PageControl(page.clone())));
@@ -133,13 +138,9 @@ pub fn mount(
     .render();
     let started = page.clone();
     spawn_local(async move {
-        let base = options.relay.trim_end_matches('/').to_owned();
-        match Peer::start(options).await {
-            Ok(peer) => started.run(peer, &base, classes, how.train).await,
-            Err(failed) => {
-                started.report_error(failed.code(), &failed.to_string());
-                started.change(Action::Failed(failed.to_string().into()));
-            }
+        if let Some(peer) = started.start(&options).await {
+            let base = options.relay.trim_end_matches('/');
+            started.run(peer, base, classes, how.train).await;
         }
     });
     let listeners = wake_listeners(&page);
@@ -158,6 +159,7 @@ struct Page {
     sampled: Cell<usize>,
     fetching: RefCell<BTreeSet<ContentId>>,
     is_notifying: Cell<bool>,
+    is_closed: Cell<bool>,
     on_event: Option<Function>,
 }
 
@@ -184,6 +186,33 @@ impl Page {
 
     fn report_error(&self, code: &str, message: &str) {
         self.report("error", &error(code, message));
+    }
+
+    /// Starts the peer, again and again while the relay cannot be reached. `None` where that is in vain, or the view was
+    /// closed meanwhile.
+    async fn start(self: &Rc<Self>, options: &Options) -> Option<Peer> {
+        let mut wait = RETRY_FIRST;
+        loop {
+            let started = Peer::start(options.clone()).await;
+            let is_closed = self.is_closed.get();
+            match started {
+                Ok(peer) if is_closed => {
+                    peer.close().await;
+                    return None;
+                }
+                Ok(peer) => return Some(peer),
+                Err(_) if is_closed => return None,
+                Err(failed) => {
+                    self.report_error(failed.code(), &failed.to_string());
+                    self.change(Action::Failed(failed.to_string().into()));
+                    if !matches!(failed, StartError::Relay { .. }) {
+                        return None;
+                    }
+                }
+            }
+            Delay::new(wait).await;
+            wait = RETRY_MOST.min(wait * 2);
+        }
     }
 
     async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
@@ -500,73 +529,12 @@ async fn fetch_digits(base: &str) -> Result<Digits, String> {
     Digits::parse(&Uint8Array::new(&buffer).to_vec()).map_err(|e| e.to_string())
 }
 
-/// A handler on the window or the document, detached when dropped.
-struct Listener {
-    target: web_sys::EventTarget,
-    event: &'static str,
-    on_event: Closure<dyn FnMut()>,
-}
-
-impl Listener {
-    fn new(
-        target: web_sys::EventTarget,
-        event: &'static str,
-        on_event: impl FnMut() + 'static,
-    ) -> Self {
-        let on_event = Closure::<dyn FnMut()>::new(on_event);
-        // The names of the events are constants, so that the browser takes them.
-        let _ = target.add_event_listener_with_callback(event, on_event.as_ref().unchecked_ref());
-        Self {
-            target,
-            event,
-            on_event,
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.target.remove_event_listener_with_callback(
-            self.event,
-            self.on_event.as_ref().unchecked_ref(),
-        );
-    }
-}
-
-/// Reconnects at once when the tab is shown again or the network is back, and says good-bye when the page goes.
-fn wake_listeners(page: &Rc<Page>) -> Vec<Listener> {
-    let Some(window) = web_sys::window() else {
-        return Vec::new();
-    };
-    let Some(document) = window.document() else {
-        return Vec::new();
-    };
-    let wake = |page: &Rc<Page>| {
-        if let Some(peer) = &*page.peer.borrow() {
-            peer.handle.wake();
-        }
-    };
-    let (online, shown, hidden) = (page.clone(), page.clone(), page.clone());
-    let seen = document.clone();
-    vec![
-        Listener::new(window.clone().into(), "online", move || wake(&online)),
-        Listener::new(document.into(), "visibilitychange", move || {
-            if seen.visibility_state() == VisibilityState::Visible {
-                wake(&shown);
-            }
-        }),
-        Listener::new(window.into(), "pagehide", move || {
-            let peer = hidden.peer.borrow().clone();
-            if let Some(peer) = peer {
-                spawn_local(async move { peer.handle.close().await });
-            }
-        }),
-    ]
-}
-
 /// The type of packets that carry a file.
 const FILE: &str = "file";
 /// Longest file name that travels, in characters.
 const MAX_NAME: usize = 200;
+/// Waits before the relay is asked again at the start: the first, doubled each time, and the longest. Guess.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_secs(30);
 /// Views are told of changes at most once in this time.
 const FRAME: Duration = Duration::from_millis(30);
