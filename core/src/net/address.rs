@@ -50,6 +50,19 @@ pub(crate) fn circuit_of(relay: &Multiaddr, id: PeerId) -> Multiaddr {
     address.with(Protocol::P2pCircuit)
 }
 
+/// Returns the relay that a circuit's address goes through, and the relay's own address.
+pub(crate) fn relay_of(address: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
+    let is_circuit = |part: &Protocol<'_>| *part == Protocol::P2pCircuit;
+    let relay: Multiaddr = address
+        .iter()
+        .take_while(|part| !is_circuit(part))
+        .collect();
+    let is_through = address.iter().any(|part| is_circuit(&part));
+    peer_of(&relay)
+        .filter(|_| is_through)
+        .map(|peer| (peer, relay))
+}
+
 /// Returns the peer that an address ends in.
 pub(crate) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {

@@ -1,6 +1,7 @@
 //! The future that runs a node: swarm events in, the node's outputs out, one timer.
 
 mod address_book;
+mod dials;
 mod events;
 
 use std::{
@@ -60,6 +61,7 @@ pub struct Driver<X: NetworkBehaviour> {
     requests: HashMap<OutboundRequestId, u64>,
     commands: HashMap<u64, oneshot::Sender<Result<Reply, NodeError>>>,
     dials: HashMap<ConnectionId, oneshot::Sender<Result<(), String>>>,
+    parked: Vec<dials::Parked>,
     searches: HashMap<kad::QueryId, crate::digest::ContentId>,
     unpublished: VecDeque<Vec<u8>>,
     listening: Vec<ListenerId>,
@@ -151,6 +153,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         requests: HashMap::new(),
         commands: HashMap::new(),
         dials: HashMap::new(),
+        parked: Vec::new(),
         searches: HashMap::new(),
         unpublished: VecDeque::new(),
         listening,
@@ -440,14 +443,7 @@ impl<X: NetworkBehaviour> Driver<X> {
                     self.listeners.push(listener);
                 }
             }
-            Action::Dial(address, reply) => {
-                let options = DialOpts::from(address);
-                let id = options.connection_id();
-                match self.swarm.dial(options) {
-                    Ok(()) => drop(self.dials.insert(id, reply)),
-                    Err(error) => drop(reply.send(Err(error.to_string()))),
-                }
-            }
+            Action::Dial(address, reply) => self.dial_address(address, reply),
             Action::Connections(reply) => {
                 drop(reply.send(self.connections.values().map(|c| c.info.clone()).collect()));
             }

@@ -76,6 +76,31 @@ fn start_peer(seed: u8, bootstrap: Vec<Multiaddr>) -> Handle {
     handle
 }
 
+/// Starts a peer that can be reached and reaches others by circuits.
+fn start_behind_relay(seed: u8, bootstrap: Vec<Multiaddr>) -> Handle {
+    let key = Keypair::from_seed(&[seed; 32]);
+    let config = Config {
+        bootstrap,
+        ..Config::new(Part::Browser)
+    };
+    let identity = identity::Keypair::ed25519_from_bytes(key.seed().to_vec()).unwrap();
+    let (circuits, client) = relay::client::new(identity.public().to_peer_id());
+    let transport = circuits
+        .or_transport(MemoryTransport::default())
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&identity).unwrap())
+        .multiplex(yamux::Config::default())
+        .boxed();
+    let parts = Parts {
+        transport,
+        relay_client: Some(client),
+        ..parts(&key, |_| dummy::Behaviour)
+    };
+    let (handle, driver) = new(key, config, parts).unwrap();
+    std::thread::spawn(move || block_on(driver.run()));
+    handle
+}
+
 /// Waits for an event, at most twenty seconds.
 async fn wait_for(
     events: &mut mpsc::Receiver<Event>,
@@ -177,6 +202,36 @@ fn a_restarted_relay_is_found_again() {
         let (_again, _) = start_relay(121, 7121, Vec::new());
         let back = |e: &Event| matches!(e, Event::Node(node::Event::PeerChanged(p)) if p.role == node::Role::Relay);
         wait_for(&mut events, "relay", back).await;
+    });
+}
+
+#[test]
+fn a_circuit_dialled_before_its_relay_is_connected_waits_for_it() {
+    block_on(async {
+        let (_relay, at) = start_relay(141, 7141, Vec::new());
+        let listener = start_behind_relay(142, vec![at.clone()]);
+        let mut events = listener.events().await.unwrap();
+        wait_for(&mut events, "reservation", |e| {
+            matches!(e, Event::Reserved(_))
+        })
+        .await;
+        // Its relay is being dialled when the dialer hears of the circuit.
+        let dialer = start_behind_relay(143, vec![at.clone()]);
+        let circuit = format!("{at}/p2p-circuit/p2p/{}", listener.id());
+        dialer.dial(circuit.parse().unwrap()).await.unwrap();
+        let connections = dialer.connections().await.unwrap();
+        assert!(connections.iter().any(|c| c.is_circuit), "{connections:?}");
+    });
+}
+
+#[test]
+fn a_circuit_whose_relay_is_gone_says_so() {
+    block_on(async {
+        let peer = start_behind_relay(151, Vec::new());
+        let gone = address(7151, &Keypair::from_seed(&[152; 32]));
+        let circuit = format!("{gone}/p2p-circuit/p2p/{}", peer.id());
+        let failed = peer.dial(circuit.parse().unwrap()).await.unwrap_err();
+        assert!(failed.to_string().contains("relay"), "{failed}");
     });
 }
 

@@ -95,6 +95,7 @@ impl<X: NetworkBehaviour> Driver<X> {
         if is_circuit {
             return;
         }
+        self.on_relay_up(&peer);
         let now = self.now().instant;
         if self.relays.on_connected(&peer, now) {
             self.run_relays();
@@ -133,6 +134,9 @@ impl<X: NetworkBehaviour> Driver<X> {
     fn on_dial_error(&mut self, id: ConnectionId, peer: Option<Libp2pId>, error: &DialError) {
         if let Some(reply) = self.dials.remove(&id) {
             let _ = reply.send(Err(error.to_string()));
+        }
+        if let Some(peer) = &peer {
+            self.on_relay_unreachable(peer, error);
         }
         if let Some(peer) = peer.as_ref().and_then(from_libp2p) {
             self.handle(Input::DialFailed(peer));
