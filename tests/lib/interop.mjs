@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 
 import { bundle } from './bundle.mjs'
 import { Tab, launch } from './chromium.mjs'
-import { start } from './js/peer.mjs'
+import { SEND_QUEUE, start } from './js/peer.mjs'
 import { side } from './js/scenarios.mjs'
 import { Relay } from './relay.mjs'
 import { html, js, serve } from './serve.mjs'
@@ -17,13 +17,7 @@ const MIB = 1024 * 1024
 /** Upper bound of closing a stream and of one ping call in ms. Source: issue 2, "close within 1 s". */
 const CLOSE_MS = 1_000
 
-/**
- * The relay, the server of the pages, and a browser for each tab, as two people would have. Two tabs of one Chromium share
- * the thread that serves their sockets: with 2 MiB in js-libp2p's queue, its default, it drops what the kernel does not
- * take in the first burst (`packetsDiscardedOnSend`, 250 to 350 packets), and Chromium's SCTP then resends about 20 packets
- * per timeout, which takes 8 to 13 s. Seen in 2 of 5 runs with us and 3 of 5 between two js-libp2p tabs; with a browser
- * each in none of 18.
- */
+/** The relay, the server of the pages, and a browser for each tab, as two people would have. */
 export class Stage {
   static async open () {
     const stage = new Stage()
@@ -61,7 +55,7 @@ export class Stage {
 
   /** A js-libp2p peer in this process. */
   async jsOnNode () {
-    const peer = await start({ relay: this.relay.ws })
+    const peer = await start({ relay: this.relay.ws, sendQueue: SEND_QUEUE })
     const local = await side({ id: peer.id, address: peer.address, streams: peer })
     return {
       call: (name, ...args) => within(local[name](...args), 60_000, `js on Node: ${name}`),
