@@ -77,6 +77,8 @@ mod sealer;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vector_tests;
 
 use alloc::vec::Vec;
 
