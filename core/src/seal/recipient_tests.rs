@@ -149,6 +149,38 @@ fn nothing_in_an_envelope_is_common_to_two_for_the_same_recipient() {
 }
 
 #[test]
+fn a_change_to_the_slot_of_somebody_else_is_found_by_everyone() {
+    let secrets = [1, 2, 3].map(secret);
+    let envelope = seal(
+        b"hello",
+        &secrets.each_ref().map(recipient),
+        &context(),
+        &mut rng(2),
+    );
+    let envelope = envelope.unwrap();
+    for slot in 0..4 {
+        let mut changed = envelope.clone();
+        changed[15 + slot * SLOT + 40] ^= 1;
+        let found = secrets
+            .each_ref()
+            .map(|secret| open(&changed, [secret], &context()));
+        let not_addressed = SealError::NotAddressed {
+            slots: 4,
+            secrets: 1,
+        };
+        let own = found
+            .iter()
+            .filter(|found| **found == Err(not_addressed.clone()))
+            .count();
+        let others = found
+            .iter()
+            .filter(|found| **found == Err(SealError::Commitment))
+            .count();
+        assert!(own <= 1 && own + others == 3, "slot {slot}: {found:?}");
+    }
+}
+
+#[test]
 fn a_sender_cannot_give_two_recipients_different_content_keys() {
     let (one, two) = ([1; 32], [2; 32]);
     let mut envelope = start_of_header(1);
