@@ -93,11 +93,13 @@ use crate::bounds::LimitError;
 use crate::key::PeerId;
 use crate::wire::Writer;
 
-/// Recipients of one envelope. Guess: opening tries a key agreement per slot, 64 of them cost some milliseconds.
+/// Recipients of one envelope. Guess: whoever is not addressed tries a key agreement per slot and secret, and 64 of them
+/// cost 4 ms natively (`cargo xtask bench seal`, case `refuse`).
 pub const MAX_RECIPIENTS: usize = 64;
 /// Secrets that an envelope is tried with. Guess: twice what [`Keyring`] holds when it is rotated on time.
 pub const MAX_SECRETS: usize = 8;
-/// Bytes of content in every chunk but the last. Source: `cargo xtask bench seal`, see core/benches/seal.rs.
+/// Bytes of content in every chunk but the last. Source: measured with the cipher alone on an x86-64 server, 64 KiB at a
+/// time reach 97 % of its speed in one piece, 16 KiB 84 to 93 %.
 pub const CHUNK: usize = 64 * 1024;
 /// Bytes that every recipient adds to an envelope, before the count is rounded up to a power of two.
 pub const SLOT: usize = 80;
