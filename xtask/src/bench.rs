@@ -13,6 +13,8 @@ use crate::{install, page, process, serve};
 pub(crate) enum Bench {
     /// Encoding and decoding codons, natively.
     Codon,
+    /// Sealing and opening natively, beside the cipher crate alone.
+    Seal,
     /// Opening the page to the first application message, beside js-libp2p, PeerJS and bare channels.
     Join,
     /// 64 MiB from tab to tab, beside js-libp2p and bare channels.
@@ -24,20 +26,22 @@ pub(crate) enum Bench {
 /// # Errors
 /// When a benchmark cannot be built or started.
 pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
-    let all = [Bench::Codon, Bench::Join, Bench::Transfer];
+    let all = [Bench::Codon, Bench::Seal, Bench::Join, Bench::Transfer];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
         match bench {
-            Bench::Codon => measure(&mut process::cargo([
-                "bench",
-                "--package=chorus-core",
-                "--bench=codon",
-            ]))?,
+            Bench::Codon => measure(&mut of_core("codon"))?,
+            Bench::Seal => measure(&mut of_core("seal"))?,
             Bench::Join => measure(&mut in_chromium("join")?)?,
             Bench::Transfer => measure(&mut in_chromium("transfer")?)?,
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the command of a benchmark of the core alone.
+fn of_core(name: &str) -> Command {
+    process::cargo(["bench", "--package=chorus-core", "--bench", name])
 }
 
 /// Returns the command of a benchmark in tabs, with the relay and the page as they are shipped.
