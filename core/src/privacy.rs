@@ -1,0 +1,3 @@
+//! What happens to data before it leaves a node.
+
+pub mod accountant;
