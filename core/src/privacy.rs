@@ -1,3 +1,4 @@
 //! What happens to data before it leaves a node.
 
 pub mod accountant;
+pub mod discrete;
