@@ -2,3 +2,5 @@
 
 pub mod accountant;
 pub mod discrete;
+pub mod ledger;
+pub mod noise;
