@@ -131,12 +131,11 @@ fn divergences_grow_with_the_order_and_stay_below_those_of_the_whole_data() {
     ] {
         let cost = Cost::of_gaussian(noise, rate).unwrap();
         let whole = Cost::of_gaussian(noise, 1.0).unwrap();
-        for index in 1..ORDERS.len() {
-            let (before, here) = (cost.0[index - 1], cost.0[index]);
+        let pairs = cost.0.windows(2).zip(&whole.0[1..]).zip(&ORDERS[1..]);
+        for ((pair, whole), order) in pairs {
             assert!(
-                before <= here * (1.0 + 1e-9) + 1e-13 && here <= whole.0[index],
-                "σ {noise}, q {rate}, order {}: {before}, {here}",
-                ORDERS[index]
+                pair[0] <= pair[1] * (1.0 + 1e-9) + 1e-13 && pair[1] <= *whole,
+                "σ {noise}, q {rate}, order {order}: {pair:?}"
             );
         }
     }
