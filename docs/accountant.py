@@ -6,7 +6,7 @@
     python3 docs/accountant.py golden    # rewrites core/src/privacy/accountant/golden.csv
     python3 docs/accountant.py compare   # computes all now, prints one JSON line per point, then the worst
 
-`compare` runs the core through `cargo bench --bench privacy`, which reads the grid on standard input, and exits with 1
+`compare` runs the core through `cargo bench --bench noise`, which reads the grid on standard input, and exits with 1
 where an ε is off by 1 % or more, except as follows. dp-accounting sums the series for fractional orders (arXiv
 1908.10530, section 3.3) without the signs of its binomial coefficients, so that it overstates ε where such an order is
 the best one: only for large ε. There opacus, which keeps the signs, and numerical integration (`integrate`) decide.
@@ -103,7 +103,7 @@ def golden():
 def compare():
     points = list(grid())
     asked = "".join(f"{noise!r} {rate!r} {steps} {delta!r}\n" for noise, rate, steps, delta, *_ in points)
-    command = ["cargo", "bench", "--quiet", "--package=chorus-core", "--bench=privacy", "--", "--accountant"]
+    command = ["cargo", "bench", "--quiet", "--package=chorus-core", "--bench=noise", "--", "--accountant"]
     run = subprocess.run(command, cwd=ROOT, input=asked, capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(run.stderr)

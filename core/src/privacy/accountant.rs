@@ -32,7 +32,7 @@ impl Cost {
     pub const ZERO: Self = Self([0.0; ORDERS.len()]);
 
     /// Returns the cost of one step of the Gaussian mechanism: noise of `noise_multiplier` × the L2 sensitivity, on
-    /// records sampled independently at `sampling_rate` (1: all of them). About 20 ms where the rate is below 1.
+    /// records sampled independently at `sampling_rate` (1: all of them). About 1 ms where the rate is below 1.
     ///
     /// # Errors
     /// [`AccountantError`] unless the multiplier is > 0 and finite and the rate in `0.0..=1.0`.
@@ -117,7 +117,7 @@ impl Cost {
 
 /// Finds the least noise multiplier, to 0.1 %, at which `steps` releases cost at most `epsilon` at `delta`.
 ///
-/// About 0.3 s where `sampling_rate` is below 1.
+/// About 20 ms where `sampling_rate` is below 1.
 ///
 /// # Errors
 /// [`AccountantError`] for arguments out of range, and [`AccountantError::Unreachable`] where even a multiplier of
