@@ -110,8 +110,7 @@ impl Cost {
             by_kl.min(by_order)
         };
         let least = ORDERS.iter().zip(&self.0).map(at_order);
-        let log = least.fold(0.0, f64::min);
-        Ok(libm::exp(log))
+        Ok(libm::exp(least.fold(0.0, f64::min)))
     }
 }
 
