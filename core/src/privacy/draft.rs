@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::Serialize;
 
@@ -99,14 +100,21 @@ impl Default for Limits {
     }
 }
 
-/// A stage that refused to go on, with what it was given: nothing is lost.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+/// A stage that refused to go on, with what it was given: nothing is lost. Its `Debug` tells the error alone, so that no
+/// log shows what was not to be shared.
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[error("{error}")]
 pub struct Refused<S> {
     /// Why.
     pub error: PrivacyError,
     /// What was to be taken further.
     pub stage: Box<S>,
+}
+
+impl<S> fmt::Debug for Refused<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Refused({})", self.error)
+    }
 }
 
 impl<S> Refused<S> {

@@ -313,6 +313,11 @@ fn drafts_out_of_bounds_come_back_with_the_reason() {
     ] {
         let refused = Raw::new(with(tensors.clone()), &Limits::default()).unwrap_err();
         let message = refused.to_string();
+        // Nothing of the draft is in what a log would show.
+        assert_eq!(
+            alloc::format!("{refused:?}"),
+            alloc::format!("Refused({message})")
+        );
         assert!(message.contains(reason), "{message}");
         assert!(refused.stage.tensors.len() == tensors.len());
     }
