@@ -44,9 +44,9 @@ pub(crate) fn Learner(props: &LearnerProps) -> Html {
                 { figure("alone", learner.alone, "alone") }
             </div>
             { chart(learner) }
+            <p class="note">{ digit::progress(learner) }</p>
             { held(learner) }
             <p class="note" aria-live="polite">{ digit::coverage(learner) }</p>
-            <p class="note">{ digit::progress(learner) }</p>
         </section>
     }
 }
