@@ -290,14 +290,17 @@ impl Run {
         });
     }
 
-    /// Fetches the weights of a packet and gives them to the exchange.
+    /// Fetches the weights of a neighbour's packet and gives them to the exchange.
     fn fetch(&self, packet: Packet) {
+        // News of tabs that have left comes along too. Nobody may have their weights any more, and waiting for them
+        // would take the place of those that can be had.
+        let is_of_use = self.is_on && self.tabs.contains(&packet.author());
         let round = packet
             .quality()
             .get(ROUND)
             .copied()
             .filter(|r| (0.0..1e15).contains(r));
-        let (Some(round), true) = (round, self.is_on) else {
+        let (Some(round), true) = (round, is_of_use) else {
             return;
         };
         let (handle, mut weights) = (self.handle.clone(), self.weights.clone());

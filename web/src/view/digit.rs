@@ -76,10 +76,10 @@ pub fn coverage(learner: &LearnerView) -> String {
         return "The tabs here hold all ten digits between them, so each can learn to read them all.".into();
     }
     let (missing, most) = (format::digits(&missing), held.len() * 10);
-    let more = if others.is_empty() {
-        "Open this page in another tab: it takes some that are missing."
-    } else {
-        "Another tab would take some that are missing."
+    let more = match (others.is_empty(), held.len()) {
+        (true, _) => "Open this page in another tab: it takes some that are missing.",
+        (false, ..9) => "Another tab would take some that are missing.",
+        (false, _) => "Another tab would take it.",
     };
     format!("Nobody here holds {missing}, so reading stops near {most}\u{202f}%. {more}")
 }
@@ -148,7 +148,11 @@ mod tests {
         );
         assert_eq!(
             coverage(&learner(&[0, 1, 2], &[2, 3, 4, 5, 6, 7, 8])),
-            "Nobody here holds 9, so reading stops near 90\u{202f}%. Another tab would take some that are missing."
+            "Nobody here holds 9, so reading stops near 90\u{202f}%. Another tab would take it."
+        );
+        assert!(
+            coverage(&learner(&[0], &[1]))
+                .ends_with("Another tab would take some that are missing.")
         );
         let all: Vec<u8> = (3..10).collect();
         assert!(coverage(&learner(&[0, 1, 2], &all)).contains("all ten"));
