@@ -1,0 +1,3 @@
+//! What happens to data before it is shared.
+
+pub mod scrub;

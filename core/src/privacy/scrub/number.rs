@@ -1,0 +1,259 @@
+//! Runs of digits and letters with separators, held against the formats of every country.
+
+use super::format::{Format, formats};
+use super::identity::{iban, iban_len};
+use super::text::{Text, is_word};
+use super::vocabulary::{BANK, CURRENCY, Flags, LICENCE, ORDER, PASSPORT, PERSONAL, VERSION};
+use super::{Candidate, Kind};
+
+/// Characters of the longest number: an IBAN of 34.
+const MAX: usize = 34;
+
+/// Letters and digits from one token on, without what separates them.
+pub(super) struct Run {
+    chars: [u8; MAX],
+    /// Offset after each character.
+    after: [u32; MAX],
+    len: usize,
+    /// Bit k: a group ends after k characters.
+    ends: u64,
+    /// The separators differ.
+    is_mixed: bool,
+    /// Characters of the first group that has lower-case letters and what follows it start here.
+    lower_from: usize,
+}
+
+impl Run {
+    /// Reads the run that starts at `start`.
+    pub(super) fn read(text: &Text, start: usize) -> Self {
+        let mut run = Self {
+            chars: [0; MAX],
+            after: [0; MAX],
+            len: 0,
+            ends: 0,
+            is_mixed: false,
+            lower_from: MAX + 1,
+        };
+        let (mut at, mut separator) = (start, None);
+        loop {
+            while run.len < MAX && text.byte(at).is_ascii_alphanumeric() {
+                let byte = text.byte(at);
+                if byte.is_ascii_lowercase() {
+                    run.lower_from = run.lower_from.min(run.len);
+                }
+                run.chars[run.len] = byte.to_ascii_uppercase();
+                at += 1;
+                run.after[run.len] = at as u32;
+                run.len += 1;
+            }
+            if !is_word(text.byte(at)) {
+                run.ends |= 1 << run.len;
+            }
+            let gap = gap(text, at);
+            if run.len == MAX || gap == 0 {
+                break;
+            }
+            let this = text.byte(at + gap / 2);
+            run.is_mixed |= separator.is_some_and(|other| other != this);
+            separator = Some(this);
+            at += gap;
+        }
+        text.work(at - start);
+        run
+    }
+
+    fn end(&self, len: usize) -> usize {
+        self.after[len - 1] as usize
+    }
+
+    /// Returns the ends of groups inside the first `len` characters.
+    fn layout(&self, len: usize) -> u64 {
+        self.ends & ((1 << len) - 1)
+    }
+}
+
+/// Returns the length of what separates two groups at `at`; 0 where nothing does.
+fn gap(text: &Text, at: usize) -> usize {
+    let is_separator = |byte: u8| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'_' | b'+' | b':');
+    let next = text.byte(at + 1).is_ascii_alphanumeric();
+    if is_separator(text.byte(at)) && next {
+        return 1;
+    }
+    let dashed = text.bytes.get(at..at + 3).is_some_and(|gap| matches!(gap, b" - " | b" / "));
+    if dashed && text.byte(at + 3).is_ascii_alphanumeric() { 3 } else { 0 }
+}
+
+/// Returns the best reading of the number that starts at `start`, which hit `index` is.
+pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate> {
+    let run = Run::read(text, start);
+    let embedded = is_embedded(text, start);
+    let mut best: Option<Candidate> = None;
+    let mut consider = |candidate: Option<Candidate>| {
+        if let Some(candidate) = candidate
+            && best.as_ref().is_none_or(|best| {
+                (candidate.confidence, candidate.end) > (best.confidence, best.end)
+            })
+        {
+            best = Some(candidate);
+        }
+    };
+    if let Some(len) = iban_len(&run.chars[..2]).filter(|len| run.ends >> len & 1 == 1) {
+        consider(find_iban(text, start, &run, len));
+    }
+    let mut ends = run.ends >> 1 << 1;
+    while ends != 0 {
+        let len = ends.trailing_zeros() as usize;
+        ends &= ends - 1;
+        for format in formats(len) {
+            text.work(1);
+            if format.fits(&run.chars[..len]) && (format.check)(&run.chars[..len]) {
+                consider(score(text, index, start, (&run, len), format, embedded));
+            }
+        }
+    }
+    best
+}
+
+fn find_iban(text: &Text, start: usize, run: &Run, len: usize) -> Option<Candidate> {
+    iban(&run.chars[..len]).then(|| Candidate {
+        kind: Kind::Iban,
+        label: "IBAN",
+        start,
+        end: run.end(len),
+        confidence: if is_word(text.before(start)) { 60 } else { 95 },
+    })
+}
+
+fn score(
+    text: &Text,
+    index: usize,
+    start: usize,
+    (run, len): (&Run, usize),
+    format: &'static Format,
+    embedded: bool,
+) -> Option<Candidate> {
+    let end = run.end(len);
+    let layout = run.layout(len);
+    let mut base = if layout & !1 == 0 {
+        format.plain
+    } else if format.layouts.contains(&(layout & !1)) {
+        format.grouped
+    } else {
+        // An unusual grouping says less; groups of one or two digits hide a number.
+        format.plain.saturating_sub(if run.is_mixed { 25 } else { 10 })
+    };
+    if run.lower_from < len {
+        base = base.saturating_sub(10);
+    }
+    if embedded || goes_on(text, end) {
+        base = base.saturating_sub(40);
+    }
+    let confidence = in_context(text, index, (start, end), base, format.context);
+    Some(Candidate {
+        kind: format.kind,
+        label: format.label,
+        start,
+        end,
+        confidence,
+    })
+}
+
+/// Returns `base` raised by a word of `context` nearby, or lowered where a word nearer says what else the number is.
+pub(super) fn in_context(text: &Text, index: usize, span: (usize, usize), base: u8, context: Flags) -> u8 {
+    let own = text.near(index, span, context, REACH);
+    let personal = context & PERSONAL != 0;
+    let kin = if personal { text.near(index, span, PERSONAL, REACH) } else { None };
+    let other = text.near(index, span, ORDER | VERSION, OTHER_REACH);
+    let amount = text.near(index, span, CURRENCY, 4).is_some();
+    let nearer = |distance: usize| other.is_none_or(|other| distance <= other) && !amount;
+    if own.is_some_and(nearer) {
+        return (base + 35).min(99);
+    }
+    if kin.is_some_and(nearer) {
+        return (base + 28).min(99);
+    }
+    if other.is_some() || amount {
+        return base.saturating_sub(if base >= 70 { 20 } else { 35 });
+    }
+    base
+}
+
+/// Returns whether the number is the middle of something longer, such as a UUID.
+fn is_embedded(text: &Text, start: usize) -> bool {
+    let before = text.before(start);
+    let Some(other) = start.checked_sub(2) else {
+        return false;
+    };
+    match before {
+        b'-' | b'.' | b'/' | b'_' | b':' | b'+' => (other.saturating_sub(7)..=other)
+            .rev()
+            .map(|at| text.byte(at))
+            .take_while(u8::is_ascii_alphanumeric)
+            .any(|byte| byte.is_ascii_digit()),
+        // A group of three digits or more before it belongs to it.
+        b' ' => (other.saturating_sub(2)..=other).all(|at| text.byte(at).is_ascii_digit()) && other >= 2,
+        byte => byte.is_ascii_digit(),
+    }
+}
+
+/// Returns whether digits go on after `end` behind a separator.
+fn goes_on(text: &Text, end: usize) -> bool {
+    matches!(text.byte(end), b'-' | b'.' | b'/' | b'_') && text.byte(end + 1).is_ascii_digit()
+}
+
+/// Returns the end of a UUID (RFC 9562) that starts at `start`.
+pub(super) fn uuid(text: &Text, start: usize) -> Option<usize> {
+    let uuid = text.bytes.get(start..start + 36)?;
+    let dashes = [8, 13, 18, 23];
+    let is_uuid = uuid.iter().enumerate().all(|(at, byte)| match dashes.contains(&at) {
+        true => *byte == b'-',
+        false => byte.is_ascii_hexdigit(),
+    });
+    is_uuid.then_some(start + 36)
+}
+
+/// Returns a number of no stated format that the word before it says is a document's or an account's.
+pub(super) fn named(text: &Text, index: usize, start: usize) -> Option<Candidate> {
+    let run = Run::read(text, start);
+    // The longest group sequence of capitals and digits, at most three groups.
+    let mut ends = run.ends >> 1 << 1;
+    let mut len = 0;
+    for _ in 0..3 {
+        let next = ends.trailing_zeros() as usize;
+        let has_word = |from: usize| run.chars[from..next].iter().all(u8::is_ascii_alphabetic) && next - from > 3;
+        if ends == 0 || next > 20 || run.lower_from < next || has_word(len) {
+            break;
+        }
+        len = next;
+        ends &= ends - 1;
+    }
+    let digits = run.chars[..len].iter().filter(|byte| byte.is_ascii_digit()).count();
+    if len == 0 || is_embedded(text, start) || goes_on(text, run.end(len)) {
+        return None;
+    }
+    let span = (start, run.end(len));
+    let near = |flags: Flags| {
+        let word = text.near(index, span, flags, 45)?;
+        let other = text.near(index, span, ORDER | VERSION, 45);
+        other.is_none_or(|other| word < other).then_some(word)
+    };
+    let (kind, label) = if digits >= 4 && (6..=18).contains(&len) && near(PASSPORT | LICENCE).is_some() {
+        (Kind::Document, "document")
+    } else if digits == len && (7..=18).contains(&len) && near(BANK).is_some() {
+        (Kind::BankAccount, "bank account")
+    } else {
+        return None;
+    };
+    Some(Candidate {
+        kind,
+        label,
+        start,
+        end: span.1,
+        confidence: 55,
+    })
+}
+
+/// Bytes before a number in which a word may say what it is. Guess: a line of text.
+const REACH: usize = 80;
+/// The same for words that say it is something else: three or four words.
+const OTHER_REACH: usize = 32;
