@@ -38,7 +38,26 @@ fn candidate(text: &Text, index: usize, start: usize, end: usize, base: u8) -> O
 /// `Hauptstr. 12a`, `Kaiserallee 5/7`, `Storgatan 3`: the number follows the word.
 fn compound(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
     let end = house_after(text, hit.end())?;
-    candidate(text, index, hit.start(), end, 65)
+    let mut start = hit.start();
+    // Willy-Brandt-Platz, Lange Gasse: the words before it that belong to the name.
+    for _ in 0..MAX_WORDS {
+        let separator = text.before(start);
+        let mut at = start.saturating_sub(1);
+        while at > 0 && start - at < 40 && is_word(text.before(at)) {
+            at -= 1;
+        }
+        let word = text.bytes.get(at..start.saturating_sub(1)).unwrap_or_default();
+        let is_capital = word.first().is_some_and(u8::is_ascii_uppercase);
+        let joins = separator == b'-' || (separator == b' ' && text.vocabulary.look_up(word) & COMMON == 0 && start == hit.start());
+        if !is_capital || !joins {
+            break;
+        }
+        start = at;
+    }
+    text.work(hit.start() - start);
+    // `Platz 3` alone is a rank, `Str. 3` alone says no more.
+    let alone = start == hit.start() && hit.len <= 7;
+    candidate(text, index, start, end, if alone { 20 } else { 65 })
 }
 
 /// `12, rue de la Paix`, `Calle Mayor 5`, `Avenida de la Constitución, 3`, `C/ Sol 4`.
@@ -75,10 +94,10 @@ fn before(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
         return None;
     }
     if let Some(start) = house_before(text, hit.start()) {
-        return candidate(text, index, start, name_end, 65);
+        return candidate(text, index, start, unit(text, name_end), 65);
     }
     if let Some(end) = house_after(text, name_end) {
-        return candidate(text, index, hit.start(), end, 62);
+        return candidate(text, index, hit.start(), unit(text, end), 62);
     }
     // Without a number the town must follow: `boulevard Marie Leroy\n35001 Rennes`.
     let (_, has_town) = town(text, name_end);
@@ -90,7 +109,7 @@ fn after(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
     let mut start = hit.start();
     let mut is_capital = text.byte(start).is_ascii_uppercase();
     for _ in 0..MAX_WORDS {
-        let blank = start.checked_sub(1).filter(|at| text.byte(*at) == b' ' || text.byte(*at) == b'.')?;
+        let blank = start.checked_sub(1).filter(|at| matches!(text.byte(*at), b' ' | b'.' | b'\n'))?;
         let mut at = blank;
         while at > 0 && blank - at < 40 && (is_word(text.before(at)) || matches!(text.before(at), b'-' | b'\'')) {
             at -= 1;
@@ -107,10 +126,13 @@ fn after(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
                 continue;
             }
             let is_house = (1..=6).contains(&digits) && word.len() <= digits + 2;
-            let separated = start != hit.start() && !matches!(text.before(at), b'.' | b'/' | b'-' | b'#' | b'$' | b':');
+            // `3/77`: flat and house.
+            let flat = if text.before(at) == b'/' { 1 + (at.saturating_sub(6)..at - 1).rev().take_while(|at| text.byte(*at).is_ascii_digit()).count() } else { 0 };
+            let separated = start != hit.start() && (flat > 1 || !matches!(text.before(at), b'.' | b'/' | b'-' | b'#' | b'$' | b':'));
             if !is_house || !separated || !is_capital {
                 return None;
             }
+            let at = at - flat;
             let end = hit.end() + usize::from(hit.len <= 4 && text.byte(hit.end()) == b'.');
             return candidate(text, index, at, unit(text, end), 62);
         }
@@ -170,18 +192,31 @@ fn house_before(text: &Text, at: usize) -> Option<usize> {
     is_number.then_some(start)
 }
 
-/// Returns the end of `Apt. 5`, `Suite 123`, `Flat 2`, `#4` behind `end`.
+/// Returns the end of `Apt. 5`, `Suite 123`, `Edif. 565 , Depto. 583`, `Puerta 2`, `#4` behind `end`.
 fn unit(text: &Text, end: usize) -> usize {
-    let mut at = end + usize::from(text.byte(end) == b',');
-    at += usize::from(text.byte(at) == b' ');
-    let rest = text.bytes.get(at..).unwrap_or_default();
-    let words = [&b"Apt. "[..], b"Apt ", b"Suite ", b"Unit ", b"Flat ", b"Floor ", b"#", b"Ste. ", b"Ste ", b"Box "];
-    let Some(word) = words.iter().find(|word| rest.starts_with(word)) else {
-        return end;
-    };
-    let len = rest[word.len()..].iter().take(6).take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    if len > 0 { at + word.len() + len } else { end }
+    let mut end = end;
+    for _ in 0..2 {
+        let gap = (end..end + 3).take_while(|at| matches!(text.byte(*at), b',' | b' ')).count();
+        let at = end + gap;
+        let rest = text.bytes.get(at..).unwrap_or_default();
+        let Some(word) = UNITS.iter().find(|word| rest.starts_with(word)) else {
+            break;
+        };
+        let dot = rest[word.len()..].iter().take(2).take_while(|byte| matches!(byte, b'.' | b' ')).count();
+        let len = rest[word.len() + dot..].iter().take(6).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        if len == 0 || (dot == 0 && *word != b"#") {
+            break;
+        }
+        end = at + word.len() + dot + len;
+    }
+    end
 }
+
+/// What names a flat in a house.
+const UNITS: [&[u8]; 20] = [
+    b"Apt", b"Suite", b"Unit", b"Flat", b"Floor", b"#", b"Ste", b"Box", b"Edif", b"Depto", b"Dpto", b"Puerta", b"Piso",
+    b"Interior", b"Int", b"Of", b"Esc", b"Bloque", b"Appt", b"Whg",
+];
 
 /// Returns the end of the town with its postal code behind `end`, and whether there is one.
 ///
@@ -203,12 +238,30 @@ fn town(text: &Text, end: usize) -> (usize, bool) {
     if let Some(code) = british(text, after) {
         return (code, true);
     }
-    let state = text.bytes.get(after..after + 3).is_some_and(|state| state[..2].iter().all(u8::is_ascii_uppercase) && state[2] == b' ');
-    let (code_end, has_code) = postal_code(text, if state { after + 3 } else { after });
-    if has_code && (state || comma == 0 || code_end > after) {
-        return (code_end, true);
+    // `CA 12345`, `COAH 31410`, `NSW, 2312`, `NB Y4Y 6M6`.
+    let state = (after..after + 5).take_while(|at| text.byte(*at).is_ascii_uppercase()).count();
+    let gap = (after + state..after + state + 2).take_while(|at| matches!(text.byte(*at), b' ' | b',')).count();
+    let code_at = if (2..=4).contains(&state) && gap > 0 { after + state + gap } else { after };
+    if let Some(code) = canadian(text, code_at) {
+        return (code, true);
     }
-    (end, false)
+    postal_code_or(text, code_at, end)
+}
+
+fn postal_code_or(text: &Text, at: usize, end: usize) -> (usize, bool) {
+    match postal_code(text, at) {
+        (code_end, true) => (code_end, true),
+        _ => (end, false),
+    }
+}
+
+/// Returns the end of a Canadian postal code at `at`: A9A 9A9, or without the blank.
+fn canadian(text: &Text, at: usize) -> Option<usize> {
+    let blank = usize::from(text.byte(at + 3) == b' ');
+    let letters = [at, at + 2, at + 4 + blank].iter().all(|at| text.byte(*at).is_ascii_uppercase());
+    let digits = [at + 1, at + 3 + blank, at + 5 + blank].iter().all(|at| text.byte(*at).is_ascii_digit());
+    let end = at + 6 + blank;
+    (letters && digits && !is_word(text.byte(end))).then_some(end)
 }
 
 /// Returns the offset after a comma, a line's end, ` - ` or `, ` behind `at`.

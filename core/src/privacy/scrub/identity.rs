@@ -572,19 +572,13 @@ pub(super) fn card(n: &[u8]) -> bool {
     fits && !all_same(n) && luhn(n) == 0
 }
 
-/// ISO 13616 registry (SWIFT, release 99): length per country, then mod 97.
+/// ISO 13616-1: two check digits behind the country, mod 97 over the rest and them.
 pub(super) fn iban(text: &[u8]) -> bool {
-    let Some(country) = text.get(..2) else {
-        return false;
-    };
-    let len = IBAN_LENGTHS.iter().find(|(codes, _)| codes.chunks(2).any(|code| code == country));
-    let digits = text.get(2..4).is_some_and(|key| key.iter().all(u8::is_ascii_digit));
-    len.is_some_and(|(_, len)| *len == text.len())
-        && digits
+    text.get(2..4).is_some_and(|key| key.iter().all(u8::is_ascii_digit))
         && mod_97(text[4..].iter().chain(&text[..4]).copied()) == 1
 }
 
-/// Returns the length that the registry states for IBANs of `country`.
+/// Returns the length that the IBAN registry (SWIFT, release 99) states for IBANs of `country`.
 pub(super) fn iban_len(country: &[u8]) -> Option<usize> {
     let found = IBAN_LENGTHS.iter().find(|(codes, _)| codes.chunks(2).any(|code| code == country));
     found.map(|(_, len)| *len)

@@ -97,8 +97,8 @@ fn sequence(text: &Text, at: usize) -> ([Option<Word>; MAX_WORDS], usize) {
         }
         at = word.end + dot + 1;
     }
-    // Particles and cues do not end a name.
-    while len > 0 && words[len - 1].is_some_and(|word| !word.is_capital) {
+    // Particles do not end a name, nor does the first letter of a degree.
+    while len > 0 && words[len - 1].is_some_and(|word| !word.is_capital || (len > 1 && word.end - word.start == 1)) {
         len -= 1;
         words[len] = None;
     }
@@ -194,7 +194,7 @@ fn previous(text: &Text, at: usize) -> Option<Word> {
 fn announced(text: &Text, hit: &Hit) -> Option<Candidate> {
     let mut at = hit.end();
     let limit = at + 12;
-    while at < limit && matches!(text.byte(at), b' ' | b':' | b',' | b'"' | b'-') {
+    while at < limit && matches!(text.byte(at), b' ' | b':' | b',' | b'"' | b'-' | b'\n' | b'\r') {
         at += 1;
     }
     let rest = text.bytes.get(at..).unwrap_or_default();

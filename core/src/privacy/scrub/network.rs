@@ -277,7 +277,11 @@ fn mac(text: &Text, start: usize) -> Option<Candidate> {
     let dotted = (0..14).all(|at| if at % 5 == 4 { text.byte(start + at) == b'.' } else { hex(at) });
     (dotted && ends(14)).then(|| found(14))
 }
-/// Returns the MAC address that starts at `start`.
-pub(super) fn mac_address(text: &Text, start: usize) -> Option<Candidate> {
-    mac(text, start)
+
+/// Returns the MAC address that the token at `at` is a part of: its first pairs may be letters alone.
+pub(super) fn dashed_mac(text: &Text, at: usize) -> Option<Candidate> {
+    (0..6)
+        .filter_map(|pairs| at.checked_sub(pairs * 3))
+        .take_while(|start| *start == at || text.byte(*start + 2) == b'-')
+        .find_map(|start| mac(text, start))
 }

@@ -3,7 +3,7 @@
 use super::format::{Format, formats};
 use super::identity::{iban, iban_len};
 use super::text::{Text, is_word};
-use super::vocabulary::{BANK, CURRENCY, Flags, LICENCE, ORDER, PASSPORT, PERSONAL, VERSION};
+use super::vocabulary::{BANK, CARD, CURRENCY, Flags, LICENCE, ORDER, PASSPORT, PERSONAL, VERSION};
 use super::{Candidate, Kind};
 
 /// Characters of the longest number: an IBAN of 34.
@@ -97,13 +97,16 @@ pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate>
             best = Some(candidate);
         }
     };
-    if let Some(len) = iban_len(&run.chars[..2]).filter(|len| run.ends >> len & 1 == 1) {
-        consider(find_iban(text, start, &run, len));
-    }
+    let registered = iban_len(&run.chars[..2]);
     let mut ends = run.ends >> 1 << 1;
     while ends != 0 {
         let len = ends.trailing_zeros() as usize;
         ends &= ends - 1;
+        if let Some(registered) = registered
+            && len >= MIN_IBAN
+        {
+            consider(find_iban(text, start, (&run, len), registered));
+        }
         for format in formats(len) {
             text.work(1);
             if format.fits(&run.chars[..len]) && (format.check)(&run.chars[..len]) {
@@ -114,15 +117,31 @@ pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate>
     best
 }
 
-fn find_iban(text: &Text, start: usize, run: &Run, len: usize) -> Option<Candidate> {
+/// An IBAN of another length than its country's checks once in 97 by chance: less sure, but a reader sees an account.
+fn find_iban(text: &Text, start: usize, (run, len): (&Run, usize), registered: usize) -> Option<Candidate> {
+    let is_embedded = is_word(text.before(start)) || run.lower_from < len && run.lower_from != 0;
+    let base = if len == registered { 95 } else { 65 };
     iban(&run.chars[..len]).then(|| Candidate {
         kind: Kind::Iban,
         label: "IBAN",
         start,
         end: run.end(len),
-        confidence: if is_word(text.before(start)) { 60 } else { 95 },
+        confidence: if is_embedded { base - 30 } else { base },
     })
 }
+
+/// Returns the end of what is written like an IBAN at `start`, whether it checks or not: its middle is no other number.
+pub(super) fn iban_shape(text: &Text, start: usize) -> Option<usize> {
+    let run = Run::read(text, start);
+    iban_len(&run.chars[..2])?;
+    let digits = run.chars[2..4].iter().all(u8::is_ascii_digit);
+    let fours = (1..run.len / 4).all(|group| run.ends >> (group * 4) & 1 == 1);
+    let plain = run.ends & ((1 << MIN_IBAN) - 1) == 0;
+    (digits && run.len >= MIN_IBAN && (fours || plain)).then(|| run.end(run.len))
+}
+
+/// Characters of the shortest IBAN, Norway's.
+const MIN_IBAN: usize = 15;
 
 fn score(
     text: &Text,
@@ -145,7 +164,7 @@ fn score(
     if run.lower_from < len {
         base = base.saturating_sub(10);
     }
-    if embedded || goes_on(text, end) {
+    if embedded || goes_on(text, end) || group_follows(text, end) {
         base = base.saturating_sub(40);
     }
     let confidence = in_context(text, index, (start, end), base, format.context);
@@ -163,7 +182,11 @@ pub(super) fn in_context(text: &Text, index: usize, span: (usize, usize), base: 
     let own = text.near(index, span, context, REACH);
     let personal = context & PERSONAL != 0;
     let kin = if personal { text.near(index, span, PERSONAL, REACH) } else { None };
-    let other = text.near(index, span, ORDER | VERSION, OTHER_REACH);
+    let mut others = ORDER | VERSION;
+    if personal {
+        others |= CARD | BANK;
+    }
+    let other = text.near(index, span, others, OTHER_REACH);
     let amount = text.near(index, span, CURRENCY, 4).is_some();
     let nearer = |distance: usize| other.is_none_or(|other| distance <= other) && !amount;
     if own.is_some_and(nearer) {
@@ -199,6 +222,14 @@ fn is_embedded(text: &Text, start: usize) -> bool {
 /// Returns whether digits go on after `end` behind a separator.
 fn goes_on(text: &Text, end: usize) -> bool {
     matches!(text.byte(end), b'-' | b'.' | b'/' | b'_') && text.byte(end + 1).is_ascii_digit()
+}
+
+/// Returns whether a group of digits as long as the last one, of three or more, follows after a blank.
+fn group_follows(text: &Text, end: usize) -> bool {
+    let digits = |at: &usize| text.byte(*at).is_ascii_digit();
+    let last = (end.saturating_sub(6)..end).rev().take_while(digits).count();
+    let next = (end + 1..end + 7).take_while(digits).count();
+    text.byte(end) == b' ' && last >= 3 && last == next && !is_word(text.byte(end + 1 + next))
 }
 
 /// Returns the end of a UUID (RFC 9562) that starts at `start`.

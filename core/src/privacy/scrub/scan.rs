@@ -54,7 +54,11 @@ fn without_overlaps(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
     let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
     for finding in findings {
-        let rank = |finding: &Finding| (finding.confidence, finding.span.len());
+        // Streets are named after people: a name in an address is the address.
+        let rank = |finding: &Finding| match finding.kind {
+            Kind::Address => (100, finding.span.len()),
+            _ => (finding.confidence, finding.span.len()),
+        };
         match kept.last_mut().filter(|last| last.span.end > finding.span.start) {
             None => kept.push(finding),
             Some(last) => {
@@ -188,11 +192,11 @@ impl Reader<'_, '_> {
             return;
         }
         let end = text.hits.get(index).map_or(start, Hit::end);
-        if matches!(text.byte(end), b':' | b'-' | b'.') || text.before(start) == b':' {
+        if matches!(text.byte(end), b':' | b'-' | b'.') || matches!(text.before(start), b':' | b'-') {
             let found = match text.byte(end) {
                 b':' => network::hex_groups(text, start),
                 _ if text.before(start) == b':' => network::hex_groups(text, start),
-                _ => network::mac_address(text, start),
+                _ => network::dashed_mac(text, start),
             };
             let found = found.or_else(|| network::ip_v4(text, index, start));
             if found.is_some() {
@@ -216,8 +220,10 @@ impl Reader<'_, '_> {
         });
         match best {
             Some(best) if best.confidence >= COUNTS => self.number(Some(best)),
-            Some(best) => self.found.push(best),
-            None => {}
+            other => {
+                self.found.extend(other);
+                self.numbers_to = number::iban_shape(text, start).unwrap_or(self.numbers_to);
+            }
         }
     }
 }

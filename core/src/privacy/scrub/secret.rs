@@ -130,6 +130,7 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
         b"eyJ" => dots == 2 || dots == 4,
         _ => true,
     };
+    let is_random = is_random || prefix.text.ends_with(b"IA");
     (key.len() >= prefix.min && is_random && fixed).then_some(Candidate {
         kind: Kind::Secret,
         label: prefix.label,

@@ -154,10 +154,9 @@ impl<'a> Text<'a> {
             return LEAD;
         }
         let word = &self.bytes[start..end];
-        let compound = end - start >= 6
+        let compound = word.len() >= 3
             && STREET_ENDS.iter().any(|suffix| {
-                word.len() > suffix.len() + 1
-                    && word[word.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
+                word.len() >= suffix.len() && word[word.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
             });
         if compound { COMPOUND } else { 0 }
     }
