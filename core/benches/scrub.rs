@@ -26,14 +26,23 @@ fn find(scrubber: &Scrubber) {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("standard input is UTF-8");
-        let value: serde_json::Value = serde_json::from_str(&line).expect("a line is a JSON object");
+        let value: serde_json::Value =
+            serde_json::from_str(&line).expect("a line is a JSON object");
         let text = value["text"].as_str().expect("the object has a text");
         let chars = |at: usize| text[..at].chars().count();
         let found: Vec<_> = scrubber
             .scan(text)
             .findings
             .into_iter()
-            .map(|f| serde_json::json!([f.kind.name(), f.label, chars(f.span.start), chars(f.span.end), f.confidence]))
+            .map(|f| {
+                serde_json::json!([
+                    f.kind.name(),
+                    f.label,
+                    chars(f.span.start),
+                    chars(f.span.end),
+                    f.confidence
+                ])
+            })
             .collect();
         writeln!(out, "{}", serde_json::Value::from(found)).expect("standard output is open");
     }
@@ -54,7 +63,9 @@ fn report(scrubber: &Scrubber, case: &str, text: &str) {
         .collect();
     speeds.sort_by(f64::total_cmp);
     let value = speeds[SAMPLES / 2];
-    println!(r#"{{"bench":"privacy","system":"chorus","case":"{case}","value":{value:.1},"unit":"MB/s"}}"#);
+    println!(
+        r#"{{"bench":"privacy","system":"chorus","case":"{case}","value":{value:.1},"unit":"MB/s"}}"#
+    );
 }
 
 /// The README, again and again: prose, code and figures as projects write them.
@@ -70,7 +81,8 @@ const GERMAN: &str = "Die Würde des Menschen ist unantastbar. Sie zu achten und
     binden Gesetzgebung, vollziehende Gewalt und Rechtsprechung als unmittelbar geltendes Recht.\n";
 
 /// Measurements in columns.
-const DIGITS: &str = "2024-03-01T10:15:30 17 0.8731 1.25e-4 1024 65536 3.14159 epoch 12 loss 0.0312 step 4096\n";
+const DIGITS: &str =
+    "2024-03-01T10:15:30 17 0.8731 1.25e-4 1024 65536 3.14159 epoch 12 loss 0.0312 step 4096\n";
 
 /// Bytes of text.
 const LEN: usize = 16 << 20;

@@ -28,12 +28,7 @@ pub(crate) enum Bench {
 /// # Errors
 /// When a benchmark cannot be built or started.
 pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
-    let all = [
-        Bench::Codon,
-        Bench::Join,
-        Bench::Transfer,
-        Bench::Privacy,
-    ];
+    let all = [Bench::Codon, Bench::Join, Bench::Transfer, Bench::Privacy];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
         match bench {
@@ -62,10 +57,21 @@ fn privacy() -> Result<()> {
     let dir = process::target().join("bench-privacy");
     fs::create_dir_all(&dir)?;
     let (sentences, found) = (dir.join("sentences.jsonl"), dir.join("found.jsonl"));
-    write(Command::new(&python).arg(scripts.join("generate.py")), None, &sentences)?;
-    write(native("scrub").args(["--", "--find"]), Some(&sentences), &found)?;
+    write(
+        Command::new(&python).arg(scripts.join("generate.py")),
+        None,
+        &sentences,
+    )?;
+    write(
+        native("scrub").args(["--", "--find"]),
+        Some(&sentences),
+        &found,
+    )?;
     let mut compare = Command::new(&python);
-    compare.arg(scripts.join("compare.py")).arg(&sentences).arg(&found);
+    compare
+        .arg(scripts.join("compare.py"))
+        .arg(&sentences)
+        .arg(&found);
     measure(&mut compare)?;
     measure(&mut native("scrub"))
 }

@@ -159,8 +159,8 @@ pub(crate) fn wasm_opt() -> Result<Option<Command>> {
 /// # Errors
 /// Where Python is missing and cannot be installed, or pip refuses.
 pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf> {
-    let wanted = fs::read(requirements)
-        .with_context(|| format!("read {}", requirements.display()))?;
+    let wanted =
+        fs::read(requirements).with_context(|| format!("read {}", requirements.display()))?;
     let dir = process::target().join(format!("python/{name}"));
     let python = dir.join("bin/python");
     let installed = dir.join("installed.txt");
@@ -177,7 +177,14 @@ pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf> {
     process::run(Command::new(system).args(["-m", "venv"]).arg(&dir))?;
     process::run(
         Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
             .arg(requirements),
     )?;
     fs::write(installed, wanted)?;

@@ -68,10 +68,14 @@ pub(super) fn verhoeff(digits: &[u8]) -> bool {
         (false, false) => (a + 5 - b) % 5,
     };
     const PERMUTATION: [u32; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
-    let check = digits.iter().rev().enumerate().fold(0, |check, (at, &byte)| {
-        let permuted = (0..at % 8).fold(digit(byte), |value, _| PERMUTATION[value as usize]);
-        multiply(check, permuted)
-    });
+    let check = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .fold(0, |check, (at, &byte)| {
+            let permuted = (0..at % 8).fold(digit(byte), |value, _| PERMUTATION[value as usize]);
+            multiply(check, permuted)
+        });
     check == 0
 }
 

@@ -15,7 +15,9 @@ pub(super) fn find(text: &Text, index: usize, at: usize) -> Option<Date> {
     if matches!(text.before(at), b'.' | b'-' | b'/') && digit_before(text, at - 1) {
         return None;
     }
-    numeric(text, at).or_else(|| named(text, index, at)).map(|(start, end)| Date { start, end })
+    numeric(text, at)
+        .or_else(|| named(text, index, at))
+        .map(|(start, end)| Date { start, end })
 }
 
 fn digit_before(text: &Text, at: usize) -> bool {
@@ -24,9 +26,12 @@ fn digit_before(text: &Text, at: usize) -> bool {
 
 /// Returns the date of birth that `date` is, if words around it say so.
 pub(super) fn birth(text: &Text, index: usize, date: &Date) -> Option<Candidate> {
-    let near = text.near(index, (date.start, date.end), BIRTH, 60).is_some();
+    let near = text
+        .near(index, (date.start, date.end), BIRTH, 60)
+        .is_some();
     // German forms write a star before the date.
-    let starred = (1..=2).any(|back| date.start.checked_sub(back).map(|at| text.byte(at)) == Some(b'*'));
+    let starred =
+        (1..=2).any(|back| date.start.checked_sub(back).map(|at| text.byte(at)) == Some(b'*'));
     (near || starred).then_some(Candidate {
         kind: Kind::BirthDate,
         label: "date of birth",
@@ -38,7 +43,9 @@ pub(super) fn birth(text: &Text, index: usize, date: &Date) -> Option<Candidate>
 
 /// Reads digits; returns their value, count and the offset after them.
 fn digits(text: &Text, at: usize) -> (u32, usize, usize) {
-    let len = (at..at + 5).take_while(|at| text.byte(*at).is_ascii_digit()).count();
+    let len = (at..at + 5)
+        .take_while(|at| text.byte(*at).is_ascii_digit())
+        .count();
     let value = super::checksum::number(text.bytes.get(at..at + len).unwrap_or_default());
     (value, len, at + len)
 }
@@ -70,7 +77,8 @@ fn numeric(text: &Text, start: usize) -> Option<(usize, usize)> {
             && is_year(third, third_len)
             && (month_day(second, first) || month_day(first, second))
     };
-    let goes_on = matches!(text.byte(end), b'.' | b'-' | b'/') && text.byte(end + 1).is_ascii_digit();
+    let goes_on =
+        matches!(text.byte(end), b'.' | b'-' | b'/') && text.byte(end + 1).is_ascii_digit();
     // Blanks separate too much else: only with a full year.
     let is_loose = separator == b' ' && !(third_len == 4 || first_len == 4);
     let ends = !is_word(text.byte(end)) || text.byte(end) == b'T';
@@ -87,13 +95,18 @@ fn named(text: &Text, index: usize, at: usize) -> Option<(usize, usize)> {
     let previous = index.checked_sub(1).and_then(|index| text.hits.get(index));
     if let Some(month) = previous.filter(|hit| hit.flags & MONTH != 0 && hit.end() + 2 >= at) {
         let comma = usize::from(text.byte(after) == b',');
-        let (year, len, end) = digits(text, after + comma + usize::from(text.byte(after + comma) == b' '));
+        let (year, len, end) = digits(
+            text,
+            after + comma + usize::from(text.byte(after + comma) == b' '),
+        );
         if len == 4 && is_year(year, len) {
             return Some((month.start(), end));
         }
     }
     let month_at = skip_words(text, after);
-    let word_len = (month_at..month_at + 12).take_while(|at| text.byte(*at).is_ascii_alphabetic()).count();
+    let word_len = (month_at..month_at + 12)
+        .take_while(|at| text.byte(*at).is_ascii_alphabetic())
+        .count();
     let month = text.bytes.get(month_at..month_at + word_len)?;
     if word_len < 3 || text.vocabulary.look_up(month) & MONTH == 0 {
         return None;
@@ -104,7 +117,9 @@ fn named(text: &Text, index: usize, at: usize) -> Option<(usize, usize)> {
 
 /// Returns the offset after `st`, `nd`, `rd`, `th`, `er`, `o` behind a day.
 fn ordinal(text: &Text, at: usize) -> usize {
-    let word = (at..at + 3).take_while(|at| text.byte(*at).is_ascii_alphabetic()).count();
+    let word = (at..at + 3)
+        .take_while(|at| text.byte(*at).is_ascii_alphabetic())
+        .count();
     let known = [&b"st"[..], b"nd", b"rd", b"th", b"er", b"o", b"a"];
     match text.bytes.get(at..at + word) {
         Some(found) if known.contains(&found) => at + word,

@@ -145,10 +145,9 @@ fn escape(rest: &[u8]) -> Option<(Option<u8>, usize)> {
             let (code, len) = number(digits, 10)?;
             (code, len + 3)
         }
-        [b'\\', b'u', a, b, c, d, ..] => (
-            hex(*a)? << 12 | hex(*b)? << 8 | hex(*c)? << 4 | hex(*d)?,
-            6,
-        ),
+        [b'\\', b'u', a, b, c, d, ..] => {
+            (hex(*a)? << 12 | hex(*b)? << 8 | hex(*c)? << 4 | hex(*d)?, 6)
+        }
         _ => return None,
     };
     let printable = (0x20..0x7f).contains(&code) || (code >= 0x80 && rest[0] != b'%');
@@ -210,7 +209,11 @@ fn fold(code: u32) -> Option<u8> {
         // Mathematical letters: thirteen alphabets of 52.
         0x1d400..=0x1d6a3 => {
             let letter = (code - 0x1d400) % 52;
-            ascii(if letter < 26 { letter + 0x41 } else { letter - 26 + 0x61 })
+            ascii(if letter < 26 {
+                letter + 0x41
+            } else {
+                letter - 26 + 0x61
+            })
         }
         0x2460..=0x2468 => ascii(code - 0x2460 + 0x31),
         0xc0..=0x17f => Some(LATIN[(code - 0xc0) as usize]),
@@ -253,14 +256,65 @@ fn lookalike(code: u32) -> u8 {
 
 /// Source: UTS 39, confusables.txt, the pairs between Greek or Cyrillic and ASCII letters.
 const LOOKALIKES: [(char, u8); 59] = [
-    ('Α', b'A'), ('Β', b'B'), ('Ε', b'E'), ('Ζ', b'Z'), ('Η', b'H'), ('Ι', b'I'), ('Κ', b'K'), ('Μ', b'M'),
-    ('Ν', b'N'), ('Ο', b'O'), ('Ρ', b'P'), ('Τ', b'T'), ('Υ', b'Y'), ('Χ', b'X'), ('α', b'a'), ('γ', b'y'),
-    ('ι', b'i'), ('κ', b'k'), ('ν', b'v'), ('ο', b'o'), ('ρ', b'p'), ('υ', b'u'), ('χ', b'x'), ('ϳ', b'j'),
-    ('А', b'A'), ('В', b'B'), ('С', b'C'), ('Е', b'E'), ('Н', b'H'), ('І', b'I'), ('Ј', b'J'), ('К', b'K'),
-    ('М', b'M'), ('О', b'O'), ('Р', b'P'), ('Ѕ', b'S'), ('Т', b'T'), ('У', b'Y'), ('Х', b'X'), ('З', b'3'),
-    ('а', b'a'), ('с', b'c'), ('е', b'e'), ('һ', b'h'), ('і', b'i'), ('ј', b'j'), ('о', b'o'), ('р', b'p'),
-    ('ѕ', b's'), ('у', b'y'), ('х', b'x'), ('ԁ', b'd'), ('ԛ', b'q'), ('ԝ', b'w'), ('ѵ', b'v'), ('ӏ', b'l'),
-    ('Ԍ', b'G'), ('к', b'k'), ('т', b't'),
+    ('Α', b'A'),
+    ('Β', b'B'),
+    ('Ε', b'E'),
+    ('Ζ', b'Z'),
+    ('Η', b'H'),
+    ('Ι', b'I'),
+    ('Κ', b'K'),
+    ('Μ', b'M'),
+    ('Ν', b'N'),
+    ('Ο', b'O'),
+    ('Ρ', b'P'),
+    ('Τ', b'T'),
+    ('Υ', b'Y'),
+    ('Χ', b'X'),
+    ('α', b'a'),
+    ('γ', b'y'),
+    ('ι', b'i'),
+    ('κ', b'k'),
+    ('ν', b'v'),
+    ('ο', b'o'),
+    ('ρ', b'p'),
+    ('υ', b'u'),
+    ('χ', b'x'),
+    ('ϳ', b'j'),
+    ('А', b'A'),
+    ('В', b'B'),
+    ('С', b'C'),
+    ('Е', b'E'),
+    ('Н', b'H'),
+    ('І', b'I'),
+    ('Ј', b'J'),
+    ('К', b'K'),
+    ('М', b'M'),
+    ('О', b'O'),
+    ('Р', b'P'),
+    ('Ѕ', b'S'),
+    ('Т', b'T'),
+    ('У', b'Y'),
+    ('Х', b'X'),
+    ('З', b'3'),
+    ('а', b'a'),
+    ('с', b'c'),
+    ('е', b'e'),
+    ('һ', b'h'),
+    ('і', b'i'),
+    ('ј', b'j'),
+    ('о', b'o'),
+    ('р', b'p'),
+    ('ѕ', b's'),
+    ('у', b'y'),
+    ('х', b'x'),
+    ('ԁ', b'd'),
+    ('ԛ', b'q'),
+    ('ԝ', b'w'),
+    ('ѵ', b'v'),
+    ('ӏ', b'l'),
+    ('Ԍ', b'G'),
+    ('к', b'k'),
+    ('т', b't'),
 ];
 
 #[cfg(test)]
@@ -273,10 +327,16 @@ mod tests {
 
     #[test]
     fn what_looks_alike_folds_alike() {
-        assert_eq!(folded("Müller, Weiß, ÇAĞRI, Łódź"), "Muller, Weis, CAGRI, Lodz");
+        assert_eq!(
+            folded("Müller, Weiß, ÇAĞRI, Łódź"),
+            "Muller, Weis, CAGRI, Lodz"
+        );
         assert_eq!(folded("４１１１ ٤١ 𝟒𝟏 раураl"), "4111 41 41 paypal");
         assert_eq!(folded("a\u{200b}b\u{ad}c\u{2060}d\u{301}"), "abcd");
-        assert_eq!(folded("a%40b.c &#64; &#x40; \\u0040 100%"), "a@b.c @ @ @ 100%");
+        assert_eq!(
+            folded("a%40b.c &#64; &#x40; \\u0040 100%"),
+            "a@b.c @ @ @ 100%"
+        );
         assert_eq!(folded("1\u{a0}2\u{2011}3"), "1 2-3");
     }
 
@@ -285,7 +345,10 @@ mod tests {
         let text = "x\u{200b}ü%40y\u{ad}";
         let folded = Folded::new(text.as_bytes());
         assert_eq!(&*folded.text, b"xu@y");
-        assert_eq!((folded.origin(0), folded.origin(1), folded.origin(2)), (0, 4, 6));
+        assert_eq!(
+            (folded.origin(0), folded.origin(1), folded.origin(2)),
+            (0, 4, 6)
+        );
         assert_eq!(folded.origin_end(2, text.as_bytes()), 6);
         assert_eq!(folded.origin_end(3, text.as_bytes()), 9);
         assert_eq!(folded.origin_end(4, text.as_bytes()), 10);

@@ -20,16 +20,23 @@ pub(super) struct Format {
     pub(super) grouped: u8,
     /// Words that raise it.
     pub(super) context: Flags,
+    /// Words of which one must be near, where the check says little and the shape is everybody's.
+    pub(super) words: &'static [&'static str],
+    /// Digits of a check group that belongs to it and that may be left out: where one follows, it did not check.
+    pub(super) longer: usize,
 }
 
 impl Format {
     /// Returns whether `chars`, of the format's length, have its shape.
     pub(super) fn fits(&self, chars: &[u8]) -> bool {
-        chars.iter().zip(self.shape).all(|(byte, class)| match class {
-            b'd' => byte.is_ascii_digit(),
-            b'L' => byte.is_ascii_uppercase(),
-            _ => byte.is_ascii_alphanumeric(),
-        })
+        chars
+            .iter()
+            .zip(self.shape)
+            .all(|(byte, class)| match class {
+                b'd' => byte.is_ascii_digit(),
+                b'L' => byte.is_ascii_uppercase(),
+                _ => byte.is_ascii_alphanumeric(),
+            })
     }
 }
 
@@ -50,6 +57,22 @@ const fn ends<const N: usize>(groups: [u32; N]) -> u64 {
     mask
 }
 
+/// Returns what must be near a number of the format `label`: its own name.
+const fn words(label: &str) -> &'static [&'static str] {
+    match label.as_bytes() {
+        b"Croatia OIB" => &["oib"],
+        b"Mexico NSS" => &["nss", "imss", "seguridad"],
+        b"Italy VAT" | b"France VAT" => &["iva", "partita", "piva", "vat", "tva", "ust", "mwst"],
+        b"Israel ID" => &["israel", "israeli", "teudat", "zehut"],
+        b"France SIREN" => &["siren"],
+        b"France SIRET" => &["siret"],
+        b"Portugal NIF" => &["nif", "contribuinte", "nipc"],
+        b"Australia ACN" => &["acn"],
+        b"Germany physician" => &["lanr", "arztnummer"],
+        _ => &[],
+    }
+}
+
 macro_rules! formats {
     ($($label:literal $kind:ident $shape:literal $check:ident $plain:literal $grouped:literal $context:expr, [$($layout:expr),*];)*) => {
         static FORMATS: &[Format] = &[$(Format {
@@ -61,6 +84,8 @@ macro_rules! formats {
             plain: $plain,
             grouped: $grouped,
             context: $context,
+            words: words($label),
+            longer: if $shape.len() == 13 && $shape[5] == b'X' { 2 } else { 0 },
         }),*];
     };
 }

@@ -13,7 +13,9 @@ pub(super) fn find(text: &Text, start: usize, end: usize) -> Option<Candidate> {
     }
     let name_end = part_end(text, name);
     let user = text.bytes.get(name..name_end)?;
-    let shared = SHARED.iter().any(|shared| shared.eq_ignore_ascii_case(user));
+    let shared = SHARED
+        .iter()
+        .any(|shared| shared.eq_ignore_ascii_case(user));
     if user.is_empty() || shared || !is_word(user[0]) {
         return None;
     }
@@ -38,13 +40,15 @@ pub(super) fn find(text: &Text, start: usize, end: usize) -> Option<Candidate> {
 
 /// Returns the end of the path's part at `at`. A blank belongs to it where the part goes on to another slash.
 fn part_end(text: &Text, at: usize) -> usize {
-    let is_part = |byte: u8| !is_blank(byte) && byte != 0 && !b"/\\\"'<>|*?;,()[]{}`:".contains(&byte);
+    let is_part =
+        |byte: u8| !is_blank(byte) && byte != 0 && !b"/\\\"'<>|*?;,()[]{}`:".contains(&byte);
     let mut end = at;
     while end < text.bytes.len() && end - at < MAX_PART && is_part(text.byte(end)) {
         end += 1;
     }
     // `C:\Users\Jean Dupont\…`: only backslashes have names with blanks.
-    if text.before(at) == b'\\' && text.byte(end) == b' ' && text.byte(end + 1).is_ascii_uppercase() {
+    if text.before(at) == b'\\' && text.byte(end) == b' ' && text.byte(end + 1).is_ascii_uppercase()
+    {
         let mut longer = end + 1;
         while longer - at < MAX_PART && (is_part(text.byte(longer)) || text.byte(longer) == b' ') {
             longer += 1;
@@ -60,7 +64,11 @@ fn part_end(text: &Text, at: usize) -> usize {
 fn root(text: &Text, at: usize) -> usize {
     let mut start = at;
     while at - start < MAX_PART
-        && (is_word(text.before(start)) || matches!(text.before(start), b'/' | b'\\' | b':' | b'.' | b'-' | b'_' | b'$' | b'~'))
+        && (is_word(text.before(start))
+            || matches!(
+                text.before(start),
+                b'/' | b'\\' | b':' | b'.' | b'-' | b'_' | b'$' | b'~'
+            ))
     {
         start -= 1;
     }
@@ -68,7 +76,16 @@ fn root(text: &Text, at: usize) -> usize {
 }
 
 /// Directories that belong to nobody.
-const SHARED: [&[u8]; 8] = [b"public", b"default", b"shared", b"all", b"runner", b"user", b"username", b"linuxbrew"];
+const SHARED: [&[u8]; 8] = [
+    b"public",
+    b"default",
+    b"shared",
+    b"all",
+    b"runner",
+    b"user",
+    b"username",
+    b"linuxbrew",
+];
 /// Bytes of a path and of one part: POSIX's PATH_MAX and NAME_MAX.
 const MAX_PATH: usize = 4096;
 const MAX_PART: usize = 255;

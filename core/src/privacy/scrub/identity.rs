@@ -76,14 +76,18 @@ pub(super) fn uk_driver(n: &[u8]) -> bool {
     n[..5].iter().all(|&b| b.is_ascii_uppercase() || b == b'9')
         && n[5..11].iter().all(u8::is_ascii_digit)
         && is_date(two(n, 8), month)
-        && n[11..13].iter().all(|&b| b.is_ascii_uppercase() || b == b'9')
+        && n[11..13]
+            .iter()
+            .all(|&b| b.is_ascii_uppercase() || b == b'9')
         && n[14..16].iter().all(u8::is_ascii_uppercase)
 }
 
 /// BZSt, Informationen zur Steuerlichen Identifikationsnummer: one digit of the first ten comes twice or three times.
 pub(super) fn de_tax_id(n: &[u8]) -> bool {
     let mut counts = [0u8; 10];
-    n[..10].iter().for_each(|&byte| counts[digit(byte) as usize] += 1);
+    n[..10]
+        .iter()
+        .for_each(|&byte| counts[digit(byte) as usize] += 1);
     let repeated = counts.iter().filter(|count| **count > 1).count();
     n[0] != b'0' && repeated == 1 && counts.iter().all(|count| *count <= 3) && mod_11_10(n)
 }
@@ -117,7 +121,8 @@ pub(super) fn de_pension(n: &[u8]) -> bool {
         .map(|product| product / 10 + product % 10)
         .sum();
     let day = two(n, 2);
-    (is_date(day, two(n, 4)) || is_date(day.wrapping_sub(50), two(n, 4))) && sum % 10 == digit(n[11])
+    (is_date(day, two(n, 4)) || is_date(day.wrapping_sub(50), two(n, 4)))
+        && sum % 10 == digit(n[11])
 }
 
 /// § 290 SGB V, GKV-Spitzenverband: the letter as two digits, weights 1, 2, digit sums, modulo 10.
@@ -153,7 +158,9 @@ pub(super) fn fr_nir(n: &[u8]) -> bool {
         if !body[6].is_ascii_digit() {
             (body[5], body[6]) = (b'1', if body[6] == b'A' { b'9' } else { b'8' });
         }
-        let rest = body.iter().fold(0, |rest, &byte| (rest * 10 + digit(byte)) % 97);
+        let rest = body
+            .iter()
+            .fold(0, |rest, &byte| (rest * 10 + digit(byte)) % 97);
         97 - rest == two(n, 13)
     }
 }
@@ -213,7 +220,9 @@ pub(super) fn es_cif(n: &[u8]) -> bool {
 
 /// Tesorería General de la Seguridad Social: the first ten digits mod 97.
 pub(super) fn es_nuss(n: &[u8]) -> bool {
-    let rest = n[..10].iter().fold(0, |rest, &byte| (rest * 10 + digit(byte)) % 97);
+    let rest = n[..10]
+        .iter()
+        .fold(0, |rest, &byte| (rest * 10 + digit(byte)) % 97);
     let short = (two(n, 0) * 10_000_000 + number(&n[3..10])) % 97;
     (1..=66).contains(&two(n, 0)) && (rest == two(n, 10) || n[2] == b'0' && short == two(n, 10))
 }
@@ -233,7 +242,8 @@ pub(super) fn it_fiscal(n: &[u8]) -> bool {
         && n[11].is_ascii_uppercase()
         && matches!(as_digit(n[9]) * 10 + as_digit(n[10]), 1..=31 | 41..=71);
     const ODD: [u32; 26] = [
-        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23,
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24,
+        23,
     ];
     let value = |byte: u8| match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -256,8 +266,7 @@ pub(super) fn it_vat(n: &[u8]) -> bool {
 
 /// Ustawa o ewidencji ludności, art. 15: date with the century in the month, weights 1, 3, 7, 9.
 pub(super) fn pl_pesel(n: &[u8]) -> bool {
-    is_date(two(n, 4), two(n, 2) % 20)
-        && weighted(n, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
+    is_date(two(n, 4), two(n, 2) % 20) && weighted(n, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 == 0
 }
 
 pub(super) fn pl_nip(n: &[u8]) -> bool {
@@ -383,7 +392,9 @@ pub(super) fn fi_hetu(n: &[u8]) -> bool {
 /// Receita Federal: two check digits, weights from 10 and from 11 down.
 pub(super) fn br_cpf(n: &[u8]) -> bool {
     let check = |len: usize| {
-        let sum: u32 = (0..len).map(|at| digit(n[at]) * (len + 1 - at) as u32).sum();
+        let sum: u32 = (0..len)
+            .map(|at| digit(n[at]) * (len + 1 - at) as u32)
+            .sum();
         (sum * 10 % 11) % 10 == digit(n[len])
     };
     !all_same(n) && check(9) && check(10)
@@ -398,9 +409,9 @@ pub(super) fn br_cnpj(n: &[u8]) -> bool {
     !all_same(n) && check(12) && check(13)
 }
 
-/// Social Insurance Number: Luhn; no number begins with 0 or 8.
+/// Social Insurance Number: Luhn; no number begins with 8, and only examples with 0.
 pub(super) fn ca_sin(n: &[u8]) -> bool {
-    !matches!(n[0], b'0' | b'8') && luhn_number(n)
+    n[0] != b'8' && luhn_number(n)
 }
 
 /// Resident and foreigner registration: date, then 1–4 or 5–8 (and 9, 0 for the nineteenth century).
@@ -462,14 +473,18 @@ pub(super) fn cz_birth(n: &[u8]) -> bool {
         month @ 51..=82 => month - 50,
         month => month,
     };
-    let rest = n.iter().fold(0, |rest, &byte| (rest * 10 + digit(byte)) % 11);
+    let rest = n
+        .iter()
+        .fold(0, |rest, &byte| (rest * 10 + digit(byte)) % 11);
     is_date(two(n, 4), if month > 20 { month - 20 } else { month }) && rest == 0
 }
 
 /// Romania, CNP: date, weights 2 7 9 1 4 6 3 5 8 2 7 9, modulo 11.
 pub(super) fn ro_cnp(n: &[u8]) -> bool {
     let rest = weighted(n, &[2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9]) % 11;
-    n[0] != b'0' && is_date(two(n, 5), two(n, 3)) && (if rest == 10 { 1 } else { rest }) == digit(n[12])
+    n[0] != b'0'
+        && is_date(two(n, 5), two(n, 3))
+        && (if rest == 10 { 1 } else { rest }) == digit(n[12])
 }
 
 /// Bulgaria, EGN: month + 20 or + 40, weights 2 4 8 5 10 9 7 3 6.
@@ -493,12 +508,16 @@ pub(super) fn jmbg(n: &[u8]) -> bool {
 
 pub(super) fn pt_nif(n: &[u8]) -> bool {
     let rest = weighted(n, &[9, 8, 7, 6, 5, 4, 3, 2]) % 11;
-    !all_same(n) && b"1235689".contains(&n[0]) && (if rest < 2 { 0 } else { 11 - rest }) == digit(n[8])
+    !all_same(n)
+        && b"1235689".contains(&n[0])
+        && (if rest < 2 { 0 } else { 11 - rest }) == digit(n[8])
 }
 
 /// Ireland, PPS number: weights 8 to 2, the second letter × 9, modulo 23.
 pub(super) fn ie_pps(n: &[u8]) -> bool {
-    let second = n.get(8).map_or(0, |byte| u32::from(byte.wrapping_sub(b'@')));
+    let second = n
+        .get(8)
+        .map_or(0, |byte| u32::from(byte.wrapping_sub(b'@')));
     let rest = (weighted(n, &[8, 7, 6, 5, 4, 3, 2]) + second * 9) % 23;
     b"WABCDEFGHIJKLMNOPQRSTUV"[rest as usize] == n[7]
 }
@@ -532,7 +551,8 @@ pub(super) fn cl_rut(n: &[u8]) -> bool {
 
 pub(super) fn ar_cuit(n: &[u8]) -> bool {
     let rest = weighted(n, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11;
-    matches!(two(n, 0), 20 | 23 | 24 | 25 | 26 | 27 | 30 | 33 | 34) && (11 - rest) % 11 == digit(n[10])
+    matches!(two(n, 0), 20 | 23 | 24 | 25 | 26 | 27 | 30 | 33 | 34)
+        && (11 - rest) % 11 == digit(n[10])
 }
 
 /// GB 11643-1999: date and ISO 7064 MOD 11-2.
@@ -545,7 +565,10 @@ pub(super) fn cn_resident(n: &[u8]) -> bool {
 
 /// Taiwan: the letter as two digits, weights 1, 9, 8, …, 1, 1.
 pub(super) fn tw_national(n: &[u8]) -> bool {
-    let Some(letter) = b"ABCDEFGHJKLMNPQRSTUVXYWZIO".iter().position(|&b| b == n[0]) else {
+    let Some(letter) = b"ABCDEFGHJKLMNPQRSTUVXYWZIO"
+        .iter()
+        .position(|&b| b == n[0])
+    else {
         return false;
     };
     let letter = letter as u32 + 10;
@@ -563,7 +586,7 @@ pub(super) fn card(n: &[u8]) -> bool {
         12 | 17 | 18 => matches!(two_digits, 50 | 56..=69) || four == 604,
         16 | 19 => {
             matches!(n[0], b'4' | b'5' | b'6')
-                || matches!(four, 2200..=2204 | 2221..=2720 | 3528..=3589 | 3000..=3059 | 3600..=3899)
+                || matches!(four, 2200..=2204 | 2221..=2720 | 3500..=3599 | 3000..=3059 | 3600..=3899)
                 || matches!(two_digits, 81 | 82)
                 || matches!(six, 979_200..=979_289)
         }
@@ -574,13 +597,16 @@ pub(super) fn card(n: &[u8]) -> bool {
 
 /// ISO 13616-1: two check digits behind the country, mod 97 over the rest and them.
 pub(super) fn iban(text: &[u8]) -> bool {
-    text.get(2..4).is_some_and(|key| key.iter().all(u8::is_ascii_digit))
+    text.get(2..4)
+        .is_some_and(|key| key.iter().all(u8::is_ascii_digit))
         && mod_97(text[4..].iter().chain(&text[..4]).copied()) == 1
 }
 
 /// Returns the length that the IBAN registry (SWIFT, release 99) states for IBANs of `country`.
 pub(super) fn iban_len(country: &[u8]) -> Option<usize> {
-    let found = IBAN_LENGTHS.iter().find(|(codes, _)| codes.chunks(2).any(|code| code == country));
+    let found = IBAN_LENGTHS
+        .iter()
+        .find(|(codes, _)| codes.chunks(2).any(|code| code == country));
     found.map(|(_, len)| *len)
 }
 

@@ -2,7 +2,8 @@
 
 use super::text::{CAPITAL, Hit, Text, is_word};
 use super::vocabulary::{
-    ADDRESS, COMMON, FIRST, Flags, LAST, MONTH, NAME_CUE, ORDER, PARTICLE, STREET_AFTER, STREET_BEFORE, SUFFIX, TITLE,
+    ADDRESS, COMMON, FIRST, Flags, LAST, MONTH, NAME_CUE, ORDER, PARTICLE, STREET_AFTER,
+    STREET_BEFORE, SUFFIX, TITLE,
 };
 use super::{Candidate, Kind};
 
@@ -29,7 +30,8 @@ fn word(text: &Text, at: usize) -> Option<Word> {
         while end - at < 40 && is_word(text.byte(end)) {
             end += 1;
         }
-        let joint = matches!(text.byte(end), b'-' | b'\'') && text.byte(end + 1).is_ascii_uppercase();
+        let joint =
+            matches!(text.byte(end), b'-' | b'\'') && text.byte(end + 1).is_ascii_uppercase();
         if !joint || end - at >= 40 {
             break;
         }
@@ -55,22 +57,29 @@ fn word(text: &Text, at: usize) -> Option<Word> {
 /// Returns the name that begins at or after hit `index`: a title, a given name, a surname or a cue.
 pub(super) fn find(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
     let is_capital = hit.marks & CAPITAL != 0;
-    if is_capital && hit.flags & TITLE != 0
+    if is_capital
+        && hit.flags & TITLE != 0
         && let Some(found) = titled(text, hit)
     {
         return Some(found);
     }
-    if is_capital && hit.flags & FIRST != 0
+    if is_capital
+        && hit.flags & FIRST != 0
         && let Some(found) = given(text, index, hit)
     {
         return Some(found);
     }
-    if is_capital && hit.flags & LAST != 0
+    if is_capital
+        && hit.flags & LAST != 0
         && let Some(found) = surname(text, index, hit)
     {
         return Some(found);
     }
-    if hit.flags & NAME_CUE != 0 { announced(text, hit) } else { None }
+    if hit.flags & NAME_CUE != 0 {
+        announced(text, hit)
+    } else {
+        None
+    }
 }
 
 /// Reads the words of a name from `at` on: capitalised, with particles between them.
@@ -83,22 +92,34 @@ fn sequence(text: &Text, at: usize) -> ([Option<Word>; MAX_WORDS], usize) {
         };
         let is_initial = word.is_capital && word.end - word.start == 1;
         let is_particle = !word.is_capital && word.flags & PARTICLE != 0 && len > 0;
-        let is_all_capitals = word.end - word.start > 3 && text.bytes[word.start..word.end].iter().all(|byte| !byte.is_ascii_lowercase());
+        let is_all_capitals = word.end - word.start > 3
+            && text.bytes[word.start..word.end]
+                .iter()
+                .all(|byte| !byte.is_ascii_lowercase());
         let is_name = word.flags & (FIRST | LAST) != 0;
-        let stops = word.flags & (COMMON | MONTH | STREET_AFTER | STREET_BEFORE | ADDRESS | ORDER | NAME_CUE) != 0 && !is_name && word.flags & PARTICLE == 0;
+        let stops = word.flags
+            & (COMMON | MONTH | STREET_AFTER | STREET_BEFORE | ADDRESS | ORDER | NAME_CUE)
+            != 0
+            && !is_name
+            && word.flags & PARTICLE == 0;
         if !(is_particle || (word.is_capital && !stops && (!is_all_capitals || is_name))) {
             break;
         }
         words[len] = Some(word);
         len += 1;
-        let dot = usize::from(text.byte(word.end) == b'.' && (is_initial || word.flags & (SUFFIX | TITLE) != 0));
+        let dot = usize::from(
+            text.byte(word.end) == b'.' && (is_initial || word.flags & (SUFFIX | TITLE) != 0),
+        );
         if text.byte(word.end + dot) != b' ' {
             break;
         }
         at = word.end + dot + 1;
     }
     // Particles do not end a name, nor does the first letter of a degree.
-    while len > 0 && words[len - 1].is_some_and(|word| !word.is_capital || (len > 1 && word.end - word.start == 1)) {
+    while len > 0
+        && words[len - 1]
+            .is_some_and(|word| !word.is_capital || (len > 1 && word.end - word.start == 1))
+    {
         len -= 1;
         words[len] = None;
     }
@@ -138,8 +159,12 @@ fn titled(text: &Text, hit: &Hit) -> Option<Candidate> {
     let (words, len) = sequence(text, at);
     let last = words.get(len.checked_sub(1)?).copied().flatten()?;
     // `Don't`, `Me`, `Sr` and the like begin sentences too: a lone word of them is a weak title.
-    let weak = hit.len <= 2 && text.byte(hit.end()) != b'.' || hit.flags & (COMMON | PARTICLE) != 0 && len == 1;
-    let known = words.iter().flatten().any(|word| word.flags & (FIRST | LAST) != 0);
+    let weak = hit.len <= 2 && text.byte(hit.end()) != b'.'
+        || hit.flags & (COMMON | PARTICLE) != 0 && len == 1;
+    let known = words
+        .iter()
+        .flatten()
+        .any(|word| word.flags & (FIRST | LAST) != 0);
     candidate(text, at, last.end, if weak && !known { 50 } else { 85 })
 }
 
@@ -152,15 +177,35 @@ fn given(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
     }
     let last = words[len - 1]?;
     let followed = len > 1;
-    let is_weak = first.flags & (COMMON | MONTH | STREET_AFTER | STREET_BEFORE | ORDER | PARTICLE) != 0;
-    let knows_last = words[1..len].iter().flatten().any(|word| word.flags & (LAST | FIRST) != 0);
-    let cue = text.near(index, (hit.start(), last.end), NAME_CUE | TITLE, 24).is_some();
+    let is_weak =
+        first.flags & (COMMON | MONTH | STREET_AFTER | STREET_BEFORE | ORDER | PARTICLE) != 0;
+    let knows_last = words[1..len]
+        .iter()
+        .flatten()
+        .any(|word| word.flags & (LAST | FIRST) != 0);
+    let cue = text
+        .near(index, (hit.start(), last.end), NAME_CUE | TITLE, 24)
+        .is_some();
     let confidence = match (followed, knows_last, is_weak) {
         (true, true, _) => 90,
         (true, false, false) => 78,
         (true, false, true) => 45,
-        (false, _, true) => if cue { 55 } else { 25 },
-        (false, _, false) => if cue { 70 } else if first.flags & LAST != 0 { 48 } else { 55 },
+        (false, _, true) => {
+            if cue {
+                55
+            } else {
+                25
+            }
+        }
+        (false, _, false) => {
+            if cue {
+                70
+            } else if first.flags & LAST != 0 {
+                48
+            } else {
+                55
+            }
+        }
     };
     candidate(text, first.start, last.end, confidence)
 }
@@ -168,23 +213,39 @@ fn given(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
 /// `Weber, Anna`, or a surname that a cue announces, or one that a capitalised word stands before.
 fn surname(text: &Text, index: usize, hit: &Hit) -> Option<Candidate> {
     let comma = text.byte(hit.end()) == b',' && text.byte(hit.end() + 1) == b' ';
-    if comma && let Some(next) = word(text, hit.end() + 2).filter(|next| next.is_capital && next.flags & FIRST != 0) {
+    if comma
+        && let Some(next) =
+            word(text, hit.end() + 2).filter(|next| next.is_capital && next.flags & FIRST != 0)
+    {
         return candidate(text, hit.start(), next.end, 80);
     }
     let before = previous(text, hit.start())?;
-    let usable = before.is_capital && before.flags & (COMMON | MONTH | STREET_BEFORE | STREET_AFTER | ADDRESS | ORDER) == 0;
+    let usable = before.is_capital
+        && before.flags & (COMMON | MONTH | STREET_BEFORE | STREET_AFTER | ADDRESS | ORDER) == 0;
     if usable && before.end - before.start > 1 && hit.flags & (COMMON | STREET_AFTER) == 0 {
         return candidate(text, before.start, hit.end(), 65);
     }
-    let cue = text.near(index, (hit.start(), hit.end()), NAME_CUE | TITLE, 16).is_some();
-    cue.then(|| candidate(text, hit.start(), hit.end(), if hit.flags & COMMON == 0 { 55 } else { 40 }))?
+    let cue = text
+        .near(index, (hit.start(), hit.end()), NAME_CUE | TITLE, 16)
+        .is_some();
+    cue.then(|| {
+        candidate(
+            text,
+            hit.start(),
+            hit.end(),
+            if hit.flags & COMMON == 0 { 55 } else { 40 },
+        )
+    })?
 }
 
 /// Returns the word that ends one blank before `at`.
 fn previous(text: &Text, at: usize) -> Option<Word> {
     let end = at.checked_sub(1).filter(|end| text.byte(*end) == b' ')?;
     let mut start = end;
-    while start > 0 && end - start < 40 && (is_word(text.before(start)) || matches!(text.before(start), b'-' | b'\'')) {
+    while start > 0
+        && end - start < 40
+        && (is_word(text.before(start)) || matches!(text.before(start), b'-' | b'\''))
+    {
         start -= 1;
     }
     word(text, start).filter(|word| word.end == end)
@@ -194,7 +255,12 @@ fn previous(text: &Text, at: usize) -> Option<Word> {
 fn announced(text: &Text, hit: &Hit) -> Option<Candidate> {
     let mut at = hit.end();
     let limit = at + 12;
-    while at < limit && matches!(text.byte(at), b' ' | b':' | b',' | b'"' | b'-' | b'\n' | b'\r') {
+    while at < limit
+        && matches!(
+            text.byte(at),
+            b' ' | b':' | b',' | b'"' | b'-' | b'\n' | b'\r'
+        )
+    {
         at += 1;
     }
     let rest = text.bytes.get(at..).unwrap_or_default();
@@ -204,11 +270,20 @@ fn announced(text: &Text, hit: &Hit) -> Option<Candidate> {
     let (words, len) = sequence(text, at);
     let last = words.get(len.checked_sub(1)?).copied().flatten()?;
     let first = words[0]?;
-    let known = words.iter().flatten().any(|word| word.flags & (FIRST | LAST) != 0);
+    let known = words
+        .iter()
+        .flatten()
+        .any(|word| word.flags & (FIRST | LAST) != 0);
     let confidence = match len {
         _ if known => 75,
         1 => 35,
-        2 | 3 => if first.flags & (COMMON | PARTICLE) == 0 { 58 } else { 30 },
+        2 | 3 => {
+            if first.flags & (COMMON | PARTICLE) == 0 {
+                58
+            } else {
+                30
+            }
+        }
         _ => 40,
     };
     candidate(text, first.start, last.end, confidence)

@@ -39,7 +39,13 @@ fn address(text: &Text, from: usize, to: usize) -> Option<Candidate> {
         let rest = text.bytes.get(from.saturating_sub(MAX_LOCAL)..from - 1)?;
         start = from - 2 - rest.iter().rev().position(|byte| *byte == b'"')?;
     }
-    while !quoted && start < from && matches!(text.byte(start), b'.' | b'\'' | b'-' | b'/' | b'=' | b'*' | b'#' | b'`' | b'|' | b'{' | b'~') {
+    while !quoted
+        && start < from
+        && matches!(
+            text.byte(start),
+            b'.' | b'\'' | b'-' | b'/' | b'=' | b'*' | b'#' | b'`' | b'|' | b'{' | b'~'
+        )
+    {
         start += 1;
     }
     let end = domain(text, to)?;
@@ -76,7 +82,8 @@ fn domain(text: &Text, start: usize) -> Option<usize> {
             break;
         }
         labels += 1;
-        let top = word.len() >= 2 && (word.starts_with(b"xn--") || !word.iter().any(u8::is_ascii_digit));
+        let top =
+            word.len() >= 2 && (word.starts_with(b"xn--") || !word.iter().any(u8::is_ascii_digit));
         if labels > 1 && top && !is_file_ending(word) {
             end = Some(at);
         }
@@ -94,20 +101,51 @@ fn domain(text: &Text, start: usize) -> Option<usize> {
 
 /// Returns the length of a dot that is written as a word: `(dot)`, ` [dot] `.
 fn dot_word(rest: &[u8]) -> usize {
-    let forms = [&b" [dot] "[..], b" (dot) ", b"[dot]", b"(dot)", b"[.]", b"(.)"];
-    forms.iter().find(|form| rest.starts_with(form)).map_or(0, |form| form.len())
+    let forms = [
+        &b" [dot] "[..],
+        b" (dot) ",
+        b"[dot]",
+        b"(dot)",
+        b"[.]",
+        b"(.)",
+    ];
+    forms
+        .iter()
+        .find(|form| rest.starts_with(form))
+        .map_or(0, |form| form.len())
 }
 
 /// Names of files that look like domains behind an `@`, as in `icon@2x.png`.
 fn is_file_ending(word: &[u8]) -> bool {
-    let endings = [&b"png"[..], b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"ts", b"json", b"html", b"php", b"txt", b"xml"];
-    endings.iter().any(|ending| ending.eq_ignore_ascii_case(word))
+    let endings = [
+        &b"png"[..],
+        b"jpg",
+        b"jpeg",
+        b"gif",
+        b"svg",
+        b"webp",
+        b"css",
+        b"js",
+        b"ts",
+        b"json",
+        b"html",
+        b"php",
+        b"txt",
+        b"xml",
+    ];
+    endings
+        .iter()
+        .any(|ending| ending.eq_ignore_ascii_case(word))
 }
 
 /// Returns the URL with a user's name or password whose `://` is at `at`.
 pub(super) fn url(text: &Text, at: usize) -> Option<Candidate> {
     let mut start = at;
-    while start > 0 && at - start < 20 && (text.before(start).is_ascii_alphanumeric() || matches!(text.before(start), b'+' | b'.' | b'-')) {
+    while start > 0
+        && at - start < 20
+        && (text.before(start).is_ascii_alphanumeric()
+            || matches!(text.before(start), b'+' | b'.' | b'-'))
+    {
         start -= 1;
     }
     let host = at + 3;
@@ -115,21 +153,39 @@ pub(super) fn url(text: &Text, at: usize) -> Option<Candidate> {
     let len = authority
         .iter()
         .take(MAX_DOMAIN)
-        .take_while(|byte| !is_blank(**byte) && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'<' | b'>' | b'\\'))
+        .take_while(|byte| {
+            !is_blank(**byte) && !matches!(byte, b'/' | b'?' | b'#' | b'"' | b'<' | b'>' | b'\\')
+        })
         .count();
     let user = authority[..len].iter().rposition(|byte| *byte == b'@')?;
     let mut end = host + len;
-    while end < text.bytes.len() && end - host < 2048 && !is_blank(text.byte(end)) && !b"\"'<>`".contains(&text.byte(end)) {
+    while end < text.bytes.len()
+        && end - host < 2048
+        && !is_blank(text.byte(end))
+        && !b"\"'<>`".contains(&text.byte(end))
+    {
         end += 1;
     }
-    while end > host + len && matches!(text.before(end), b'.' | b',' | b';' | b')' | b']' | b'}' | b'!' | b'?') {
+    while end > host + len
+        && matches!(
+            text.before(end),
+            b'.' | b',' | b';' | b')' | b']' | b'}' | b'!' | b'?'
+        )
+    {
         end -= 1;
     }
     text.work(end - start);
-    let has_password = authority[..user].iter().position(|byte| *byte == b':').is_some_and(|colon| colon + 1 < user);
+    let has_password = authority[..user]
+        .iter()
+        .position(|byte| *byte == b':')
+        .is_some_and(|colon| colon + 1 < user);
     (start < at && user > 0).then_some(Candidate {
         kind: Kind::CredentialUrl,
-        label: if has_password { "URL with a password" } else { "URL with a user" },
+        label: if has_password {
+            "URL with a password"
+        } else {
+            "URL with a user"
+        },
         start,
         end,
         confidence: if has_password { 96 } else { 55 },
@@ -146,7 +202,9 @@ pub(super) fn ip_v4(text: &Text, index: usize, at: usize) -> Option<Candidate> {
             }
             end += 1;
         }
-        let len = (end..end + 4).take_while(|at| text.byte(*at).is_ascii_digit()).count();
+        let len = (end..end + 4)
+            .take_while(|at| text.byte(*at).is_ascii_digit())
+            .count();
         let digits = text.bytes.get(end..end + len)?;
         let leading_zero = len > 1 && digits[0] == b'0';
         if !(1..=3).contains(&len) || leading_zero || super::checksum::number(digits) > 255 {
@@ -156,7 +214,9 @@ pub(super) fn ip_v4(text: &Text, index: usize, at: usize) -> Option<Candidate> {
     }
     let before = text.before(at);
     let goes_on = text.byte(end) == b'.' && text.byte(end + 1).is_ascii_alphanumeric();
-    let is_part = is_word(before) || matches!(before, b'.' | b'_') || (before == b'-' && is_word(text.byte(at.saturating_sub(2))));
+    let is_part = is_word(before)
+        || matches!(before, b'.' | b'_')
+        || (before == b'-' && is_word(text.byte(at.saturating_sub(2))));
     if goes_on || is_part || is_word(text.byte(end)) {
         return None;
     }
@@ -188,7 +248,10 @@ pub(super) fn hex_groups(text: &Text, at: usize) -> Option<Candidate> {
     if text.byte(start) == b':' && text.byte(start + 1) != b':' {
         start += 1;
     }
-    while end > start && (text.before(end) == b'.' || (text.before(end) == b':' && text.byte(end.saturating_sub(2)) != b':')) {
+    while end > start
+        && (text.before(end) == b'.'
+            || (text.before(end) == b':' && text.byte(end.saturating_sub(2)) != b':'))
+    {
         end -= 1;
     }
     let run = text.bytes.get(start..end)?;
@@ -228,7 +291,9 @@ fn is_ip_v6(run: &[u8]) -> bool {
             let octets = part.split(|byte| *byte == b'.');
             let is_v4 = octets.clone().count() == 4
                 && octets.into_iter().all(|octet| {
-                    (1..=3).contains(&octet.len()) && octet.iter().all(u8::is_ascii_digit) && super::checksum::number(octet) < 256
+                    (1..=3).contains(&octet.len())
+                        && octet.iter().all(u8::is_ascii_digit)
+                        && super::checksum::number(octet) < 256
                 });
             if !last || !is_v4 {
                 return false;
@@ -244,7 +309,9 @@ fn is_ip_v6(run: &[u8]) -> bool {
     match (gaps, open) {
         (0, false) => groups == 8,
         // `::1` is somebody's machine, `a::b` more often a path in a program.
-        (0 | 1, true) => groups <= 7 && groups >= 1 && has_digit && (groups > 1 || run.starts_with(b"::")),
+        (0 | 1, true) => {
+            groups <= 7 && groups >= 1 && has_digit && (groups > 1 || run.starts_with(b"::"))
+        }
         (1, false) => groups <= 7 && has_digit && groups >= 2,
         _ => false,
     }
@@ -262,7 +329,8 @@ fn mac(text: &Text, start: usize) -> Option<Candidate> {
     let hex = |at: usize| text.byte(start + at).is_ascii_hexdigit();
     let ends = |len: usize| {
         let next = text.byte(start + len);
-        !is_word(next) && !(matches!(next, b':' | b'-') && is_word(text.byte(start + len + 1)))
+        !is_word(next)
+            && !(matches!(next, b':' | b'-' | b'.') && is_word(text.byte(start + len + 1)))
     };
     let before = text.before(start);
     if is_word(before) || (matches!(before, b'-') && is_word(text.byte(start.saturating_sub(2)))) {
@@ -270,11 +338,23 @@ fn mac(text: &Text, start: usize) -> Option<Candidate> {
     }
     let separator = text.byte(start + 2);
     let pairs = matches!(separator, b':' | b'-')
-        && (0..17).all(|at| if at % 3 == 2 { text.byte(start + at) == separator } else { hex(at) });
+        && (0..17).all(|at| {
+            if at % 3 == 2 {
+                text.byte(start + at) == separator
+            } else {
+                hex(at)
+            }
+        });
     if pairs && ends(17) {
         return Some(found(17));
     }
-    let dotted = (0..14).all(|at| if at % 5 == 4 { text.byte(start + at) == b'.' } else { hex(at) });
+    let dotted = (0..14).all(|at| {
+        if at % 5 == 4 {
+            text.byte(start + at) == b'.'
+        } else {
+            hex(at)
+        }
+    });
     (dotted && ends(14)).then(|| found(14))
 }
 

@@ -79,8 +79,15 @@ fn gap(text: &Text, at: usize) -> usize {
     if is_separator(text.byte(at)) && next {
         return 1;
     }
-    let dashed = text.bytes.get(at..at + 3).is_some_and(|gap| matches!(gap, b" - " | b" / "));
-    if dashed && text.byte(at + 3).is_ascii_alphanumeric() { 3 } else { 0 }
+    let dashed = text
+        .bytes
+        .get(at..at + 3)
+        .is_some_and(|gap| matches!(gap, b" - " | b" / "));
+    if dashed && text.byte(at + 3).is_ascii_alphanumeric() {
+        3
+    } else {
+        0
+    }
 }
 
 /// Returns the best reading of the number that starts at `start`, which hit `index` is.
@@ -103,6 +110,7 @@ pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate>
         let len = ends.trailing_zeros() as usize;
         ends &= ends - 1;
         if let Some(registered) = registered
+            && (len == registered || len == iban_extent(&run))
             && len >= MIN_IBAN
         {
             consider(find_iban(text, start, (&run, len), registered));
@@ -118,7 +126,12 @@ pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate>
 }
 
 /// An IBAN of another length than its country's checks once in 97 by chance: less sure, but a reader sees an account.
-fn find_iban(text: &Text, start: usize, (run, len): (&Run, usize), registered: usize) -> Option<Candidate> {
+fn find_iban(
+    text: &Text,
+    start: usize,
+    (run, len): (&Run, usize),
+    registered: usize,
+) -> Option<Candidate> {
     let is_embedded = is_word(text.before(start)) || run.lower_from < len && run.lower_from != 0;
     let base = if len == registered { 95 } else { 65 };
     iban(&run.chars[..len]).then(|| Candidate {
@@ -130,14 +143,35 @@ fn find_iban(text: &Text, start: usize, (run, len): (&Run, usize), registered: u
     })
 }
 
-/// Returns the end of what is written like an IBAN at `start`, whether it checks or not: its middle is no other number.
-pub(super) fn iban_shape(text: &Text, start: usize) -> Option<usize> {
+/// Returns the characters that are written like an IBAN: one group, or groups of four and a last one of at most four.
+fn iban_extent(run: &Run) -> usize {
+    let plain = (run.ends >> 1 << 1).trailing_zeros() as usize;
+    if plain >= MIN_IBAN {
+        return if plain <= MAX { plain } else { 0 };
+    }
+    let mut len = 0;
+    while run.ends >> (len + 4) & 1 == 1
+        && len + 4 <= run.lower_from
+        && (run.ends >> (len + 1) & 0b111) == 0
+    {
+        len += 4;
+    }
+    let rest = (1..4).find(|rest| run.ends >> (len + rest) & 1 == 1);
+    len + rest
+        .filter(|rest| len + rest <= run.lower_from)
+        .unwrap_or(0)
+}
+
+/// Returns the end of what is written like an IBAN or a card at `start`, whether it checks or not: its middle is no
+/// other number.
+pub(super) fn shape_end(text: &Text, start: usize) -> Option<usize> {
     let run = Run::read(text, start);
-    iban_len(&run.chars[..2])?;
-    let digits = run.chars[2..4].iter().all(u8::is_ascii_digit);
-    let fours = (1..run.len / 4).all(|group| run.ends >> (group * 4) & 1 == 1);
-    let plain = run.ends & ((1 << MIN_IBAN) - 1) == 0;
-    (digits && run.len >= MIN_IBAN && (fours || plain)).then(|| run.end(run.len))
+    let len = iban_extent(&run);
+    let is_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    let is_account =
+        iban_len(&run.chars[..2]).is_some() && is_digits(&run.chars[2..4]) && len >= MIN_IBAN;
+    let is_card = len >= 16 && is_digits(&run.chars[..16]) && run.layout(16) & !1 == 0x1110;
+    (is_account || is_card).then(|| run.end(len))
 }
 
 /// Characters of the shortest IBAN, Norway's.
@@ -152,6 +186,9 @@ fn score(
     embedded: bool,
 ) -> Option<Candidate> {
     let end = run.end(len);
+    if !format.words.is_empty() && !text.near_word(index, (start, end), format.words, REACH) {
+        return None;
+    }
     let layout = run.layout(len);
     let mut base = if layout & !1 == 0 {
         format.plain
@@ -159,12 +196,14 @@ fn score(
         format.grouped
     } else {
         // An unusual grouping says less; groups of one or two digits hide a number.
-        format.plain.saturating_sub(if run.is_mixed { 25 } else { 10 })
+        format
+            .plain
+            .saturating_sub(if run.is_mixed { 25 } else { 10 })
     };
     if run.lower_from < len {
         base = base.saturating_sub(10);
     }
-    if embedded || goes_on(text, end) || group_follows(text, end) {
+    if embedded || goes_on(text, end) || group_follows(text, end, format.longer) {
         base = base.saturating_sub(40);
     }
     let confidence = in_context(text, index, (start, end), base, format.context);
@@ -178,10 +217,20 @@ fn score(
 }
 
 /// Returns `base` raised by a word of `context` nearby, or lowered where a word nearer says what else the number is.
-pub(super) fn in_context(text: &Text, index: usize, span: (usize, usize), base: u8, context: Flags) -> u8 {
+pub(super) fn in_context(
+    text: &Text,
+    index: usize,
+    span: (usize, usize),
+    base: u8,
+    context: Flags,
+) -> u8 {
     let own = text.near(index, span, context, REACH);
     let personal = context & PERSONAL != 0;
-    let kin = if personal { text.near(index, span, PERSONAL, REACH) } else { None };
+    let kin = if personal {
+        text.near(index, span, PERSONAL, REACH)
+    } else {
+        None
+    };
     let mut others = ORDER | VERSION;
     if personal {
         others |= CARD | BANK;
@@ -202,7 +251,7 @@ pub(super) fn in_context(text: &Text, index: usize, span: (usize, usize), base: 
 }
 
 /// Returns whether the number is the middle of something longer, such as a UUID.
-fn is_embedded(text: &Text, start: usize) -> bool {
+pub(super) fn is_embedded(text: &Text, start: usize) -> bool {
     let before = text.before(start);
     let Some(other) = start.checked_sub(2) else {
         return false;
@@ -214,7 +263,9 @@ fn is_embedded(text: &Text, start: usize) -> bool {
             .take_while(u8::is_ascii_alphanumeric)
             .any(|byte| byte.is_ascii_digit()),
         // A group of three digits or more before it belongs to it.
-        b' ' => (other.saturating_sub(2)..=other).all(|at| text.byte(at).is_ascii_digit()) && other >= 2,
+        b' ' => {
+            (other.saturating_sub(2)..=other).all(|at| text.byte(at).is_ascii_digit()) && other >= 2
+        }
         byte => byte.is_ascii_digit(),
     }
 }
@@ -224,22 +275,30 @@ fn goes_on(text: &Text, end: usize) -> bool {
     matches!(text.byte(end), b'-' | b'.' | b'/' | b'_') && text.byte(end + 1).is_ascii_digit()
 }
 
-/// Returns whether a group of digits as long as the last one, of three or more, follows after a blank.
-fn group_follows(text: &Text, end: usize) -> bool {
+/// Returns whether a group of digits as long as the last one, of three or more, or of `longer`, follows after a blank.
+fn group_follows(text: &Text, end: usize, longer: usize) -> bool {
     let digits = |at: &usize| text.byte(*at).is_ascii_digit();
-    let last = (end.saturating_sub(6)..end).rev().take_while(digits).count();
+    let last = (end.saturating_sub(6)..end)
+        .rev()
+        .take_while(digits)
+        .count();
     let next = (end + 1..end + 7).take_while(digits).count();
-    text.byte(end) == b' ' && last >= 3 && last == next && !is_word(text.byte(end + 1 + next))
+    text.byte(end) == b' '
+        && (last >= 3 && last == next || longer > 0 && longer == next)
+        && !is_word(text.byte(end + 1 + next))
 }
 
 /// Returns the end of a UUID (RFC 9562) that starts at `start`.
 pub(super) fn uuid(text: &Text, start: usize) -> Option<usize> {
     let uuid = text.bytes.get(start..start + 36)?;
     let dashes = [8, 13, 18, 23];
-    let is_uuid = uuid.iter().enumerate().all(|(at, byte)| match dashes.contains(&at) {
-        true => *byte == b'-',
-        false => byte.is_ascii_hexdigit(),
-    });
+    let is_uuid = uuid
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| match dashes.contains(&at) {
+            true => *byte == b'-',
+            false => byte.is_ascii_hexdigit(),
+        });
     is_uuid.then_some(start + 36)
 }
 
@@ -251,14 +310,19 @@ pub(super) fn named(text: &Text, index: usize, start: usize) -> Option<Candidate
     let mut len = 0;
     for _ in 0..3 {
         let next = ends.trailing_zeros() as usize;
-        let has_word = |from: usize| run.chars[from..next].iter().all(u8::is_ascii_alphabetic) && next - from > 3;
+        let has_word = |from: usize| {
+            run.chars[from..next].iter().all(u8::is_ascii_alphabetic) && next - from > 3
+        };
         if ends == 0 || next > 20 || run.lower_from < next || has_word(len) {
             break;
         }
         len = next;
         ends &= ends - 1;
     }
-    let digits = run.chars[..len].iter().filter(|byte| byte.is_ascii_digit()).count();
+    let digits = run.chars[..len]
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .count();
     if len == 0 || is_embedded(text, start) || goes_on(text, run.end(len)) {
         return None;
     }
@@ -268,13 +332,14 @@ pub(super) fn named(text: &Text, index: usize, start: usize) -> Option<Candidate
         let other = text.near(index, span, ORDER | VERSION, 45);
         other.is_none_or(|other| word < other).then_some(word)
     };
-    let (kind, label) = if digits >= 4 && (6..=18).contains(&len) && near(PASSPORT | LICENCE).is_some() {
-        (Kind::Document, "document")
-    } else if digits == len && (7..=18).contains(&len) && near(BANK).is_some() {
-        (Kind::BankAccount, "bank account")
-    } else {
-        return None;
-    };
+    let (kind, label) =
+        if digits >= 4 && (6..=18).contains(&len) && near(PASSPORT | LICENCE).is_some() {
+            (Kind::Document, "document")
+        } else if digits == len && (7..=18).contains(&len) && near(BANK).is_some() {
+            (Kind::BankAccount, "bank account")
+        } else {
+            return None;
+        };
     Some(Candidate {
         kind,
         label,

@@ -1,6 +1,6 @@
 //! Telephone numbers: E.164 with its country codes, and how the national plans write theirs.
 
-use super::number::in_context;
+use super::number::{in_context, is_embedded};
 use super::text::Text;
 use super::vocabulary::PHONE;
 use super::{Candidate, Kind};
@@ -29,7 +29,7 @@ struct Dialled {
 pub(super) fn find(text: &Text, index: usize, digits_at: usize) -> Option<Candidate> {
     let start = start(text, digits_at);
     let dialled = read(text, start);
-    if (start..digits_at).is_empty() && is_inside_word(text, start) {
+    if start == digits_at && (is_inside_word(text, start) || is_embedded(text, start)) {
         return None;
     }
     let (base, label) = rate(&dialled)?;
@@ -93,7 +93,9 @@ fn read(text: &Text, start: usize) -> Dialled {
             dialled.len += 1;
             at += 1;
         }
-        if text.byte(at).is_ascii_digit() || text.byte(at).is_ascii_alphabetic() && text.byte(at) | 32 != b'x' {
+        if text.byte(at).is_ascii_digit()
+            || text.byte(at).is_ascii_alphabetic() && text.byte(at) | 32 != b'x'
+        {
             // What goes on in letters is no telephone number; the group does not count.
             dialled.is_long = text.byte(at).is_ascii_digit() || from == 0;
             dialled.len = from;
@@ -112,7 +114,9 @@ fn read(text: &Text, start: usize) -> Dialled {
         let separators = &text.bytes[at..at + gap];
         // A national prefix in parentheses is not dialled from abroad.
         if separators.ends_with(b"(") && text.bytes.get(at + gap..at + gap + 2) == Some(b"0)") {
-            at += gap + 2 + self::gap(text, at + gap + 2).max(usize::from(text.byte(at + gap + 2) == b' '));
+            at += gap
+                + 2
+                + self::gap(text, at + gap + 2).max(usize::from(text.byte(at + gap + 2) == b' '));
             continue;
         }
         dialled.has_area |= separators.contains(&b'(') || separators.starts_with(b")");
@@ -126,28 +130,53 @@ fn read(text: &Text, start: usize) -> Dialled {
 /// Returns the length of what may stand between two groups of digits at `at`; 0 where they end.
 fn gap(text: &Text, at: usize) -> usize {
     let rest = text.bytes.get(at..).unwrap_or_default();
-    let len = rest.iter().take(3).take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')')).count();
+    let len = rest
+        .iter()
+        .take(3)
+        .take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')'))
+        .count();
     let separators = &rest[..len];
     let digit = rest.get(len).is_some_and(u8::is_ascii_digit);
     // `. ` ends a sentence; `.-` and the like separate nothing.
-    let is_odd = separators.starts_with(b". ") || separators.windows(2).any(|pair| pair == b".." || pair == b"--" || pair == b"  ");
+    let is_odd = separators.starts_with(b". ")
+        || separators
+            .windows(2)
+            .any(|pair| pair == b".." || pair == b"--" || pair == b"  ");
     if digit && !is_odd { len } else { 0 }
 }
 
 /// Returns the offset after an extension (`x123`, `ext. 12`, `Durchwahl 3`) that follows `end`, and whether one does.
 fn extension(text: &Text, end: usize) -> (usize, bool) {
     let rest = text.bytes.get(end..).unwrap_or_default();
-    let blanks = rest.iter().take_while(|byte| **byte == b' ').take(1).count();
+    let blanks = rest
+        .iter()
+        .take_while(|byte| **byte == b' ')
+        .take(1)
+        .count();
     let rest = &rest[blanks..];
-    let word = [&b"extension"[..], b"durchwahl", b"poste", b"ext.", b"ext", b"x"]
-        .into_iter()
-        .find(|word| rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
+    let word = [
+        &b"extension"[..],
+        b"durchwahl",
+        b"poste",
+        b"ext.",
+        b"ext",
+        b"x",
+    ]
+    .into_iter()
+    .find(|word| {
+        rest.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    });
     let Some(word) = word else {
         return (end, false);
     };
     let rest = &rest[word.len()..];
     let blank = usize::from(rest.first() == Some(&b' '));
-    let digits = rest[blank..].iter().take(7).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = rest[blank..]
+        .iter()
+        .take(7)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     if (1..=6).contains(&digits) {
         (end + blanks + word.len() + blank + digits, true)
     } else {
@@ -166,17 +195,37 @@ fn rate(dialled: &Dialled) -> Option<(u8, &'static str)> {
         let fits = (8..=15).contains(&digits.len()) && country_code(digits);
         return fits.then_some((80, "international"));
     }
-    let abroad = [&b"00"[..], b"011"].into_iter().find_map(|access| digits.strip_prefix(access));
+    let abroad = [&b"00"[..], b"011"]
+        .into_iter()
+        .find_map(|access| digits.strip_prefix(access));
     if let Some(rest) = abroad.filter(|rest| (8..=15).contains(&rest.len()) && country_code(rest)) {
         let is_american = rest.len() == 11 && rest[0] == b'1';
         let grouped = groups.len() > 1;
-        return Some((if grouped || is_american { 65 } else { 50 }, "international"));
+        return Some((
+            if grouped || is_american { 65 } else { 50 },
+            "international",
+        ));
     }
-    let american = digits.strip_prefix(b"1").filter(|rest| rest.len() == 10).unwrap_or(digits);
+    let american = digits
+        .strip_prefix(b"1")
+        .filter(|rest| rest.len() == 10)
+        .unwrap_or(digits);
     let tail = &groups[groups.len().saturating_sub(3)..];
-    if american.len() == 10 && (tail == [3, 3, 4] || (groups.len() <= 3 && dialled.has_area && groups.ends_with(&[3, 4]))) {
+    if american.len() == 10
+        && (tail == [3, 3, 4]
+            || (groups.len() <= 3 && dialled.has_area && groups.ends_with(&[3, 4])))
+    {
         let is_valid = american[0] >= b'2' && american[3] >= b'2';
-        return Some((if dialled.has_area { 70 } else if is_valid { 62 } else { 45 }, "North America"));
+        return Some((
+            if dialled.has_area {
+                70
+            } else if is_valid {
+                62
+            } else {
+                45
+            },
+            "North America",
+        ));
     }
     if digits[0] == b'0' && (9..=12).contains(&digits.len()) {
         let pairs = groups.len() == 5 && groups.iter().all(|len| *len == 2);

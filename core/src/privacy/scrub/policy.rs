@@ -106,7 +106,9 @@ pub struct ScrubbedText {
 #[non_exhaustive]
 pub enum ScrubError {
     /// The policy refuses texts with such a finding.
-    #[error("text with a {kind} ({label}, {confidence} % sure) at byte {at} is refused by the policy")]
+    #[error(
+        "text with a {kind} ({label}, {confidence} % sure) at byte {at} is refused by the policy"
+    )]
     Refused {
         /// What was found.
         kind: Kind,
@@ -164,7 +166,11 @@ impl Scrubber {
         let mut left = String::with_capacity(bytes.len());
         let mut at = 0;
         for finding in &findings {
-            left.push_str(&String::from_utf8_lossy(slice(bytes, at, finding.span.start)));
+            left.push_str(&String::from_utf8_lossy(slice(
+                bytes,
+                at,
+                finding.span.start,
+            )));
             let value = slice(bytes, finding.span.start, finding.span.end);
             self.replace(finding, value, &mut left)?;
             at = finding.span.end;
@@ -176,7 +182,12 @@ impl Scrubber {
         })
     }
 
-    fn replace(&self, finding: &Finding, value: &[u8], left: &mut String) -> Result<(), ScrubError> {
+    fn replace(
+        &self,
+        finding: &Finding,
+        value: &[u8],
+        left: &mut String,
+    ) -> Result<(), ScrubError> {
         let kind = finding.kind;
         match self.policy.action(kind) {
             Action::Remove => {}
@@ -209,7 +220,10 @@ impl Scrubber {
     /// 64 bits as sixteen letters a to p: digits might look like a number again.
     fn hash(&self, kind: Kind, value: &[u8]) -> impl Iterator<Item = char> {
         let folded = Folded::new(value);
-        let read = folded.text.iter().filter(|byte| byte.is_ascii_alphanumeric());
+        let read = folded
+            .text
+            .iter()
+            .filter(|byte| byte.is_ascii_alphanumeric());
         // A key shorter than the hash's block is filled with zeros (RFC 2104, section 2).
         let mut key = [0; 64];
         key[..32].copy_from_slice(&self.salt.0);
@@ -220,13 +234,19 @@ impl Scrubber {
         read.for_each(|byte| mac.update(&[byte.to_ascii_lowercase()]));
         let bytes: [u8; 32] = mac.finalize().into_bytes().into();
         let letter = |half: u8| char::from(b'a' + half);
-        bytes.into_iter().take(8).flat_map(move |byte| [letter(byte >> 4), letter(byte & 15)])
+        bytes
+            .into_iter()
+            .take(8)
+            .flat_map(move |byte| [letter(byte >> 4), letter(byte & 15)])
     }
 }
 
 impl fmt::Debug for Scrubber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scrubber").field("policy", &self.policy).field("salt", &self.salt).finish()
+        f.debug_struct("Scrubber")
+            .field("policy", &self.policy)
+            .field("salt", &self.salt)
+            .finish()
     }
 }
 

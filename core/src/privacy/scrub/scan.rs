@@ -4,8 +4,12 @@ use alloc::vec::Vec;
 
 use super::fold::Folded;
 use super::text::{AT, COLONS, COMPOUND, DIGITS, HOMES, Hit, LEAD, LONG, Text};
-use super::vocabulary::{FIRST, LAST, NAME_CUE, SECRET, STREET_AFTER, STREET_BEFORE, TITLE, Vocabulary};
-use super::{Candidate, Finding, Kind, address, date, home, name, network, number, phone, secret, wallet};
+use super::vocabulary::{
+    FIRST, LAST, NAME_CUE, SECRET, STREET_AFTER, STREET_BEFORE, TITLE, Vocabulary,
+};
+use super::{
+    Candidate, Finding, Kind, address, date, home, name, network, number, phone, secret, wallet,
+};
 
 /// What a scan found and what it cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +33,8 @@ pub(super) fn scan(bytes: &[u8], vocabulary: &Vocabulary, min_confidence: u8) ->
         let folded = Folded::new(piece);
         let text = Text::new(&folded.text, vocabulary);
         for found in candidates(&text, 0) {
-            let span = from + folded.origin(found.start)..from + folded.origin_end(found.end, piece);
+            let span =
+                from + folded.origin(found.start)..from + folded.origin_end(found.end, piece);
             if found.confidence >= min_confidence && (at..owned_to).contains(&span.start) {
                 scan.findings.push(Finding {
                     kind: found.kind,
@@ -59,7 +64,10 @@ fn without_overlaps(mut findings: Vec<Finding>) -> Vec<Finding> {
             Kind::Address => (100, finding.span.len()),
             _ => (finding.confidence, finding.span.len()),
         };
-        match kept.last_mut().filter(|last| last.span.end > finding.span.start) {
+        match kept
+            .last_mut()
+            .filter(|last| last.span.end > finding.span.start)
+        {
             None => kept.push(finding),
             Some(last) => {
                 let end = last.span.end.max(finding.span.end);
@@ -83,6 +91,7 @@ fn candidates(text: &Text, depth: usize) -> Vec<Candidate> {
         found: Vec::new(),
         read_to: 0,
         numbers_to: 0,
+        short: (0, 0),
     };
     for (index, hit) in text.hits.iter().enumerate() {
         if hit.start() >= reader.read_to {
@@ -100,6 +109,8 @@ struct Reader<'t, 'a> {
     read_to: usize,
     /// No number begins before this offset.
     numbers_to: usize,
+    /// Groups of up to three characters one after the other: how many, and where the last one ended.
+    short: (usize, usize),
 }
 
 impl Reader<'_, '_> {
@@ -182,7 +193,11 @@ impl Reader<'_, '_> {
             .filter(|found| !matches!(found.kind, Kind::PersonName | Kind::Address))
             .max_by_key(|found| found.confidence)
             .filter(|found| found.confidence >= MIN_WRAPPED_CONFIDENCE)?;
-        Some(Candidate { start, end, ..surest })
+        Some(Candidate {
+            start,
+            end,
+            ..surest
+        })
     }
 
     fn numbers(&mut self, index: usize, start: usize) {
@@ -192,7 +207,15 @@ impl Reader<'_, '_> {
             return;
         }
         let end = text.hits.get(index).map_or(start, Hit::end);
-        if matches!(text.byte(end), b':' | b'-' | b'.') || matches!(text.before(start), b':' | b'-') {
+        if end - start <= 3 {
+            let follows = self.short.0 > 0 && start == self.short.1 + 1;
+            self.short = (if follows { self.short.0 + 1 } else { 1 }, end);
+            if self.short.0 > MAX_SHORT {
+                return;
+            }
+        }
+        if matches!(text.byte(end), b':' | b'-' | b'.') || matches!(text.before(start), b':' | b'-')
+        {
             let found = match text.byte(end) {
                 b':' => network::hex_groups(text, start),
                 _ if text.before(start) == b':' => network::hex_groups(text, start),
@@ -216,18 +239,24 @@ impl Reader<'_, '_> {
         ];
         // The first of equals: a number with a check digit is more than a telephone number.
         let best = best.into_iter().flatten().reduce(|best, other| {
-            if other.confidence > best.confidence { other } else { best }
+            if other.confidence > best.confidence {
+                other
+            } else {
+                best
+            }
         });
         match best {
             Some(best) if best.confidence >= COUNTS => self.number(Some(best)),
             other => {
                 self.found.extend(other);
-                self.numbers_to = number::iban_shape(text, start).unwrap_or(self.numbers_to);
+                self.numbers_to = number::shape_end(text, start).unwrap_or(self.numbers_to);
             }
         }
     }
 }
 
+/// Short groups in a row at which a number may begin: a long list of them is none.
+const MAX_SHORT: usize = 8;
 /// Percent from which a number is taken for what it seems, so that none is looked for in its middle.
 const COUNTS: u8 = 50;
 /// Percent that a finding inside base64 needs.

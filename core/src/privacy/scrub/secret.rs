@@ -104,7 +104,9 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
         return None;
     }
     let rest = text.bytes.get(at..)?;
-    let prefix = PREFIXES.iter().find(|prefix| rest.starts_with(prefix.text))?;
+    let prefix = PREFIXES
+        .iter()
+        .find(|prefix| rest.starts_with(prefix.text))?;
     let is_jwt = prefix.text == b"eyJ";
     let dotted = is_jwt || prefix.text.ends_with(b".");
     let body = rest[prefix.text.len()..]
@@ -124,9 +126,14 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
         || (key.iter().any(u8::is_ascii_uppercase) && key.iter().any(u8::is_ascii_lowercase));
     let fixed = match prefix.text {
         b"AKIA" | b"ASIA" | b"ABIA" | b"ACCA" => {
-            key.len() == 16 && key.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            key.len() == 16
+                && key
+                    .iter()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
         }
-        b"SK" | b"AC" | b"key-" | b"dapi" => key.len() == 32 && key.iter().all(u8::is_ascii_hexdigit),
+        b"SK" | b"AC" | b"key-" | b"dapi" => {
+            key.len() == 32 && key.iter().all(u8::is_ascii_hexdigit)
+        }
         b"eyJ" => dots == 2 || dots == 4,
         _ => true,
     };
@@ -170,7 +177,11 @@ fn pem_end(text: &Text, body: usize) -> usize {
     let (mut at, mut end) = (body, body);
     while at < limit {
         // A JSON string holds the lines behind `\n`.
-        while at < limit && (is_blank(text.byte(at)) || text.bytes[at..].starts_with(b"\\n") || text.bytes[at..].starts_with(b"\\r")) {
+        while at < limit
+            && (is_blank(text.byte(at))
+                || text.bytes[at..].starts_with(b"\\n")
+                || text.bytes[at..].starts_with(b"\\r"))
+        {
             at += if text.byte(at) == b'\\' { 2 } else { 1 };
         }
         let rest = &text.bytes[at..limit];
@@ -178,7 +189,10 @@ fn pem_end(text: &Text, body: usize) -> usize {
             let tail = &rest[8..rest.len().min(64)];
             return find(tail, b"-----").map_or(at + 8, |close| at + 8 + close + 5);
         }
-        let is_header = rest.starts_with(b"Proc-Type") || rest.starts_with(b"DEK-Info") || rest.starts_with(b"Version") || rest.starts_with(b"Comment");
+        let is_header = rest.starts_with(b"Proc-Type")
+            || rest.starts_with(b"DEK-Info")
+            || rest.starts_with(b"Version")
+            || rest.starts_with(b"Comment");
         let line = rest
             .iter()
             .take_while(|byte| match is_header {
@@ -213,28 +227,47 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     }
     let blank_or_quote = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'`');
     let mut has_sign = false;
-    while at < limit && (blank_or_quote(text.byte(at)) || matches!(text.byte(at), b':' | b'=' | b'>')) {
+    while at < limit
+        && (blank_or_quote(text.byte(at)) || matches!(text.byte(at), b':' | b'=' | b'>'))
+    {
         has_sign |= matches!(text.byte(at), b':' | b'=');
         at += 1;
     }
     // `password is …`, `lautet`, `est`, `es` also give it.
     if !has_sign {
         let verbs = [&b"is "[..], b"lautet ", b"ist ", b"est ", b"es "];
-        let verb = verbs.iter().find(|verb| text.bytes.get(at..).is_some_and(|rest| rest.starts_with(verb)))?;
+        let verb = verbs.iter().find(|verb| {
+            text.bytes
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(verb))
+        })?;
         at += verb.len();
         while at < limit + 8 && (blank_or_quote(text.byte(at)) || text.byte(at) == b':') {
             at += 1;
         }
     }
     let scheme = [&b"Bearer "[..], b"Basic ", b"Token ", b"token "];
-    if let Some(scheme) = scheme.iter().find(|scheme| text.bytes.get(at..).is_some_and(|rest| rest.starts_with(scheme))) {
+    if let Some(scheme) = scheme.iter().find(|scheme| {
+        text.bytes
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with(scheme))
+    }) {
         at += scheme.len();
     }
     let mut end = at;
-    while end - at < 512 && end < text.bytes.len() && !is_blank(text.byte(end)) && !b"\"'`<>&".contains(&text.byte(end)) {
+    while end - at < 512
+        && end < text.bytes.len()
+        && !is_blank(text.byte(end))
+        && !b"\"'`<>&".contains(&text.byte(end))
+    {
         end += 1;
     }
-    while end > at && matches!(text.before(end), b'.' | b',' | b';' | b')' | b']' | b'}' | b':') {
+    while end > at
+        && matches!(
+            text.before(end),
+            b'.' | b',' | b';' | b')' | b']' | b'}' | b':'
+        )
+    {
         end -= 1;
     }
     text.work(end - word.0);
@@ -255,11 +288,22 @@ fn looks_secret(value: &[u8], has_sign: bool) -> bool {
     let uppers = count(u8::is_ascii_uppercase);
     let lowers = count(u8::is_ascii_lowercase);
     let others = value.len() - digits - uppers - lowers;
-    let classes = [digits, uppers, lowers, others].iter().filter(|count| **count > 0).count();
+    let classes = [digits, uppers, lowers, others]
+        .iter()
+        .filter(|count| **count > 0)
+        .count();
     let is_number = digits + others == value.len();
-    let placeholder = value.starts_with(b"$") || value.starts_with(b"{") || value.starts_with(b"[") || value.starts_with(b"***") || value.contains(&b'(');
+    let placeholder = value.starts_with(b"$")
+        || value.starts_with(b"{")
+        || value.starts_with(b"[")
+        || value.starts_with(b"***")
+        || value.contains(&b'(');
     let capitalised = uppers == 1 && value[0].is_ascii_uppercase() && digits == 0 && others == 0;
-    !placeholder && !capitalised && classes >= 2 && (has_sign || classes >= 3 || digits > 0) && !(is_number && others > 0 && value.len() < 10)
+    !placeholder
+        && !capitalised
+        && classes >= 2
+        && (has_sign || classes >= 3 || digits > 0)
+        && !(is_number && others > 0 && value.len() < 10)
 }
 
 /// Returns the long token at `at` if it is random and a word nearby says that it is secret.
@@ -299,7 +343,8 @@ const MIN_ENTROPY: u32 = 330;
 fn entropy(key: &[u8]) -> u32 {
     let key = &key[..key.len().min(128)];
     let mut counts = [0u8; 128];
-    key.iter().for_each(|byte| counts[usize::from(byte & 127)] += 1);
+    key.iter()
+        .for_each(|byte| counts[usize::from(byte & 127)] += 1);
     let total = key.len() as f32;
     let sum: f32 = counts
         .iter()
@@ -315,7 +360,8 @@ fn entropy(key: &[u8]) -> u32 {
 /// Decodes the base64 (RFC 4648, both alphabets) that starts at `at`, at most [`MAX_WRAPPED`] characters; returns the
 /// text and the end of the run, if what comes out is text.
 pub(super) fn unwrap_base64(text: &Text, at: usize) -> Option<(alloc::vec::Vec<u8>, usize)> {
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    let is_base64 =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
     if is_base64(text.before(at)) {
         return None;
     }
@@ -346,7 +392,11 @@ pub(super) fn unwrap_base64(text: &Text, at: usize) -> Option<(alloc::vec::Vec<u
         }
     }
     text.work(len);
-    let padding = rest[len..].iter().take(2).take_while(|byte| **byte == b'=').count();
+    let padding = rest[len..]
+        .iter()
+        .take(2)
+        .take_while(|byte| **byte == b'=')
+        .count();
     let is_text = core::str::from_utf8(&decoded).is_ok();
     (len >= MIN_WRAPPED && is_text).then_some((decoded, at + len + padding))
 }

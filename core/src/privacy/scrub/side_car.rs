@@ -72,12 +72,18 @@ impl Walk<'_> {
             Value::String(text) => Value::String(self.text(text, key)?.0),
             Value::Number(number) => {
                 let (text, is_changed) = self.text(&format!("{number}"), key)?;
-                if is_changed { Value::String(text) } else { value.clone() }
+                if is_changed {
+                    Value::String(text)
+                } else {
+                    value.clone()
+                }
             }
             Value::Array(values) => {
                 let mut left = Vec::with_capacity(values.len());
                 for (index, value) in values.iter().enumerate() {
-                    left.push(self.below(&format!("{index}"), |walk| walk.value(value, key, depth + 1))?);
+                    left.push(self.below(&format!("{index}"), |walk| {
+                        walk.value(value, key, depth + 1)
+                    })?);
                 }
                 Value::Array(left)
             }
@@ -95,7 +101,11 @@ impl Walk<'_> {
         })
     }
 
-    fn below<T>(&mut self, part: &str, inside: impl FnOnce(&mut Self) -> Result<T, ScrubError>) -> Result<T, ScrubError> {
+    fn below<T>(
+        &mut self,
+        part: &str,
+        inside: impl FnOnce(&mut Self) -> Result<T, ScrubError>,
+    ) -> Result<T, ScrubError> {
         let len = self.pointer.len();
         self.pointer.push('/');
         self.pointer.push_str(part);
@@ -112,11 +122,23 @@ impl Walk<'_> {
 
     /// Scrubs the text of a value with its key before it, as a reader sees it. Returns whether anything was taken out.
     fn text(&mut self, text: &str, key: &str) -> Result<(String, bool), ScrubError> {
-        let lead = if key.is_empty() || key.len() > MAX_KEY { String::new() } else { format!("{}: ", spaced(key)) };
+        let lead = if key.is_empty() || key.len() > MAX_KEY {
+            String::new()
+        } else {
+            format!("{}: ", spaced(key))
+        };
         let scrubbed = self.scrubber.scrub(format!("{lead}{text}"))?;
         // A finding in the key's copy alone was reported with the key.
-        let inside: Vec<_> = scrubbed.findings.iter().filter(|finding| finding.span.end > lead.len()).cloned().collect();
-        let crosses = scrubbed.findings.iter().any(|finding| finding.span.start < lead.len());
+        let inside: Vec<_> = scrubbed
+            .findings
+            .iter()
+            .filter(|finding| finding.span.end > lead.len())
+            .cloned()
+            .collect();
+        let crosses = scrubbed
+            .findings
+            .iter()
+            .any(|finding| finding.span.start < lead.len());
         if inside.is_empty() {
             return Ok((text.to_owned(), false));
         }
@@ -126,15 +148,22 @@ impl Walk<'_> {
             self.report(alone.findings, 0, false);
             return Ok((alone.text, is_changed));
         }
-        let left = scrubbed.text.get(lead.len()..).unwrap_or_default().to_owned();
-        let keeps = inside.iter().all(|finding| self.scrubber.policy().action(finding.kind) == Action::Keep);
+        let left = scrubbed
+            .text
+            .get(lead.len()..)
+            .unwrap_or_default()
+            .to_owned();
+        let keeps = inside
+            .iter()
+            .all(|finding| self.scrubber.policy().action(finding.kind) == Action::Keep);
         self.report(inside, lead.len(), false);
         Ok((left, !keeps))
     }
 
     fn report(&mut self, findings: Vec<Finding>, shift: usize, is_key: bool) {
         for mut finding in findings {
-            finding.span = finding.span.start.saturating_sub(shift)..finding.span.end.saturating_sub(shift);
+            finding.span =
+                finding.span.start.saturating_sub(shift)..finding.span.end.saturating_sub(shift);
             self.findings.push(JsonFinding {
                 pointer: self.pointer.clone(),
                 is_key,

@@ -14,7 +14,10 @@ fn scrubber() -> Scrubber {
 /// Returns what is found in `text`: kind and text of each finding.
 fn found(text: &str) -> Vec<(Kind, String)> {
     let findings = scrubber().scan(text).findings;
-    findings.iter().map(|finding| (finding.kind, text[finding.span.clone()].to_string())).collect()
+    findings
+        .iter()
+        .map(|finding| (finding.kind, text[finding.span.clone()].to_string()))
+        .collect()
 }
 
 /// Asserts that exactly `value`, of `kind`, is found in `text`, where `{}` stands for it.
@@ -58,11 +61,6 @@ fn identity_numbers_from_the_specifications_are_found() {
         ("CPF {}", "111.444.777-35"),
         ("SIN {}", "046 454 286"),
     ] {
-        // 0 begins no SIN that is given out, but this is the number of the explanation.
-        if value.starts_with("046") {
-            assert_nothing(&text.replace("{}", value));
-            continue;
-        }
         assert_found(Kind::NationalId, text, value);
     }
 }
@@ -86,7 +84,10 @@ fn a_wrong_check_digit_is_no_identity_number() {
         "NHS 943 476 5918",
     ] {
         let found = found(text);
-        assert!(found.iter().all(|(kind, _)| *kind != Kind::NationalId), "{text}: {found:?}");
+        assert!(
+            found.iter().all(|(kind, _)| *kind != Kind::NationalId),
+            "{text}: {found:?}"
+        );
     }
 }
 
@@ -124,16 +125,31 @@ fn cards_and_accounts_are_found_by_their_checks() {
 
 #[test]
 fn machines_and_mailboxes_are_found() {
-    for mail in ["jane.doe+tag@mail.example.co.uk", "müller@bücher.example", "\"odd name\"@example.org", "x@example.museum"] {
+    for mail in [
+        "jane.doe+tag@mail.example.co.uk",
+        "müller@bücher.example",
+        "\"odd name\"@example.org",
+        "x@example.museum",
+    ] {
         assert_found(Kind::Email, "Ask {}, please", mail);
     }
-    for ip in ["192.168.1.77", "2001:db8::8a2e:370:7334", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", "::ffff:192.0.2.128", "fe80::1"] {
+    for ip in [
+        "192.168.1.77",
+        "2001:db8::8a2e:370:7334",
+        "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
+        "::ffff:192.0.2.128",
+        "fe80::1",
+    ] {
         assert_found(Kind::IpAddress, "login from {}", ip);
     }
     for mac in ["00:1A:2b:3C:4d:5E", "EC-D6-6B-C9-B3-A1", "001a.2b3c.4d5e"] {
         assert_found(Kind::MacAddress, "device {} joined", mac);
     }
-    assert_found(Kind::CredentialUrl, "see {} there", "postgres://joe:s3cr3t@db.example.org:5432/x");
+    assert_found(
+        Kind::CredentialUrl,
+        "see {} there",
+        "postgres://joe:s3cr3t@db.example.org:5432/x",
+    );
     for text in [
         "version 1.2.3.4 is out",
         "at 12:34:56 or 12:34",
@@ -155,19 +171,30 @@ fn keys_and_tokens_are_found() {
         ["AKIA", "IOSFODNN7EXAMPLE"],
         ["ghp_", "16C7e42F292c6912E7710c838347Ae178B4a"],
         ["glpat-", "a1B2c3D4e5F6g7H8i9J0"],
-        ["xoxb-", "123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"],
+        [
+            "xoxb-",
+            "123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
+        ],
         ["sk_live_", "4eC39HqLyjWDarjtT1zdp7dc"],
         ["sk-ant-api03-", "a1B2c3D4e5F6g7H8i9J0a1B2c3D4e5F6g7H8i9J0"],
         ["AIza", "SyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY"],
         ["npm_", "a1B2c3D4e5F6g7H8i9J0a1B2c3D4e5F6g7H8"],
-        ["eyJhbGciOiJIUzI1NiJ9.", "eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"],
+        [
+            "eyJhbGciOiJIUzI1NiJ9.",
+            "eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+        ],
     ] {
         assert_found(Kind::Secret, "use {} now", &parts.concat());
     }
     assert_found(Kind::Secret, "password: {}", "hunter2!x");
-    assert_found(Kind::Secret, "mot de passe : {}", "Tr0ub4dor&3"[..9].trim_end_matches('&'));
+    assert_found(Kind::Secret, "mot de passe : {}", "Tr0ub4dor");
     assert_found(Kind::Secret, "api_key = \"{}\"", "9f8a7b6c5d4e3f2a1b0c");
-    let pem = ["-----BEGIN RSA ", "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7f\nabcd==\n-----END RSA ", "PRIVATE KEY-----"].concat();
+    let pem = [
+        "-----BEGIN RSA ",
+        "PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7f\nabcd==\n-----END RSA ",
+        "PRIVATE KEY-----",
+    ]
+    .concat();
     assert_found(Kind::PrivateKey, "key:\n{}\nend", &pem);
     for text in [
         "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -270,7 +297,12 @@ fn names_are_found_by_dictionary_title_and_cue() {
 fn paths_with_users_are_found() {
     let home = ["/ho", "me/jdoe/data/x.csv"].concat();
     let mac = ["/Us", "ers/jdoe/Desktop"].concat();
-    for path in [home.as_str(), mac.as_str(), "C:\\Users\\Jean Dupont\\Documents\\a.txt", "C:\\\\Users\\\\jdoe\\\\x"] {
+    for path in [
+        home.as_str(),
+        mac.as_str(),
+        "C:\\Users\\Jean Dupont\\Documents\\a.txt",
+        "C:\\\\Users\\\\jdoe\\\\x",
+    ] {
         assert_found(Kind::UserPath, "open {} failed", path);
     }
     assert_nothing("C:\\Users\\Public\\x and /home");
@@ -293,7 +325,7 @@ fn what_is_hidden_from_programs_is_found_as_a_person_sees_it() {
         (Kind::Iban, "DЕ89 3704 0044 0532 0130 00"),
         (Kind::Iban, "DE89-3704-0044-0532-0130-00"),
         (Kind::NationalId, "٨٦٠٩٥٧٤٢٧١٩"),
-        (Kind::Phone, "\u{202d}+49\u{202c} 30 901820"),
+        (Kind::Phone, "+49\u{202c} 30 90\u{2060}1820"),
     ] {
         assert_found(kind, "note: {} end", text);
     }
@@ -308,7 +340,11 @@ fn what_is_hidden_from_programs_is_found_as_a_person_sees_it() {
 #[test]
 fn bytes_that_are_no_utf_8_hide_nothing() {
     let scan = scrubber().scan(b"\xff\xfe jane@example.org \xc3(\xa0\xa1 4111111111111111\xf0\x28");
-    let kinds: Vec<_> = scan.findings.iter().map(|finding| (finding.kind, finding.span.clone())).collect();
+    let kinds: Vec<_> = scan
+        .findings
+        .iter()
+        .map(|finding| (finding.kind, finding.span.clone()))
+        .collect();
     assert_eq!(kinds, [(Kind::Email, 3..19), (Kind::Card, 25..41)]);
     let left = scrubber().scrub(b"a\xffb jane@example.org").unwrap().text;
     assert_eq!(left, "a\u{fffd}b [email]");
@@ -323,7 +359,11 @@ fn findings_across_pieces_are_found_once() {
     }
     let findings = scrubber().scan(&text).findings;
     assert_eq!(findings.len(), 2, "{findings:?}");
-    assert!(findings.iter().all(|finding| &text[finding.span.clone()] == "jane.d@example.org"));
+    assert!(
+        findings
+            .iter()
+            .all(|finding| &text[finding.span.clone()] == "jane.d@example.org")
+    );
 }
 
 #[test]
@@ -331,7 +371,10 @@ fn each_policy_does_what_it_says() {
     let text = "Mail jane@example.org or JANE@EXAMPLE.ORG, card 4111111111111111.";
     let with = |action| Scrubber::new(Policy::all(action), Salt::from_bytes([7; 32])).scrub(text);
     assert_eq!(with(Action::Remove).unwrap().text, "Mail  or , card .");
-    assert_eq!(with(Action::Mask).unwrap().text, "Mail [email] or [email], card [card].");
+    assert_eq!(
+        with(Action::Mask).unwrap().text,
+        "Mail [email] or [email], card [card]."
+    );
     assert_eq!(with(Action::Keep).unwrap().text, text);
     assert_eq!(
         with(Action::Refuse),
@@ -344,10 +387,20 @@ fn each_policy_does_what_it_says() {
     );
     let hashed = with(Action::Hash).unwrap().text;
     // Computed with Python: hmac.new(b"\7" * 32, b"email\0janeexampleorg", "sha256").
-    assert_eq!(hashed.matches("[email:eoehldlffpdcgcph]").count(), 2, "{hashed}");
-    let other = Scrubber::new(Policy::all(Action::Hash), Salt::from_bytes([8; 32])).scrub(text).unwrap().text;
+    assert_eq!(
+        hashed.matches("[email:eoehldlffpdcgcph]").count(),
+        2,
+        "{hashed}"
+    );
+    let other = Scrubber::new(Policy::all(Action::Hash), Salt::from_bytes([8; 32]))
+        .scrub(text)
+        .unwrap()
+        .text;
     assert_ne!(hashed, other);
-    assert_eq!(alloc::format!("{:?}", Salt::from_bytes([7; 32])), "Salt(secret)");
+    assert_eq!(
+        alloc::format!("{:?}", Salt::from_bytes([7; 32])),
+        "Salt(secret)"
+    );
 }
 
 #[test]
@@ -366,14 +419,27 @@ fn json_is_scrubbed_with_its_keys_as_context() {
             "layers": ["dense", "[card]"],
         })
     );
-    let places: Vec<_> = scrubbed.findings.iter().map(|f| (f.pointer.as_str(), f.is_key, f.finding.span.clone())).collect();
-    assert!(places.contains(&("/owner/email", false, 0..16)), "{places:?}");
-    assert!(places.contains(&("/jane@example.org", true, 0..16)), "{places:?}");
+    let places: Vec<_> = scrubbed
+        .findings
+        .iter()
+        .map(|f| (f.pointer.as_str(), f.is_key, f.finding.span.clone()))
+        .collect();
+    assert!(
+        places.contains(&("/owner/email", false, 0..16)),
+        "{places:?}"
+    );
+    assert!(
+        places.contains(&("/jane@example.org", true, 0..16)),
+        "{places:?}"
+    );
     let mut deep = serde_json::json!(1);
     for _ in 0..MAX_DEPTH + 1 {
         deep = serde_json::json!([deep]);
     }
-    assert_eq!(scrubber().scrub_json(&deep).map(|_| ()), Err(ScrubError::TooDeep { got: 129, max: 128 }));
+    assert_eq!(
+        scrubber().scrub_json(&deep).map(|_| ()),
+        Err(ScrubError::TooDeep { got: 129, max: 128 })
+    );
 }
 
 /// Work per byte that no text exceeds: every rule looks at a bounded window.
@@ -382,17 +448,54 @@ const MAX_STEPS_PER_BYTE: u64 = 200;
 #[test]
 fn work_grows_with_the_text_and_not_faster() {
     let scrubber = scrubber();
+    let mut all = Vec::new();
     for unit in [
-        "@", "a@", "1", "1 ", "1-", "+1", "(", ":", "::", "a:", "://", "x://a:b@", "eyJ", "sk-", "A1", "DE89 ", "Dr. ", "Anna ", "Rue ", "12 Ave ",
-        "-----BEGIN ", "-----BEGIN PRIVATE KEY-----\n", "password:", concat!("/ho", "me/"), "QUJD", "1.2.3.", "12.", "born ", "\u{200b}", "%40", "&#64;", "\\u0040", "Str 1 ",
+        "@",
+        "a@",
+        "1",
+        "1 ",
+        "1-",
+        "+1",
+        "(",
+        ":",
+        "::",
+        "a:",
+        "://",
+        "x://a:b@",
+        "eyJ",
+        "sk-",
+        "A1",
+        "DE89 ",
+        "Dr. ",
+        "Anna ",
+        "Rue ",
+        "12 Ave ",
+        "-----BEGIN ",
+        "-----BEGIN PRIVATE KEY-----\n",
+        "password:",
+        concat!("/ho", "me/"),
+        "QUJD",
+        "1.2.3.",
+        "12.",
+        "born ",
+        "\u{200b}",
+        "%40",
+        "&#64;",
+        "\\u0040",
+        "Str 1 ",
     ] {
         let mut steps = Vec::new();
         for len in [1 << 12, 1 << 15, 1 << 18] {
             let text = unit.repeat(len / unit.len());
             steps.push(scrubber.scan(&text).steps / text.len() as u64);
         }
-        assert!(steps.iter().all(|steps| *steps <= MAX_STEPS_PER_BYTE), "{unit:?}: {steps:?} steps per byte");
+        all.push((steps.iter().max().copied().unwrap_or_default(), unit));
     }
+    all.sort();
+    assert!(
+        all.iter().all(|(steps, _)| *steps <= MAX_STEPS_PER_BYTE),
+        "steps per byte: {all:?}"
+    );
 }
 
 #[test]

@@ -122,18 +122,26 @@ impl<'a> Text<'a> {
             }
         }
         let previous = self.before(start);
-        if len == 2 && matches!(previous, b'(' | b'[' | b'{' | b'<') && bytes[start..end].eq_ignore_ascii_case(b"at") {
+        if len == 2
+            && matches!(previous, b'(' | b'[' | b'{' | b'<')
+            && bytes[start..end].eq_ignore_ascii_case(b"at")
+        {
             marks |= AT;
         }
         if previous == b'-' && &bytes[start..end] == b"BEGIN" {
             marks |= LONG;
         }
-        if len >= LONG_TOKEN || (matches!(next, b'-' | b'_' | b'.') && secret::starts_key(&bytes[start..])) {
+        if len >= LONG_TOKEN
+            || (matches!(next, b'-' | b'_' | b'.') && secret::starts_key(&bytes[start..]))
+        {
             marks |= LONG;
         }
         if matches!(previous, b'/' | b'\\') && matches!(next, b'/' | b'\\') {
             let name = &bytes[start..end];
-            if HOME_NAMES.iter().any(|home| home.eq_ignore_ascii_case(name)) {
+            if HOME_NAMES
+                .iter()
+                .any(|home| home.eq_ignore_ascii_case(name))
+            {
                 marks |= HOMES;
             }
         }
@@ -145,7 +153,11 @@ impl<'a> Text<'a> {
     /// Returns the marks of a capitalised word that a number follows.
     fn before_number(&self, start: usize, end: usize, seen: u8) -> u8 {
         let rest = &self.bytes[end..];
-        let skipped = rest.iter().take(2).take_while(|byte| matches!(byte, b'.' | b' ' | b'-')).count();
+        let skipped = rest
+            .iter()
+            .take(2)
+            .take_while(|byte| matches!(byte, b'.' | b' ' | b'-'))
+            .count();
         if !rest.get(skipped).is_some_and(u8::is_ascii_digit) {
             // The dot of `str.` may be followed by a blank.
             return 0;
@@ -156,7 +168,8 @@ impl<'a> Text<'a> {
         let word = &self.bytes[start..end];
         let compound = word.len() >= 3
             && STREET_ENDS.iter().any(|suffix| {
-                word.len() >= suffix.len() && word[word.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
+                word.len() >= suffix.len()
+                    && word[word.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
             });
         if compound { COMPOUND } else { 0 }
     }
@@ -190,9 +203,41 @@ impl<'a> Text<'a> {
         at.checked_sub(1).map_or(b' ', |at| self.byte(at))
     }
 
+    /// Returns whether one of `words` (lower case) is before the span, or after it half as far.
+    pub(super) fn near_word(
+        &self,
+        index: usize,
+        span: (usize, usize),
+        words: &[&str],
+        reach: usize,
+    ) -> bool {
+        let is_one = |hit: &&Hit| {
+            let word = self.bytes.get(hit.start()..hit.end()).unwrap_or_default();
+            words
+                .iter()
+                .any(|one| one.as_bytes().eq_ignore_ascii_case(word))
+        };
+        let (before, after) = self.hits.split_at(index.min(self.hits.len()));
+        let mut before = before
+            .iter()
+            .rev()
+            .take_while(|hit| hit.end() + reach >= span.0);
+        let mut after = after
+            .iter()
+            .take_while(|hit| hit.start() <= span.1 + reach / 2);
+        self.work(words.len());
+        before.find(is_one).is_some() || after.find(is_one).is_some()
+    }
+
     /// Returns how far the nearest word with one of `flags` is from the span: before it at most `reach` bytes, after it
     /// half as many, where each counts twice. `index` is a hit near the span.
-    pub(super) fn near(&self, index: usize, span: (usize, usize), flags: Flags, reach: usize) -> Option<usize> {
+    pub(super) fn near(
+        &self,
+        index: usize,
+        span: (usize, usize),
+        flags: Flags,
+        reach: usize,
+    ) -> Option<usize> {
         let mut looked = 0;
         let mut nearest = None;
         for hit in self.hits[..index.min(self.hits.len())].iter().rev() {
@@ -232,13 +277,20 @@ const LONG_TOKEN: usize = 16;
 
 /// Where systems keep people's directories, in the languages that show them translated.
 const HOME_NAMES: [&[u8]; 7] = [
-    b"home", b"users", b"benutzer", b"usuarios", b"utilisateurs", b"utenti", b"homes",
+    b"home",
+    b"users",
+    b"benutzer",
+    b"usuarios",
+    b"utilisateurs",
+    b"utenti",
+    b"homes",
 ];
 
 /// How street names end where they are one word: German, Dutch, Swedish.
 const STREET_ENDS: [&[u8]; 20] = [
-    b"strasse", b"strase", b"str", b"weg", b"platz", b"allee", b"gasse", b"ring", b"damm", b"ufer", b"steig",
-    b"straat", b"laan", b"plein", b"gracht", b"singel", b"gatan", b"vagen", b"grand", b"torget",
+    b"strasse", b"strase", b"str", b"weg", b"platz", b"allee", b"gasse", b"ring", b"damm", b"ufer",
+    b"steig", b"straat", b"laan", b"plein", b"gracht", b"singel", b"gatan", b"vagen", b"grand",
+    b"torget",
 ];
 
 pub(super) fn is_blank(byte: u8) -> bool {

@@ -38,9 +38,32 @@ pub(super) const PERSONAL: Flags = ID | TAX | HEALTH | PASSPORT | LICENCE;
 
 /// The names of the classes in `words.txt`, in the order of their bits.
 const CLASSES: [&str; 26] = [
-    "birth", "phone", "card", "bank", "id", "tax", "health", "passport", "licence", "net", "version", "secret",
-    "wallet", "order", "currency", "namecue", "title", "particle", "suffixname", "month", "streetafter",
-    "streetbefore", "address", "common", "first", "last",
+    "birth",
+    "phone",
+    "card",
+    "bank",
+    "id",
+    "tax",
+    "health",
+    "passport",
+    "licence",
+    "net",
+    "version",
+    "secret",
+    "wallet",
+    "order",
+    "currency",
+    "namecue",
+    "title",
+    "particle",
+    "suffixname",
+    "month",
+    "streetafter",
+    "streetbefore",
+    "address",
+    "common",
+    "first",
+    "last",
 ];
 
 const WORDS: &str = include_str!("words.txt");
