@@ -7,6 +7,7 @@
 //!
 //! What it does not do: it understands no sentence. A name that is neither common nor announced passes.
 
+mod account;
 mod address;
 mod checksum;
 mod date;

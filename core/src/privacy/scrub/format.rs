@@ -1,6 +1,7 @@
 //! The formats of numbers: shape, usual grouping, check, and how much each says by itself.
 
 use super::Kind;
+use super::account::card;
 use super::identity::*;
 use super::vocabulary::{BANK, CARD, Flags, HEALTH, ID, LICENCE, PASSPORT, TAX};
 

@@ -310,7 +310,7 @@ fn is_ip_v6(run: &[u8]) -> bool {
         (0, false) => groups == 8,
         // `::1` is somebody's machine, `a::b` more often a path in a program.
         (0 | 1, true) => {
-            groups <= 7 && groups >= 1 && has_digit && (groups > 1 || run.starts_with(b"::"))
+            (1..=7).contains(&groups) && has_digit && (groups > 1 || run.starts_with(b"::"))
         }
         (1, false) => groups <= 7 && has_digit && groups >= 2,
         _ => false,
@@ -329,8 +329,8 @@ fn mac(text: &Text, start: usize) -> Option<Candidate> {
     let hex = |at: usize| text.byte(start + at).is_ascii_hexdigit();
     let ends = |len: usize| {
         let next = text.byte(start + len);
-        !is_word(next)
-            && !(matches!(next, b':' | b'-' | b'.') && is_word(text.byte(start + len + 1)))
+        let goes_on = matches!(next, b':' | b'-' | b'.') && is_word(text.byte(start + len + 1));
+        !is_word(next) && !goes_on
     };
     let before = text.before(start);
     if is_word(before) || (matches!(before, b'-') && is_word(text.byte(start.saturating_sub(2)))) {

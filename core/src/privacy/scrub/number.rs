@@ -1,7 +1,7 @@
 //! Runs of digits and letters with separators, held against the formats of every country.
 
+use super::account::{iban, iban_len};
 use super::format::{Format, formats};
-use super::identity::{iban, iban_len};
 use super::text::{Text, is_word};
 use super::vocabulary::{BANK, CARD, CURRENCY, Flags, LICENCE, ORDER, PASSPORT, PERSONAL, VERSION};
 use super::{Candidate, Kind};
