@@ -30,6 +30,9 @@ pub(super) fn iban(text: &[u8]) -> bool {
 
 /// Returns the length that the IBAN registry (SWIFT, release 99) states for IBANs of `country`.
 pub(super) fn iban_len(country: &[u8]) -> Option<usize> {
+    if !country.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
     let found = IBAN_LENGTHS
         .iter()
         .find(|(codes, _)| codes.chunks(2).any(|code| code == country));

@@ -66,6 +66,33 @@ impl Run {
         self.after[len - 1] as usize
     }
 
+    /// Returns the confidence that the grouping of the first `len` characters gives to `format`.
+    fn base(&self, len: usize, format: &Format) -> u8 {
+        let layout = self.layout(len) & !1;
+        let base = if layout == 0 {
+            format.plain
+        } else if format.layouts.contains(&layout) {
+            format.grouped
+        } else if format.plain >= 50 {
+            // An unusual grouping says less.
+            format.plain - if self.is_mixed { 25 } else { 10 }
+        } else if self.is_even(len) {
+            // Groups of equal length may hide a number.
+            format.plain.saturating_sub(10)
+        } else {
+            0
+        };
+        base.saturating_sub(if self.lower_from < len { 10 } else { 0 })
+    }
+
+    /// Returns whether the groups of the first `len` characters have one length, at most four, but for a shorter last.
+    fn is_even(&self, len: usize) -> bool {
+        let group = (self.ends >> 1 << 1).trailing_zeros() as usize;
+        let even = (1..=4).contains(&group)
+            && (1..len).all(|at| (self.ends >> at & 1 == 1) == (at.is_multiple_of(group)));
+        even && !self.is_mixed
+    }
+
     /// Returns the ends of groups inside the first `len` characters.
     fn layout(&self, len: usize) -> u64 {
         self.ends & ((1 << len) - 1)
@@ -91,8 +118,7 @@ fn gap(text: &Text, at: usize) -> usize {
 }
 
 /// Returns the best reading of the number that starts at `start`, which hit `index` is.
-pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate> {
-    let run = Run::read(text, start);
+pub(super) fn find(text: &Text, index: usize, start: usize, run: &Run) -> Option<Candidate> {
     let embedded = is_embedded(text, start);
     let mut best: Option<Candidate> = None;
     let mut consider = |candidate: Option<Candidate>| {
@@ -110,15 +136,23 @@ pub(super) fn find(text: &Text, index: usize, start: usize) -> Option<Candidate>
         let len = ends.trailing_zeros() as usize;
         ends &= ends - 1;
         if let Some(registered) = registered
-            && (len == registered || len == iban_extent(&run))
+            && (len == registered || len == iban_extent(run))
             && len >= MIN_IBAN
         {
-            consider(find_iban(text, start, (&run, len), registered));
+            consider(find_iban(text, start, (run, len), registered));
         }
+        let cut = embedded || goes_on(text, run.end(len));
         for format in formats(len) {
             text.work(1);
-            if format.fits(&run.chars[..len]) && (format.check)(&run.chars[..len]) {
-                consider(score(text, index, start, (&run, len), format, embedded));
+            // What no word nearby could raise enough is not checked.
+            let base = run
+                .base(len, format)
+                .saturating_sub(if cut { 40 } else { 0 });
+            if base + 35 >= COUNTS
+                && format.fits(&run.chars[..len])
+                && (format.check)(&run.chars[..len])
+            {
+                consider(score(text, index, (start, run.end(len)), format, base));
             }
         }
     }
@@ -164,9 +198,8 @@ fn iban_extent(run: &Run) -> usize {
 
 /// Returns the end of what is written like an IBAN or a card at `start`, whether it checks or not: its middle is no
 /// other number.
-pub(super) fn shape_end(text: &Text, start: usize) -> Option<usize> {
-    let run = Run::read(text, start);
-    let len = iban_extent(&run);
+pub(super) fn shape_end(run: &Run) -> Option<usize> {
+    let len = iban_extent(run);
     let is_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
     let is_account =
         iban_len(&run.chars[..2]).is_some() && is_digits(&run.chars[2..4]) && len >= MIN_IBAN;
@@ -180,39 +213,21 @@ const MIN_IBAN: usize = 15;
 fn score(
     text: &Text,
     index: usize,
-    start: usize,
-    (run, len): (&Run, usize),
+    span: (usize, usize),
     format: &'static Format,
-    embedded: bool,
+    base: u8,
 ) -> Option<Candidate> {
-    let end = run.end(len);
-    if !format.words.is_empty() && !text.near_word(index, (start, end), format.words, REACH) {
+    if !format.words.is_empty() && !text.near_word(index, span, format.words, REACH) {
         return None;
     }
-    let layout = run.layout(len);
-    let mut base = if layout & !1 == 0 {
-        format.plain
-    } else if format.layouts.contains(&(layout & !1)) {
-        format.grouped
-    } else {
-        // An unusual grouping says less; groups of one or two digits hide a number.
-        format
-            .plain
-            .saturating_sub(if run.is_mixed { 25 } else { 10 })
-    };
-    if run.lower_from < len {
-        base = base.saturating_sub(10);
-    }
-    if embedded || goes_on(text, end) || group_follows(text, end, format.longer) {
-        base = base.saturating_sub(40);
-    }
-    let confidence = in_context(text, index, (start, end), base, format.context);
+    let follows = group_follows(text, span.1, format.longer);
+    let base = base.saturating_sub(if follows { 40 } else { 0 });
     Some(Candidate {
         kind: format.kind,
         label: format.label,
-        start,
-        end,
-        confidence,
+        start: span.0,
+        end: span.1,
+        confidence: in_context(text, index, span, base, format.context),
     })
 }
 
@@ -303,8 +318,7 @@ pub(super) fn uuid(text: &Text, start: usize) -> Option<usize> {
 }
 
 /// Returns a number of no stated format that the word before it says is a document's or an account's.
-pub(super) fn named(text: &Text, index: usize, start: usize) -> Option<Candidate> {
-    let run = Run::read(text, start);
+pub(super) fn named(text: &Text, index: usize, start: usize, run: &Run) -> Option<Candidate> {
     // The longest group sequence of capitals and digits, at most three groups.
     let mut ends = run.ends >> 1 << 1;
     let mut len = 0;
@@ -349,6 +363,8 @@ pub(super) fn named(text: &Text, index: usize, start: usize) -> Option<Candidate
     })
 }
 
+/// Percent from which a number counts.
+const COUNTS: u8 = 50;
 /// Bytes before a number in which a word may say what it is. Guess: a line of text.
 const REACH: usize = 80;
 /// The same for words that say it is something else: three or four words.

@@ -231,10 +231,11 @@ impl Reader<'_, '_> {
             self.found.extend(date::birth(text, index, &date));
             return;
         }
+        let run = number::Run::read(text, start);
         let best = [
-            number::find(text, index, start),
+            number::find(text, index, start, &run),
             phone::find(text, index, start),
-            number::named(text, index, start),
+            number::named(text, index, start, &run),
             address::postcode(text, index, start),
         ];
         // The first of equals: a number with a check digit is more than a telephone number.
@@ -249,7 +250,7 @@ impl Reader<'_, '_> {
             Some(best) if best.confidence >= COUNTS => self.number(Some(best)),
             other => {
                 self.found.extend(other);
-                self.numbers_to = number::shape_end(text, start).unwrap_or(self.numbers_to);
+                self.numbers_to = number::shape_end(&run).unwrap_or(self.numbers_to);
             }
         }
     }

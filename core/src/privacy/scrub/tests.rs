@@ -483,6 +483,7 @@ fn work_grows_with_the_text_and_not_faster() {
         "&#64;",
         "\\u0040",
         "Str 1 ",
+        "2024-03-01T10:15:30 17 0.8731 1.25e-4 1024 65536 epoch 12 loss 0.03\n",
     ] {
         let mut steps = Vec::new();
         for len in [1 << 12, 1 << 15, 1 << 18] {

@@ -17,6 +17,8 @@ pub(super) struct Hit {
     pub(super) marks: u8,
     /// What the word says.
     pub(super) flags: Flags,
+    /// How many words that say something come before it.
+    rank: u32,
 }
 
 impl Hit {
@@ -50,6 +52,8 @@ pub(super) const CAPITAL: u8 = 1 << 7;
 pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) hits: Vec<Hit>,
+    /// The hits that say something about their neighbours.
+    words: Vec<u32>,
     pub(super) vocabulary: &'a Vocabulary,
     /// Bytes and hits that were looked at: the work done, whatever the clock says.
     steps: Cell<u64>,
@@ -61,6 +65,7 @@ impl<'a> Text<'a> {
         let mut text = Self {
             bytes,
             hits: Vec::with_capacity(bytes.len() / 16),
+            words: Vec::new(),
             vocabulary,
             steps: Cell::new(bytes.len() as u64),
         };
@@ -180,7 +185,25 @@ impl<'a> Text<'a> {
             len: u16::try_from(end - start).unwrap_or(u16::MAX),
             marks,
             flags,
+            rank: self.words.len() as u32,
         });
+        if flags != 0 {
+            self.words.push(self.hits.len() as u32 - 1);
+        }
+    }
+
+    /// Returns the words that say something before hit `index`, the nearest first, and those from it on.
+    fn around(&self, index: usize) -> (impl Iterator<Item = &Hit>, impl Iterator<Item = &Hit>) {
+        let rank = self
+            .hits
+            .get(index)
+            .map_or(self.words.len(), |hit| hit.rank as usize);
+        let (before, after) = self.words.split_at(rank.min(self.words.len()));
+        let hit = |at: &u32| self.hits.get(*at as usize);
+        (
+            before.iter().rev().filter_map(hit),
+            after.iter().filter_map(hit),
+        )
     }
 
     /// Counts `steps` of work.
@@ -217,14 +240,9 @@ impl<'a> Text<'a> {
                 .iter()
                 .any(|one| one.as_bytes().eq_ignore_ascii_case(word))
         };
-        let (before, after) = self.hits.split_at(index.min(self.hits.len()));
-        let mut before = before
-            .iter()
-            .rev()
-            .take_while(|hit| hit.end() + reach >= span.0);
-        let mut after = after
-            .iter()
-            .take_while(|hit| hit.start() <= span.1 + reach / 2);
+        let (before, after) = self.around(index);
+        let mut before = before.take_while(|hit| hit.end() + reach >= span.0);
+        let mut after = after.take_while(|hit| hit.start() <= span.1 + reach / 2);
         self.work(words.len());
         before.find(is_one).is_some() || after.find(is_one).is_some()
     }
@@ -240,7 +258,8 @@ impl<'a> Text<'a> {
     ) -> Option<usize> {
         let mut looked = 0;
         let mut nearest = None;
-        for hit in self.hits[..index.min(self.hits.len())].iter().rev() {
+        let (before, after) = self.around(index);
+        for hit in before {
             looked += 1;
             let Some(distance) = span.0.checked_sub(hit.end()) else {
                 continue;
@@ -253,7 +272,7 @@ impl<'a> Text<'a> {
                 break;
             }
         }
-        for hit in self.hits.get(index..).unwrap_or_default() {
+        for hit in after {
             looked += 1;
             if hit.start() < span.1 {
                 continue;
