@@ -179,7 +179,7 @@ HELD_OUT = {
         "private_key": ["cat id_rsa\n{x}\n$"],
         "wallet": ["payout -> {x}", "He mined to {x} for years."],
         "user_path": ["Traceback: File \"{x}\", line 3", "open('{x}')"],
-        "none": {"": ["ref {x} closed", "Nothing at {x} today.", "row {x} of the log", "item {x} is out of stock", "build {x} passed"]},
+        "none": {"version": ["bumped to v{x} last night", "tested with release {x}"], "": ["ref {x} closed", "Nothing at {x} today.", "row {x} of the log", "item {x} is out of stock", "build {x} passed"]},
     },
     "de": {
         "email": ["Kopie an {x} bitte", "Absender <{x}>", "Wer ist {x}?"],
@@ -197,7 +197,7 @@ HELD_OUT = {
         "private_key": ["Datei:\n{x}\nEnde"],
         "wallet": ["Auszahlung -> {x}"],
         "user_path": ["Protokoll siehe {x}"],
-        "none": {"": ["Vorgang {x} geschlossen", "Zeile {x} im Protokoll", "Artikel {x} ist vergriffen", "Heute nichts bei {x}."]},
+        "none": {"version": ["läuft mit Version {x}", "Ausgabe {x} getestet"], "": ["Vorgang {x} geschlossen", "Zeile {x} im Protokoll", "Artikel {x} ist vergriffen", "Heute nichts bei {x}."]},
     },
     "fr": {
         "email": ["copie à {x} svp", "De : <{x}>", "Qui est {x} ?"],
@@ -215,7 +215,7 @@ HELD_OUT = {
         "private_key": ["Fichier :\n{x}\nFin"],
         "wallet": ["versement -> {x}"],
         "user_path": ["voir {x} pour le journal"],
-        "none": {"": ["dossier {x} clos", "ligne {x} du journal", "article {x} épuisé", "Rien chez {x} ce jour."]},
+        "none": {"version": ["testé avec la version {x}", "révision {x} livrée"], "": ["dossier {x} clos", "ligne {x} du journal", "article {x} épuisé", "Rien chez {x} ce jour."]},
     },
     "es": {
         "email": ["copia a {x} por favor", "De: <{x}>", "¿Quién es {x}?"],
@@ -233,7 +233,7 @@ HELD_OUT = {
         "private_key": ["Archivo:\n{x}\nFin"],
         "wallet": ["pago -> {x}"],
         "user_path": ["ver {x} para el registro"],
-        "none": {"": ["expediente {x} cerrado", "línea {x} del registro", "artículo {x} agotado", "Hoy nada en {x}."]},
+        "none": {"version": ["probado con la versión {x}", "revisión {x} entregada"], "": ["expediente {x} cerrado", "línea {x} del registro", "artículo {x} agotado", "Hoy nada en {x}."]},
     },
     "xx": {
         "email": ["-> {x}", "{x} / info"],
@@ -243,6 +243,6 @@ HELD_OUT = {
         "id": {"": ["ID: {x}", "national id {x}"]},
         "address": ["{x}"],
         "person_name": ["{x}", "Hi {x}!"],
-        "none": {"": ["nr {x}", "ref. {x}"]},
+        "none": {"version": ["v{x}"], "": ["nr {x}", "ref. {x}"]},
     },
 }

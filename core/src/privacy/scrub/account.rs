@@ -23,9 +23,10 @@ pub(super) fn card(n: &[u8]) -> bool {
 
 /// ISO 13616-1: two check digits behind the country, mod 97 over the rest and them.
 pub(super) fn iban(text: &[u8]) -> bool {
-    text.get(2..4)
-        .is_some_and(|key| key.iter().all(u8::is_ascii_digit))
-        && mod_97(text[4..].iter().chain(&text[..4]).copied()) == 1
+    let is_account = text.len() > 4
+        && text[..2].iter().all(u8::is_ascii_uppercase)
+        && text[2..4].iter().all(u8::is_ascii_digit);
+    is_account && mod_97(text[4..].iter().chain(&text[..4]).copied()) == 1
 }
 
 /// Returns the length that the IBAN registry (SWIFT, release 99) states for IBANs of `country`.

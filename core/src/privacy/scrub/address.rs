@@ -204,6 +204,9 @@ fn house_after(text: &Text, mut at: usize) -> Option<usize> {
         b"N ",
         b"#",
         b"No ",
+        b"N\x81 ",
+        b"n\x81 ",
+        b"# ",
     ] {
         if text
             .bytes

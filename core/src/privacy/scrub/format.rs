@@ -156,7 +156,7 @@ formats! {
     "Argentina CUIT" NationalId b"ddddddddddd" ar_cuit 45 70 TAX | ID, [[2, 8, 1]];
     "Mexico NSS" NationalId b"ddddddddddd" luhn_number 20 25 ID | HEALTH, [[2, 2, 2, 4, 1]];
     "Italy VAT" NationalId b"ddddddddddd" luhn_number 20 20 TAX, [];
-    "Card" Card b"dddddddddddd" card 35 50 CARD, [[4, 4, 4]];
+    "Card" Card b"dddddddddddd" card 50 55 CARD, [[4, 4, 4]];
     "Germany pension" NationalId b"ddddddddLddd" de_pension 70 75 HEALTH | ID, [[2, 6, 1, 3], [8, 1, 3], [2, 6, 4]];
     "Sweden personnummer" NationalId b"dddddddddddd" se_person_long 60 75 ID, [[8, 4]];
     "Spain NUSS" NationalId b"dddddddddddd" es_nuss 50 70 ID | HEALTH, [[2, 8, 2], [2, 10]];

@@ -135,13 +135,10 @@ pub(super) fn find(text: &Text, index: usize, start: usize, run: &Run) -> Option
     while ends != 0 {
         let len = ends.trailing_zeros() as usize;
         ends &= ends - 1;
-        if let Some(registered) = registered
-            && (len == registered || len == iban_extent(run))
-            && len >= MIN_IBAN
-        {
+        if len >= MIN_IBAN && (Some(len) == registered || len == iban_extent(run)) {
             consider(find_iban(text, start, (run, len), registered));
         }
-        let cut = embedded || goes_on(text, run.end(len));
+        let cut = embedded || goes_on(text, run.end(len)) || is_isbn(&run.chars[..len]);
         for format in formats(len) {
             text.work(1);
             // What no word nearby could raise enough is not checked.
@@ -159,15 +156,28 @@ pub(super) fn find(text: &Text, index: usize, start: usize, run: &Run) -> Option
     best
 }
 
-/// An IBAN of another length than its country's checks once in 97 by chance: less sure, but a reader sees an account.
+/// Returns whether `digits` are an ISBN-13 (ISO 2108): a book, whatever else the digits check as.
+fn is_isbn(digits: &[u8]) -> bool {
+    let weights = [1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1];
+    digits.len() == 13
+        && (digits.starts_with(b"978") || digits.starts_with(b"979"))
+        && super::checksum::weighted(digits, &weights).is_multiple_of(10)
+}
+
+/// An IBAN of another length or country than the registry's checks once in 97 by chance: less sure, but a reader sees
+/// an account.
 fn find_iban(
     text: &Text,
     start: usize,
     (run, len): (&Run, usize),
-    registered: usize,
+    registered: Option<usize>,
 ) -> Option<Candidate> {
     let is_embedded = is_word(text.before(start)) || run.lower_from < len && run.lower_from != 0;
-    let base = if len == registered { 95 } else { 65 };
+    let base = match registered {
+        Some(registered) if registered == len => 95,
+        Some(_) => 65,
+        None => 58,
+    };
     iban(&run.chars[..len]).then(|| Candidate {
         kind: Kind::Iban,
         label: "IBAN",
@@ -201,8 +211,9 @@ fn iban_extent(run: &Run) -> usize {
 pub(super) fn shape_end(run: &Run) -> Option<usize> {
     let len = iban_extent(run);
     let is_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
-    let is_account =
-        iban_len(&run.chars[..2]).is_some() && is_digits(&run.chars[2..4]) && len >= MIN_IBAN;
+    let is_account = run.chars[..2].iter().all(u8::is_ascii_uppercase)
+        && is_digits(&run.chars[2..4])
+        && len >= MIN_IBAN;
     let is_card = len >= 16 && is_digits(&run.chars[..16]) && run.layout(16) & !1 == 0x1110;
     (is_account || is_card).then(|| run.end(len))
 }
