@@ -5,9 +5,24 @@ import random
 import sys
 
 from faker import Faker
+from faker.providers import BaseProvider
 
 from templates import HELD_OUT, MAIN
-from values import IDS, KINDS, birth_date, lookalike
+from values import BIRTHS, IDS, KINDS, birth_date, lookalike
+
+
+class Births(BaseProvider):
+    """Dates of birth that do not count from today, for Faker's own identity numbers too."""
+
+    def date_of_birth(self, tzinfo=None, minimum_age=0, maximum_age=115):
+        return self.generator.date_between_dates(*BIRTHS)
+
+    def past_datetime(self, *_, **__):
+        return self.generator.date_time_between_dates(*BIRTHS)
+
+    date_time = past_datetime
+    date_time_ad = past_datetime
+
 
 SEED = 20260101
 MAIN_LOCALES = {
@@ -54,6 +69,7 @@ def sentences(name, templates, locales, per_kind, negatives):
                 # Faker lacks some locales: their nearest is taken.
                 nearest = {"en_SG": "en_IN", "de_LU": "de_DE", "fr_BE": "fr_FR"}.get(locale, locale)
                 fakes[locale] = Faker(nearest)
+                fakes[locale].add_provider(Births)
                 fakes[locale].seed_instance(f"{SEED} {name} {locale}")
             return fakes[locale]
 
@@ -97,6 +113,8 @@ def sentences(name, templates, locales, per_kind, negatives):
 
 
 def main():
+    # Some of Faker's providers draw from Python's own generator.
+    random.seed(SEED)
     sets = [
         ("main", MAIN, MAIN_LOCALES, 70, 420),
         ("held_out", HELD_OUT, HELD_OUT_LOCALES, 40, 240),

@@ -89,9 +89,23 @@ const PREFIXES: &[Prefix] = &[
     prefix(b"eyJ", 17, "JSON web token"),
 ];
 
+/// The bytes that keys begin with.
+static FIRST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < PREFIXES.len() {
+        table[PREFIXES[at].text[0] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 /// Returns whether `rest` begins like a key.
 pub(super) fn starts_key(rest: &[u8]) -> bool {
-    PREFIXES.iter().any(|prefix| rest.starts_with(prefix.text))
+    let may_start = rest
+        .first()
+        .is_some_and(|first| FIRST_BYTES[usize::from(*first)]);
+    may_start && PREFIXES.iter().any(|prefix| rest.starts_with(prefix.text))
 }
 
 fn is_key_byte(byte: u8) -> bool {

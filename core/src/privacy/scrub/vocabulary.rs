@@ -80,6 +80,8 @@ pub(super) struct Vocabulary {
     slots: Vec<(u32, Flags)>,
     /// The same for prefixes.
     prefixes: Vec<(u32, Flags)>,
+    /// For each first letter the second letters of prefixes, one bit each: few words are worth a look.
+    starts: [u32; 32],
 }
 
 impl Vocabulary {
@@ -88,6 +90,7 @@ impl Vocabulary {
         let mut vocabulary = Self {
             slots: vec![(0, 0); SLOTS],
             prefixes: vec![(0, 0); PREFIX_SLOTS],
+            starts: [0; 32],
         };
         for line in WORDS.lines() {
             let Some((class, words)) = line.split_once(':') else {
@@ -99,6 +102,9 @@ impl Vocabulary {
             for word in words.split(' ').filter(|word| !word.is_empty()) {
                 let (word, table) = match word.strip_suffix('*') {
                     Some(prefix) => {
+                        if let [first, second, ..] = prefix.as_bytes() {
+                            vocabulary.starts[usize::from(first & 31)] |= 1 << (second & 31);
+                        }
                         insert(&mut vocabulary.slots, prefix, 1 << bit);
                         (prefix, &mut vocabulary.prefixes)
                     }
@@ -117,7 +123,9 @@ impl Vocabulary {
             return 0;
         }
         let found = get(&self.slots, hash(word));
-        if found != 0 || word.len() <= *PREFIXES.start() {
+        let may_start =
+            |word: &[u8]| self.starts[usize::from(word[0] & 31)] >> (word[1] & 31) & 1 == 1;
+        if found != 0 || word.len() <= *PREFIXES.start() || !may_start(word) {
             return found;
         }
         PREFIXES
