@@ -1,7 +1,7 @@
 //! Finds personal and proprietary information in text, and takes it out as a policy says.
 //!
-//! One pass reads the text as a person does ([`fold`]: look-alikes, invisible characters, escapes) and marks tokens that
-//! are worth a closer look ([`text`]); each is then held against hand-written rules with bounded windows. Check digits
+//! One pass reads the text as a person does (look-alikes, invisible characters, escapes) and marks tokens that
+//! are worth a closer look; each is then held against hand-written rules with bounded windows. Check digits
 //! and words nearby raise a finding's confidence; a plain number without either does not count. Linear time, no regular
 //! expressions. English, German, French and Spanish; the identity numbers of forty countries.
 //!
