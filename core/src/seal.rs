@@ -70,6 +70,7 @@ mod error;
 mod header;
 mod key;
 mod opener;
+mod parcel;
 #[cfg(test)]
 mod recipient_tests;
 mod rotation;
@@ -86,6 +87,7 @@ pub use self::certificate::{KeyCertificate, Recipient, UnverifiedCertificate, Va
 pub use self::error::{SealError, SealKeyError};
 pub use self::key::{SealKey, SealSecret};
 pub use self::opener::{Opener, open};
+pub use self::parcel::{Parcel, ParcelError};
 pub use self::rotation::{Directory, Keyring};
 pub use self::sealer::{Sealer, seal, sealed_len};
 
