@@ -14,6 +14,7 @@
 //!   (Albertini et al., "How to Abuse and Fix Authenticated Encryption Without Key Commitment", USENIX Security 2022).
 //! - An envelope opens only under the [`Context`] it was sealed in: network, author of the packet, purpose. Lifted into
 //!   the packet of another author it does not open.
+//! - A file that is addressed is sealed as a [`Parcel`], so that its name and type are not outside.
 //!
 //! What it does not do:
 //! - It does not say who sealed. Anyone can seal to anyone under any context; the packet's signature, which covers the
