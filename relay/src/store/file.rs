@@ -74,20 +74,28 @@ pub(super) fn open_existing(path: &Path, stamp: Stamp) -> Result<Database, Store
             message: "it is empty or not a file".into(),
         });
     }
+    let check = |result: Result<(), String>| {
+        result.map_err(|message| StoreError::Foreign {
+            path: path.to_path_buf(),
+            message,
+        })
+    };
+    // Opening for writing writes, also into what belongs to others: look first. What was not closed properly, or is
+    // damaged, cannot be looked at; opening it for writing says why, or repairs it.
+    if let Ok(database) = builder().open_read_only(path) {
+        check(check_stamp(&database, stamp))?;
+    }
     let database = builder()
         .create_file(file)
         .map_err(|e| classify(path, e.into()))?;
-    check_stamp(&database, stamp).map_err(|message| StoreError::Foreign {
-        path: path.to_path_buf(),
-        message,
-    })?;
+    check(check_stamp(&database, stamp))?;
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .map_err(|source| io_error(path, source))?;
     Ok(database)
 }
 
-fn check_stamp(database: &Database, stamp: Stamp) -> Result<(), String> {
+fn check_stamp(database: &impl ReadableDatabase, stamp: Stamp) -> Result<(), String> {
     let transaction = database.begin_read().map_err(|error| error.to_string())?;
     let stamps = transaction
         .open_table(stamp.definition())
