@@ -51,7 +51,13 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
     };
     let handle = node.handle.clone();
     let to = (&handle, relay);
-    keys.publish_or_warn(to, &certificate).await;
+    tokio::select! {
+        _ = keys.publish_or_warn(to, &certificate) => {}
+        () = termination.asked() => {
+            node.close().await;
+            return Ok(());
+        }
+    }
     let addrs: Vec<_> = node
         .handle
         .addresses()
