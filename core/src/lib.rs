@@ -3,7 +3,7 @@
 //! | layer | modules | may import |
 //! |---|---|---|
 //! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
-//! | domain | [`packet`], [`seal`], [`learner`], `webrtc`, [`status`] | foundation |
+//! | domain | [`packet`], [`privacy`], [`seal`], [`learner`], `webrtc`, [`status`] | foundation |
 //! | node | [`node`] | everything above |
 //! | driver | `net` (feature `net`) | `node`, and libp2p |
 //!
@@ -29,6 +29,7 @@ pub mod learner;
 pub mod net;
 pub mod node;
 pub mod packet;
+pub mod privacy;
 pub mod seal;
 pub mod status;
 pub mod time;

@@ -1,4 +1,4 @@
-// Four tabs, each with some of the digit classes, learn all ten from each other over direct connections.
+// Tabs that each hold some of the digit classes learn all ten from each other over direct connections.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -51,4 +51,31 @@ test('four tabs with two or three digit classes each pass 90 % together, over di
   assert.ok(direct > weights, `${direct} bytes over direct connections, ${weights} of weights`)
   assert.ok(circuit < MOST_CIRCUIT_BYTES, `${circuit} bytes over circuits while ${direct} went directly`)
   for (const tab of tabs) await tab.close()
+})
+
+test('four tabs that choose for themselves come to hold all ten digits, and pass 90 % together', async () => {
+  const tabs = await openMesh(browser, relay, Array(4).fill({ train: 'on', storage: 'memory' }))
+  await Promise.all(tabs.map(tab => tab.holders(all => all.every(holder => holder === 'mine' || holder === 'others'))))
+  const learned = await Promise.all(tabs.map(tab => tab.learned(0.9, 2 * MOST_EXCHANGES, 120_000)))
+  const held = await Promise.all(tabs.map(tab => tab.classes()))
+  assert.equal(new Set(held.flat()).size, 10, held.join(' '))
+  learned.forEach(({ exchanges, accuracy, alone }, k) => {
+    assert.ok(held[k].length <= 3, `tab ${k} holds ${held[k]}`)
+    assert.ok(accuracy > 0.9, `tab ${k} with ${held[k]}: ${accuracy} after ${exchanges} exchanges`)
+    assert.ok(alone > 0 && alone < 0.4, `tab ${k} with ${held[k]}: ${alone} alone`)
+  })
+  for (const tab of tabs) await tab.close()
+})
+
+test('tabs keep the digits that they are given, and say which nobody holds', async () => {
+  const tabs = await openMesh(browser, relay, Array(2).fill({ classes: '0,1,7', train: 'on', storage: 'memory' }))
+  await Promise.all(tabs.map(tab => tab.exchanges(12)))
+  const expected = Array.from({ length: 10 }, (_, digit) => [0, 1, 7].includes(digit) ? 'mine' : 'nobody')
+  for (const tab of tabs) {
+    assert.deepEqual(await tab.holders(() => true), expected)
+    const panel = await tab.page.locator('.learn').innerText()
+    assert.match(panel, /Nobody here holds 2, 3, 4, 5, 6, 8 and 9, so reading stops near 30\s%\./)
+    assert.match(await tab.page.locator('[data-digit="2"][data-holder]').textContent(), /^2: nobody here$/)
+    await tab.close()
+  }
 })

@@ -76,6 +76,19 @@ export class Dashboard {
     }, count, ms, `${count} exchanges`).then(({ exchanges }) => exchanges)
   }
 
+  /** The digits that this tab holds, as strings. */
+  classes () {
+    return this.tab.run(() => document.querySelector('[data-classes]').dataset.classes.split(','))
+  }
+
+  /** Resolves to who holds each digit (`mine`, `others`, `nobody`, `open`) once `isDone` says so of all ten. */
+  holders (isDone, ms = 60_000) {
+    return this.tab.until(`() => {
+      const all = Array.from(document.querySelectorAll('[data-holder]'), chip => chip.dataset.holder)
+      return all.length === 10 && (${isDone})(all) && all
+    }`, null, ms, `who holds which digit: ${isDone}`)
+  }
+
   /** Shares `bytes` with the page's button; resolves to the packet's content id. */
   async share (name, bytes) {
     await this.page.locator('input[type=file]').setInputFiles({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(bytes) })

@@ -1,7 +1,7 @@
 //! Tests that belong to no crate: `e2e` uses the relay as a process, `netns` puts peers on networks that do not reach
-//! each other, `tidy` reads the tree.
+//! each other, `stages` holds programs that must not compile, `tidy` reads the tree.
 //!
-//! `cargo xtask test e2e|netns|tidy` runs them; it builds the relay first.
+//! `cargo xtask test e2e|netns|core|tidy` runs them; it builds the relay first.
 
 #[cfg(test)]
 mod e2e;
@@ -9,5 +9,7 @@ mod e2e;
 mod netns;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod stages;
 #[cfg(test)]
 mod tidy;

@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use chorus_core::{
     bounds::DEFAULT_MAX_OBJECT,
     digest::{ContentId, Digest},
     key::PeerId,
-    learner::{Classes, Digits, classes_for},
+    learner::{Classes, Digits},
     net::{Event, ShareOptions},
     node::{self, Path, PeerInfo, Role},
     packet::{Packet, Where},
@@ -43,7 +44,7 @@ use crate::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ViewOptions {
-    /// Which digits this tab holds, such as `0,1,2`; some by its id otherwise.
+    /// Which digits this tab holds, such as `0,1,2`, for good; it chooses what the others lack otherwise.
     #[serde(default)]
     classes: Option<String>,
     /// Whether it learns from the start.
@@ -119,6 +120,7 @@ pub fn mount(
         peer: RefCell::default(),
         learner: RefCell::default(),
         digits: RefCell::default(),
+        has_searched: Cell::default(),
         sampled: Cell::new(0),
         fetching: RefCell::default(),
         is_notifying: Cell::new(false),
@@ -155,7 +157,9 @@ struct Page {
     store: Rc<Store>,
     peer: RefCell<Option<Peer>>,
     learner: RefCell<Option<Learner>>,
-    digits: RefCell<Option<Rc<Digits>>>,
+    digits: RefCell<Option<Arc<Digits>>>,
+    /// Whether the peer has looked for others already.
+    has_searched: Cell<bool>,
     sampled: Cell<usize>,
     fetching: RefCell<BTreeSet<ContentId>>,
     is_notifying: Cell<bool>,
@@ -251,11 +255,15 @@ impl Page {
                 .try_into()
                 .unwrap_or_default(),
         );
-        let classes = classes.unwrap_or_else(|| classes_for(seed));
         match fetch_digits(base).await {
             Ok(digits) => {
-                self.learn(peer, Rc::new(digits), classes, seed, train)
-                    .await
+                let learning = Learning {
+                    digits: Arc::new(digits),
+                    given: classes,
+                    seed,
+                    has_searched: self.has_searched.get(),
+                };
+                self.learn(peer, learning, train).await
             }
             Err(why) => self.change(Action::Noticed(
                 format!("There is nothing to learn from: {why}").into(),
@@ -263,16 +271,8 @@ impl Page {
         }
     }
 
-    async fn learn(
-        self: &Rc<Self>,
-        peer: Peer,
-        digits: Rc<Digits>,
-        classes: Classes,
-        seed: u64,
-        train: bool,
-    ) {
-        *self.digits.borrow_mut() = Some(digits.clone());
-        self.change(Action::ShardKnown(classes.iter().collect()));
+    async fn learn(self: &Rc<Self>, peer: Peer, learning: Learning, train: bool) {
+        *self.digits.borrow_mut() = Some(learning.digits.clone());
         let page = self.clone();
         let on_lesson = move |lesson| match lesson {
             Lesson::Alone { accuracy } => {
@@ -298,18 +298,9 @@ impl Page {
                 alone: f64::from(alone),
                 partners,
             }),
+            Lesson::Held { own, others } => page.change(Action::Held { own, others }),
         };
-        let learner = Learner::start(
-            peer.handle,
-            Learning {
-                digits,
-                classes,
-                seed,
-            },
-            on_lesson,
-        )
-        .await;
-        if let Some(learner) = learner {
+        if let Some(learner) = Learner::start(peer.handle, learning, on_lesson).await {
             learner.switch(train);
             *self.learner.borrow_mut() = Some(learner);
             self.change(Action::LearningSwitched(train));
@@ -352,6 +343,7 @@ impl Page {
                 self.report("status", &status_value(&status));
                 self.change(Action::CategoryChanged(status.category));
             }
+            Event::Reserved(_) => self.has_searched.set(true),
             Event::StoreFailed(why) => self.change(Action::Noticed(
                 format!("A block was not kept: {why}").into(),
             )),

@@ -185,8 +185,7 @@ impl Identity {
         &self.seed
     }
 
-    /// Returns the slot, or `None` for an identity that ends with the tab. Also a good number for
-    /// [`chorus_core::learner::classes_for`]: the tabs of a profile then hold different digits.
+    /// Returns the slot, or `None` for an identity that ends with the tab.
     pub fn slot(&self) -> Option<u32> {
         self.slot
     }

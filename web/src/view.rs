@@ -1,5 +1,6 @@
 //! What the page shows, as plain data and pure functions: no DOM, no clock, no network. Compiles and is tested natively.
 
+pub mod digit;
 pub mod drawing;
 pub mod format;
 pub mod geometry;

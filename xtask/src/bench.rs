@@ -13,6 +13,8 @@ use crate::{install, page, process, serve};
 pub(crate) enum Bench {
     /// Encoding and decoding codons, natively.
     Codon,
+    /// Exact noise for differential privacy and its accountant, natively.
+    Noise,
     /// Sealing and opening natively, beside the cipher crate alone.
     Seal,
     /// Opening the page to the first application message, beside js-libp2p, PeerJS and bare channels.
@@ -26,11 +28,18 @@ pub(crate) enum Bench {
 /// # Errors
 /// When a benchmark cannot be built or started.
 pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
-    let all = [Bench::Codon, Bench::Seal, Bench::Join, Bench::Transfer];
+    let all = [
+        Bench::Codon,
+        Bench::Noise,
+        Bench::Seal,
+        Bench::Join,
+        Bench::Transfer,
+    ];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
         match bench {
             Bench::Codon => measure(&mut of_core("codon"))?,
+            Bench::Noise => measure(&mut of_core("noise"))?,
             Bench::Seal => measure(&mut of_core("seal"))?,
             Bench::Join => measure(&mut in_chromium("join")?)?,
             Bench::Transfer => measure(&mut in_chromium("transfer")?)?,

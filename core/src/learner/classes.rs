@@ -1,6 +1,9 @@
 //! Which digits a node holds. No node holds all ten: what it lacks, it learns from the others.
+//!
+//! A packet of weights says which its author trained on, as metrics `shard_0` to `shard_9` of value 1.
 
-use alloc::vec::Vec;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
@@ -47,6 +50,26 @@ impl Classes {
     /// Says whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Returns the set as the metrics of a packet: `shard_3` is 1 where class 3 belongs to it.
+    pub fn metrics(self) -> impl Iterator<Item = (&'static str, f64)> {
+        let name = |class: u8| METRICS.get(usize::from(class)).copied();
+        self.iter().filter_map(name).map(|name| (name, 1.0))
+    }
+
+    /// Reads the set from a packet's metrics, which anybody may have written. `None`, unknown, where none is named, or
+    /// where one is neither 1 nor 0 (which says that it does not belong to the set).
+    pub fn from_metrics(metrics: &BTreeMap<String, f64>) -> Option<Self> {
+        let mut classes = Self::default();
+        for (class, name) in (0u8..).zip(METRICS) {
+            match metrics.get(name) {
+                Some(1.0) => classes.0 |= 1 << class,
+                Some(0.0) | None => {}
+                Some(_) => return None,
+            }
+        }
+        (!classes.is_empty()).then_some(classes)
     }
 
     /// Returns the classes in either set.
@@ -108,102 +131,128 @@ impl FromStr for Classes {
 #[error("classes must be digits separated by commas such as 0,1,2, got {got:?}")]
 pub struct ClassesError {
     /// The part that is no digit, shortened.
-    pub got: alloc::string::String,
+    pub got: String,
 }
 
-/// Returns the 2 or 3 classes that node number `seed` holds where nothing is known of the others.
-///
-/// Four consecutive numbers from a multiple of four cover all ten classes; the next four cover them in other groups.
-/// Give it the tab's identity slot, or any seed: a random one picks a random group.
-pub fn classes_for(seed: u64) -> Classes {
-    // 3 and 7 are prime to 10: every multiplier and shift permutes the digits.
-    let (group, block) = (seed % 4, seed / 4);
-    let multiplier = [1, 3, 7, 9][(block % 4) as usize];
-    let shift = block / 4 % 10;
-    GROUPS[group as usize]
-        .iter()
-        .map(|&class| ((u64::from(class) * multiplier + shift) % 10) as u8)
-        .collect()
-}
+/// How often each class is held in some sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally([u32; CLASSES as usize]);
 
-/// Returns the 2 or 3 classes that are held least among `others`, the sets that the present peers hold.
-///
-/// A node that joins with these makes the mesh cover all ten classes soonest: with n nodes that know of each other,
-/// four suffice. `seed` decides among equals.
-pub fn classes_beside(seed: u64, others: impl IntoIterator<Item = Classes>) -> Classes {
-    let mut held = [0u32; CLASSES as usize];
-    for class in others
-        .into_iter()
-        .flat_map(|classes| classes.iter().collect::<Vec<_>>())
-    {
-        held[usize::from(class)] = held[usize::from(class)].saturating_add(1);
+impl Tally {
+    /// Returns how often `class` is held; 0 past the ninth.
+    pub fn count(self, class: u8) -> u32 {
+        self.0.get(usize::from(class)).copied().unwrap_or(0)
     }
-    let burden = |group: &&[u8]| {
-        group
-            .iter()
-            .map(|&class| held[usize::from(class)])
-            .sum::<u32>()
-            / group.len() as u32
-    };
-    let least = GROUPS
-        .iter()
-        .map(|group| burden(&&**group))
-        .min()
-        .unwrap_or(0);
-    let free: Vec<&[u8]> = GROUPS
-        .iter()
-        .copied()
-        .filter(|group| burden(group) == least)
-        .collect();
-    let index = seed % free.len().max(1) as u64;
-    free.get(index as usize)
-        .copied()
-        .unwrap_or(GROUPS[0])
-        .iter()
-        .copied()
-        .collect()
+
+    /// Returns the tally with `classes` held once more.
+    #[must_use]
+    pub fn with(mut self, classes: Classes) -> Self {
+        for class in classes.iter() {
+            let count = &mut self.0[usize::from(class)];
+            *count = count.saturating_add(1);
+        }
+        self
+    }
+
+    /// Returns the tally without one holder of `classes`.
+    #[must_use]
+    pub fn without(mut self, classes: Classes) -> Self {
+        for class in classes.iter() {
+            let count = &mut self.0[usize::from(class)];
+            *count = count.saturating_sub(1);
+        }
+        self
+    }
+
+    /// Returns the classes that nobody holds.
+    pub fn missing(self) -> Classes {
+        (0..CLASSES)
+            .filter(|&class| self.count(class) == 0)
+            .collect()
+    }
+
+    /// Returns the [`MOST_HELD`] classes that are held least; among equals the first from `start` on, round past nine.
+    ///
+    /// A node that joins with these makes the mesh cover all ten classes soonest: four nodes that know of each other
+    /// suffice.
+    pub fn least(self, start: u64) -> Classes {
+        let start = (start % u64::from(CLASSES)) as u8;
+        let mut order: [u8; CLASSES as usize] =
+            core::array::from_fn(|place| (start + place as u8) % CLASSES);
+        // Stable: equals stay in their order.
+        order.sort_by_key(|&class| self.count(class));
+        order.into_iter().take(MOST_HELD).collect()
+    }
+
+    /// Returns what a node that holds `own` had better hold beside others that hold this tally: what only it holds,
+    /// then classes that nobody holds, then what it held, at most [`MOST_HELD`]. `None` where that adds no class.
+    pub fn better(self, own: Classes) -> Option<Classes> {
+        let is_alone_with = |class: &u8| self.count(*class) == 0;
+        let mut better: Classes = own.iter().filter(is_alone_with).collect();
+        let missing = self.with(own).missing();
+        if missing.is_empty() || better.len() >= MOST_HELD {
+            return None;
+        }
+        for class in missing.iter().chain(own.iter()) {
+            if better.len() < MOST_HELD {
+                better = better.union(Classes::from_iter([class]));
+            }
+        }
+        Some(better)
+    }
 }
 
-/// The groups of the issue's example: four nodes, ten classes.
-const GROUPS: [&[u8]; 4] = [&[0, 1, 2], &[3, 4, 5], &[6, 7], &[8, 9]];
+impl FromIterator<Classes> for Tally {
+    fn from_iter<I: IntoIterator<Item = Classes>>(sets: I) -> Self {
+        sets.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+/// The metric of each class. Part of what packets look like: a name that changes is listed in the CHANGELOG.
+const METRICS: [&str; CLASSES as usize] = [
+    "shard_0", "shard_1", "shard_2", "shard_3", "shard_4", "shard_5", "shard_6", "shard_7",
+    "shard_8", "shard_9",
+];
+
+/// Classes that a node takes at most. Source: issue 2, "2 or 3 each"; four nodes then cover all ten.
+pub const MOST_HELD: usize = 3;
 
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
+    use alloc::vec::Vec;
 
     use super::*;
 
     #[test]
-    fn four_consecutive_nodes_hold_two_or_three_classes_each_and_all_ten_together() {
-        for block in 0..100 {
-            let sets: Vec<Classes> = (0..4).map(|node| classes_for(block * 4 + node)).collect();
-            assert!(
-                sets.iter().all(|set| (2..=3).contains(&set.len())),
-                "{sets:?}"
-            );
-            assert_eq!(
-                sets.into_iter().fold(Classes::default(), Classes::union),
-                Classes::ALL
-            );
+    fn nodes_that_know_of_each_other_cover_all_ten_classes_with_four() {
+        for seed in 0..100 {
+            let mut tally = Tally::default();
+            for node in 1..=8 {
+                let own = tally.least(seed * 31 + node * seed);
+                assert_eq!(own.len(), MOST_HELD);
+                tally = tally.with(own);
+                let missing = 10usize.saturating_sub(node as usize * MOST_HELD);
+                assert_eq!(tally.missing().len(), missing, "{tally:?}");
+            }
         }
-        assert!(!classes_for(u64::MAX).is_empty());
     }
 
     #[test]
-    fn nodes_that_know_of_each_other_cover_all_ten_classes_with_four() {
-        for seed in 0..20 {
-            let mut sets = Vec::new();
-            for node in 0..8 {
-                sets.push(classes_beside(seed * 31 + node, sets.iter().copied()));
-            }
-            let covered = |sets: &[Classes]| {
-                sets.iter()
-                    .copied()
-                    .fold(Classes::default(), Classes::union)
-            };
-            assert_eq!(covered(&sets[..4]), Classes::ALL, "{sets:?}");
-            assert_eq!(covered(&sets[4..]), Classes::ALL, "{sets:?}");
-        }
+    fn what_only_a_node_holds_it_keeps_and_what_others_hold_too_makes_room() {
+        let set = |text: &str| text.parse::<Classes>().unwrap();
+        let others: Tally = [set("0,1,2"), set("3,4,5")].into_iter().collect();
+        assert_eq!(others.better(set("0,1,2")), Some(set("6,7,8")));
+        assert_eq!(others.better(set("0,1,9")), Some(set("6,7,9")));
+        assert_eq!(others.better(set("6")), Some(set("6,7,8")));
+        assert_eq!(others.better(set("6,7,8")), None, "no room");
+        let others = others.with(set("6,7,8"));
+        assert_eq!(
+            others.better(set("2,4,6")),
+            Some(set("2,4,9")),
+            "one is missing"
+        );
+        assert_eq!(others.better(set("0,9")), None, "nothing is missing");
     }
 
     #[test]
@@ -215,6 +264,38 @@ mod tests {
         assert_eq!(Classes::from_bits(1 << 10), None);
         for text in ["", "10", "a", "1,,2", "1;2", "é"] {
             assert!(text.parse::<Classes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_packets_metrics_say_which_classes_its_author_holds() {
+        let read = |metrics: &[(&str, f64)]| {
+            let metrics = metrics.iter().map(|&(name, value)| (name.into(), value));
+            Classes::from_metrics(&metrics.collect())
+        };
+        for bits in 1..1 << CLASSES {
+            let classes = Classes::from_bits(bits).unwrap();
+            let metrics: Vec<_> = classes.metrics().chain([("round", 7.0)]).collect();
+            assert_eq!(read(&metrics), Some(classes));
+        }
+        assert_eq!(
+            read(&[("shard_3", 1.0), ("shard_4", 0.0)]),
+            Some([3].into_iter().collect())
+        );
+        for value in [f64::NAN, f64::INFINITY, -1.0, 0.5, 2.0, 1e300, 5e-324] {
+            assert_eq!(
+                read(&[("shard_0", 1.0), ("shard_3", value)]),
+                None,
+                "{value}"
+            );
+        }
+        for metrics in [
+            &[("round", 1.0)][..],
+            &[],
+            &[("shard_3", 0.0)],
+            &[("shard_10", 1.0), ("shard_", 1.0)],
+        ] {
+            assert_eq!(read(metrics), None, "{metrics:?}");
         }
     }
 }

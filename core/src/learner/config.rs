@@ -34,6 +34,15 @@ pub struct Config {
     /// Time after which weights are shared again while neighbours are missing, 10 ms..=1 h: what is published before a
     /// neighbour subscribes is lost. Default 1 s. Source: gossipsub's heartbeat, after which a mesh exists.
     pub reshare: Duration,
+    /// Longest time that a node which starts waits for news of what the others hold before it chooses its own classes,
+    /// 0 s..=1 h. Default 3 s. Guess: a tab meets the others within one, and a settled one shares every two.
+    pub choose_within: Duration,
+    /// Quiet time after a peer connected in which more may be about to, 0 s..=`choose_within`; only then a node chooses
+    /// early. Default 300 ms. Guess: tabs are met within so much of each other.
+    pub choose_after: Duration,
+    /// How long a peer's word on which classes it holds counts, 1 s..=1 h; each packet of weights renews it. Default
+    /// 30 s. Guess: ten missed deadlines; whoever says nothing for so long has paused.
+    pub claim_for: Duration,
     /// Neighbours whose weights are held and merged, 1..=256; 38 kB each at most. Default 32. Guess: more than a tab
     /// connects to.
     pub max_neighbours: usize,
@@ -52,6 +61,9 @@ impl Default for Config {
             settled_interval: Duration::from_secs(2),
             deadline: Duration::from_secs(3),
             reshare: Duration::from_secs(1),
+            choose_within: Duration::from_secs(3),
+            choose_after: Duration::from_millis(300),
+            claim_for: Duration::from_secs(30),
             max_neighbours: 32,
         }
     }
@@ -88,6 +100,15 @@ impl Config {
         )?;
         check("deadline", self.deadline.as_secs_f64(), interval, longest)?;
         check("reshare", self.reshare.as_secs_f64(), 0.01, longest)?;
+        let choose_within = self.choose_within.as_secs_f64();
+        check("choose_within", choose_within, 0.0, longest)?;
+        check(
+            "choose_after",
+            self.choose_after.as_secs_f64(),
+            0.0,
+            choose_within,
+        )?;
+        check("claim_for", self.claim_for.as_secs_f64(), 1.0, longest)?;
         check("max_neighbours", self.max_neighbours as f64, 1.0, 256.0)
     }
 }
@@ -164,6 +185,18 @@ mod tests {
             },
             Config {
                 reshare: Duration::ZERO,
+                ..Config::default()
+            },
+            Config {
+                choose_within: Duration::MAX,
+                ..Config::default()
+            },
+            Config {
+                choose_after: Duration::from_secs(4),
+                ..Config::default()
+            },
+            Config {
+                claim_for: Duration::ZERO,
                 ..Config::default()
             },
             Config {

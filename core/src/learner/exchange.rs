@@ -6,23 +6,31 @@
 //! their next round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
 //! of what it learned from others, and only the second model, trained on its own digits alone, goes on.
 //!
+//! Which digits are its own a node chooses once it knows what the others hold, or after a bounded time, and it may
+//! change them after an exchange where digits are missing in the mesh (see `holding`). The model trained alone then
+//! starts again, so that it never knows more digits than its node holds; the merged model stays as it is.
+//!
 //! What it does not do: it trusts no one and verifies no signature (a packet's author is checked before), and it does
 //! not defend the merge against well-formed lies; that is [`Merge`]'s work.
 
 mod io;
 mod neighbour;
 mod order;
+mod shard;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use io::{Dropped, Input, Output, Refusal};
 use neighbour::Neighbour;
 use order::Order;
 
+use crate::learner::classes::Classes;
 use crate::learner::config::{Config, ConfigError};
-use crate::learner::digits::Sample;
+use crate::learner::digits::{Digits, Sample};
+use crate::learner::holding::Holdings;
 use crate::learner::merge::{Average, Contribution, Merge};
 use crate::learner::mlp::{Mlp, check_parameters};
 use crate::time::Instant;
@@ -32,8 +40,13 @@ pub struct Exchange<P> {
     me: P,
     config: Config,
     rule: Box<dyn Merge<P> + Send>,
+    digits: Arc<Digits>,
+    holdings: Holdings<P>,
+    /// What was last told of `holdings`.
+    told: (Classes, Classes),
+    seed: u64,
+    /// The training samples of the classes held.
     shard: Vec<Sample>,
-    test: Vec<Sample>,
     model: Mlp,
     alone: Mlp,
     order: Order,
@@ -44,47 +57,55 @@ pub struct Exchange<P> {
     exchanges: u64,
     alone_turns: u64,
     phase: Phase,
+    is_paused: bool,
     neighbours: BTreeMap<P, Neighbour>,
     outputs: VecDeque<Output<P>>,
     dropped: Dropped,
 }
 
 impl<P: Copy + Ord> Exchange<P> {
-    /// Creates the exchange of node `me`, which holds `shard` and is judged on `test`. `seed` orders its training
-    /// samples; the first model comes from the network-wide `config.init_seed`.
+    /// Creates the exchange of node `me`, which will choose its classes among `digits`. `seed` orders its training
+    /// samples, and decides what it chooses where it knows of nobody; the first model comes from the network-wide
+    /// `config.init_seed`.
     ///
     /// # Errors
     /// [`ConfigError`] where a setting is out of its range.
-    pub fn new(
-        me: P,
-        config: Config,
-        shard: Vec<Sample>,
-        test: Vec<Sample>,
-        seed: u64,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(me: P, config: Config, digits: Arc<Digits>, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
         let model = Mlp::new(config.init_seed);
         Ok(Self {
             me,
             rule: Box::new(Average),
-            order: Order::new(shard.len(), seed),
+            holdings: Holdings::new(me, seed, config.claim_for, config.max_neighbours),
+            told: Default::default(),
+            seed,
+            shard: Vec::new(),
+            order: Order::new(0, seed),
             anchor: model.parameters().to_vec(),
             velocity: alloc::vec![0.0; model.parameters().len()],
             alone: model.clone(),
             model,
             config,
-            shard,
-            test,
+            digits,
             round: 0,
             exchanges: 0,
             alone_turns: 0,
-            phase: Phase::Resting {
-                until: Instant::ORIGIN,
-            },
+            phase: Phase::UNCHOSEN,
+            is_paused: false,
             neighbours: BTreeMap::new(),
             outputs: VecDeque::new(),
             dropped: Dropped::default(),
         })
+    }
+
+    /// Gives the node its classes: it neither chooses nor ever changes them.
+    pub fn with_classes(mut self, classes: Classes) -> Self {
+        self.holdings.give(classes);
+        self.start_shard();
+        self.phase = Phase::Resting {
+            until: Instant::ORIGIN,
+        };
+        self
     }
 
     /// Puts another rule in the place of plain averaging.
@@ -101,6 +122,11 @@ impl<P: Copy + Ord> Exchange<P> {
     /// Returns the model that only this node's own digits have taught.
     pub fn alone(&self) -> &Mlp {
         &self.alone
+    }
+
+    /// Returns the classes that this node trains on; none before it has chosen.
+    pub fn classes(&self) -> Classes {
+        self.holdings.own()
     }
 
     /// Returns the current round.
@@ -121,32 +147,53 @@ impl<P: Copy + Ord> Exchange<P> {
     /// Takes one input. Never fails; a call trains at most once: 2 × `steps` × `batch` samples and two evaluations,
     /// 2.2 ms natively with the defaults (release build, from its parts); not measured in a browser.
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
+        self.holdings.on_time(now);
         match input {
             Input::PeerUp { peer } => self.on_peer_up(now, peer),
             Input::PeerDown { peer } => {
+                self.holdings.on_down(peer);
                 self.neighbours.remove(&peer);
             }
+            Input::Nobody => self.on_nobody(now),
+            Input::Claim {
+                author,
+                said,
+                classes,
+            } => self.holdings.on_claim(now, author, said, classes),
+            Input::Weights { .. } if self.is_paused => {}
             Input::Weights {
                 author,
                 round,
                 params,
             } => self.on_weights(now, author, round, params),
+            Input::Pause => self.on_pause(),
+            Input::Resume => self.on_resume(now),
             Input::Tick => {}
         }
-        self.advance(now);
+        if !self.is_paused {
+            self.advance(now);
+        }
+        self.tell();
     }
 
     /// Returns what to do next; [`Output::Idle`] when there is nothing more.
     pub fn poll_output(&mut self) -> Output<P> {
         self.outputs.pop_front().unwrap_or(Output::Idle {
-            wake_at: self.wake_at(),
+            wake_at: self.wake_at().min(self.holdings.lapses_at()),
         })
     }
 
     fn on_peer_up(&mut self, now: Instant, peer: P) {
-        if peer == self.me {
+        if !self.holdings.on_up(peer) {
+            self.dropped.full += u64::from(peer != self.me);
             return;
         }
+        if !self.is_paused {
+            self.on_neighbour(now, peer);
+        }
+    }
+
+    fn on_neighbour(&mut self, now: Instant, peer: P) {
         let is_first = !self.is_accompanied();
         if !self.make_room(peer, true) {
             self.dropped.full += 1;
@@ -160,6 +207,7 @@ impl<P: Copy + Ord> Exchange<P> {
         neighbour.is_awaited = true;
         // What was shared before the peer came did not reach it.
         match &mut self.phase {
+            Phase::Choosing { quiet_at, .. } => *quiet_at = now + self.config.choose_after,
             Phase::Resting { until } if is_first => *until = (*until).min(now),
             Phase::Resting { .. } => {}
             Phase::Waiting { since, reshare_at } => {
@@ -232,7 +280,11 @@ impl<P: Copy + Ord> Exchange<P> {
     }
 
     fn advance(&mut self, now: Instant) {
+        if let Phase::Choosing { until, quiet_at } = self.phase {
+            self.await_news(now, until, quiet_at);
+        }
         match self.phase {
+            Phase::Choosing { .. } => {}
             Phase::Resting { until } if now >= until => {
                 if self.is_accompanied() {
                     self.start_round(now);
@@ -300,7 +352,7 @@ impl<P: Copy + Ord> Exchange<P> {
             until: now + self.config.interval,
         };
         self.push(Output::TrainedAlone {
-            alone_accuracy: self.alone.accuracy(&self.test),
+            alone_accuracy: self.alone.accuracy(&self.digits.test),
         });
     }
 
@@ -362,10 +414,13 @@ impl<P: Copy + Ord> Exchange<P> {
         self.push(Output::Merged {
             exchange: self.exchanges,
             round,
-            accuracy: self.model.accuracy(&self.test),
-            alone_accuracy: self.alone.accuracy(&self.test),
+            accuracy: self.model.accuracy(&self.digits.test),
+            alone_accuracy: self.alone.accuracy(&self.digits.test),
             peers,
         });
+        if self.holdings.reconsider() {
+            self.start_shard();
+        }
     }
 
     /// Makes `merged` the model, carried on by the momentum of earlier exchanges.
@@ -423,6 +478,7 @@ impl<P: Copy + Ord> Exchange<P> {
     fn share(&mut self) {
         self.push(Output::Share {
             round: self.round,
+            classes: self.holdings.own(),
             params: self.model.parameters().to_vec(),
         });
     }
@@ -437,7 +493,11 @@ impl<P: Copy + Ord> Exchange<P> {
 
     fn wake_at(&self) -> Instant {
         let is_accompanied = self.is_accompanied();
+        if self.is_paused {
+            return Instant::MAX;
+        }
         match self.phase {
+            Phase::Choosing { until, quiet_at } => self.choose_at(until, quiet_at),
             Phase::Resting { until } if is_accompanied || self.alone_turns < ALONE_TURNS => until,
             Phase::Waiting { since, reshare_at } if is_accompanied => {
                 if self.has_contribution() {
@@ -489,10 +549,23 @@ impl<P> core::fmt::Debug for Exchange<P> {
 /// Where in a round a node is.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
+    /// The classes are chosen at `until` at the latest, where that is known, and not before `quiet_at`.
+    Choosing {
+        until: Option<Instant>,
+        quiet_at: Instant,
+    },
     /// The next round starts at `until`, where there are neighbours.
     Resting { until: Instant },
     /// Weights are shared; the neighbours' are awaited since `since`, and shared again at `reshare_at`.
     Waiting { since: Instant, reshare_at: Instant },
+}
+
+impl Phase {
+    /// Nothing is known yet, not even the time.
+    const UNCHOSEN: Self = Self::Choosing {
+        until: None,
+        quiet_at: Instant::ORIGIN,
+    };
 }
 
 /// Rounds that a share may be ahead of this node. Guess: 2^32 rounds take 34 years, and a liar cannot exhaust 64 bits
@@ -501,7 +574,7 @@ const MAX_AHEAD: u64 = 1 << 32;
 /// Rounds that separate a node that is behind from one whose neighbour's message was faster. Source: in aligned rounds
 /// a neighbour is at most one ahead; two where a share was lost.
 const BEHIND: u64 = 3;
-/// Outputs held for polling. Guess: a driver polls until idle after every input, which makes at most four.
+/// Outputs held for polling. Guess: a driver polls until idle after every input, which makes at most five.
 const MAX_OUTPUTS: usize = 32;
 /// Turns of training while there is no neighbour. Guess: in the one run watched in a browser the alone model stood
 /// still within the first 16.

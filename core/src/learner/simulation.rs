@@ -1,6 +1,9 @@
 //! Nodes that exchange weights in virtual time, with latency, loss, reordering and churn; every run has a seed.
 
+mod choice;
+
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -8,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use super::*;
-use crate::time::Instant;
+use crate::time::{Instant, Timestamp};
 
 /// A network of nodes, numbered from 0.
 struct Network {
@@ -31,6 +34,8 @@ struct Node {
     /// Accuracy after each exchange.
     curve: Vec<f32>,
     alone: f32,
+    /// What it held, and the others as far as it knew, each time that this changed.
+    held: Vec<(Instant, Classes, Classes)>,
 }
 
 impl Network {
@@ -55,17 +60,24 @@ impl Network {
 
     /// Adds a node that holds `classes`.
     fn join(&mut self, classes: Classes, config: Config) -> usize {
-        let digits = digits();
-        let me = self.nodes.len();
-        let shard = digits.shard(classes);
-        let exchange = Exchange::new(me, config, shard, digits.test, self.rng.next_u64()).unwrap();
+        let exchange = self.exchange(config).with_classes(classes);
+        self.add(exchange)
+    }
+
+    fn exchange(&mut self, config: Config) -> Exchange<usize> {
+        let seed = self.rng.next_u64();
+        Exchange::new(self.nodes.len(), config, digits(), seed).unwrap()
+    }
+
+    fn add(&mut self, exchange: Exchange<usize>) -> usize {
         self.nodes.push(Node {
             exchange,
             wake_at: self.now,
             curve: Vec::new(),
             alone: 0.0,
+            held: Vec::new(),
         });
-        me
+        self.nodes.len() - 1
     }
 
     fn connect(&mut self, a: usize, b: usize) {
@@ -145,7 +157,11 @@ impl Network {
         self.nodes[at].exchange.handle(self.now, input);
         loop {
             match self.nodes[at].exchange.poll_output() {
-                Output::Share { round, params } => self.broadcast(at, round, &params),
+                Output::Share {
+                    round,
+                    classes,
+                    params,
+                } => self.broadcast(at, round, classes, &params),
                 Output::Merged {
                     exchange,
                     accuracy,
@@ -160,6 +176,7 @@ impl Network {
                     assert_eq!(exchange, node.curve.len() as u64);
                 }
                 Output::TrainedAlone { alone_accuracy } => self.nodes[at].alone = alone_accuracy,
+                Output::Held { own, others } => self.nodes[at].held.push((self.now, own, others)),
                 Output::Refused { .. } => {}
                 Output::Idle { wake_at } => {
                     assert!(
@@ -174,7 +191,7 @@ impl Network {
         }
     }
 
-    fn broadcast(&mut self, from: usize, round: u64, params: &[f32]) {
+    fn broadcast(&mut self, from: usize, round: u64, classes: Classes, params: &[f32]) {
         let to: Vec<usize> = self
             .links
             .range((from, 0)..(from + 1, 0))
@@ -183,6 +200,13 @@ impl Network {
         for to in to {
             if self.rng.next_u32() % 100 >= self.loss {
                 let delay = self.random_delay();
+                // The driver hears of a packet before it has the weights.
+                let claim = Input::Claim {
+                    author: from,
+                    said: Timestamp::from_millis(self.now.as_micros() / 1000),
+                    classes: Some(classes),
+                };
+                self.post(to, delay, claim);
                 self.post(
                     to,
                     delay,
@@ -197,11 +221,23 @@ impl Network {
     }
 }
 
-fn digits() -> Digits {
-    Digits::parse(include_bytes!("../../../www/digits.bin")).unwrap()
+fn digits() -> Arc<Digits> {
+    Arc::new(Digits::parse(include_bytes!("../../../www/digits.bin")).unwrap())
 }
 
-/// Four nodes that cover all ten classes: the groups, or the next ones of [`classes_for`].
+/// The 2 or 3 classes of node number `node`: four from a multiple of four cover all ten, the next four in other groups.
+fn classes_for(node: u64) -> Classes {
+    let group: &[u64] = [&[0, 1, 2][..], &[3, 4, 5], &[6, 7], &[8, 9]][(node % 4) as usize];
+    // 3 and 7 are prime to 10: every multiplier and shift permutes the digits.
+    let multiplier = [1, 3, 7, 9][(node / 4 % 4) as usize];
+    let shift = node / 16 % 10;
+    group
+        .iter()
+        .map(|class| ((class * multiplier + shift) % 10) as u8)
+        .collect()
+}
+
+/// Four nodes that cover all ten classes: the groups, or the next ones.
 fn four(seed: u64, network: &mut Network) {
     for node in 0..4 {
         network.join(classes_for(seed % 40 * 4 + node), Config::default());
@@ -396,13 +432,13 @@ fn the_same_seed_gives_the_same_curves() {
 
 #[test]
 fn hostile_weights_are_refused_counted_and_bounded() {
-    let digits = digits();
-    let shard = digits.shard(classes_for(0));
     let config = Config {
         max_neighbours: 4,
         ..Config::default()
     };
-    let mut exchange = Exchange::new(0u32, config, shard, digits.test, 1).unwrap();
+    let mut exchange = Exchange::new(0u32, config, digits(), 1)
+        .unwrap()
+        .with_classes(classes_for(0));
     let now = Instant::from_micros(1);
     let honest = Mlp::new(Config::default().init_seed).parameters().to_vec();
     let send = |exchange: &mut Exchange<u32>, author, round, params: &[f32]| {
@@ -449,7 +485,7 @@ fn hostile_weights_are_refused_counted_and_bounded() {
     exchange.handle(now, Input::PeerUp { peer: 1000 });
     send(&mut exchange, 1000, 0, &honest);
     assert_eq!(exchange.exchanges(), 1);
-    assert!(exchange.model().accuracy(&digits_test()) <= 1.0);
+    assert!(exchange.model().accuracy(&digits().test) <= 1.0);
 }
 
 #[test]
@@ -491,8 +527,4 @@ fn a_liar_with_a_far_round_moves_the_numbers_but_stops_nobody() {
     for node in &network.nodes {
         assert!(*node.curve.last().unwrap() > 0.9, "{:?}", node.curve);
     }
-}
-
-fn digits_test() -> Vec<Sample> {
-    digits().test
 }

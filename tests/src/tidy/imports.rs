@@ -128,7 +128,9 @@ fn only_the_driver_knows_libp2p_async_clocks_and_logs() {
         .filter(|source| !["net", "lib"].contains(&module(source)))
     {
         for (number, line) in source.code() {
-            for word in words(&without_strings(line)).filter(|word| DRIVER_ONLY.contains(word)) {
+            // The logarithm is no log.
+            let line = without_strings(line).replace("libm::log(", "libm::ln(");
+            for word in words(&line).filter(|word| DRIVER_ONLY.contains(word)) {
                 broken.push(format!(
                     "{}:{number}: `{word}` belongs in core/src/net, web or relay",
                     source.path

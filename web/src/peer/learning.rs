@@ -1,12 +1,12 @@
 //! Runs the learner's exchange on what the mesh brings: neighbours come and go, weights travel as packets.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 
 use chorus_core::{
     key::PeerId,
     learner::{
-        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Sample,
-        parameters_from_bytes, parameters_to_bytes,
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, parameters_from_bytes,
+        parameters_to_bytes,
     },
     net::{Event, Handle, ShareOptions},
     node,
@@ -36,17 +36,26 @@ pub enum Lesson {
         /// Neighbours that took part.
         partners: usize,
     },
+    /// Who holds which digits is known, or has changed.
+    Held {
+        /// Those that this tab trains on; none before it has chosen.
+        own: Classes,
+        /// Those that the connected tabs say they train on.
+        others: Classes,
+    },
 }
 
 /// What a learner is made of.
 #[derive(Debug)]
 pub struct Learning {
     /// The digits.
-    pub digits: Rc<Digits>,
-    /// Which of them this tab holds.
-    pub classes: Classes,
-    /// Orders the training samples.
+    pub digits: Arc<Digits>,
+    /// Which of them this tab holds, whatever the others do; it chooses what they lack otherwise.
+    pub given: Option<Classes>,
+    /// Orders the training samples, and decides what a tab chooses that knows of nobody.
     pub seed: u64,
+    /// Whether the peer has looked for others already.
+    pub has_searched: bool,
 }
 
 /// A learner that can be switched on and off.
@@ -71,10 +80,16 @@ impl Learner {
         learning: Learning,
         on_lesson: impl FnMut(Lesson) + 'static,
     ) -> Option<Self> {
-        let shard: Vec<Sample> = learning.digits.shard(learning.classes);
-        let test = learning.digits.test.clone();
-        let exchange =
-            Exchange::new(handle.id(), Config::default(), shard, test, learning.seed).ok()?;
+        let Learning {
+            digits,
+            given,
+            seed,
+            has_searched,
+        } = learning;
+        let mut exchange = Exchange::new(handle.id(), Config::default(), digits, seed).ok()?;
+        if let Some(given) = given {
+            exchange = exchange.with_classes(given);
+        }
         let exchange = Rc::new(RefCell::new(exchange));
         let events = handle.events().await.ok()?;
         let (switch, switched) = mpsc::channel(4);
@@ -82,12 +97,12 @@ impl Learner {
         let run = Run {
             handle,
             exchange: exchange.clone(),
-            neighbours: BTreeMap::new(),
+            tabs: BTreeSet::new(),
             on_lesson: Box::new(on_lesson),
             weights: to_run,
             is_on: false,
         };
-        spawn_local(run.run(events, switched, weights));
+        spawn_local(run.run(events, switched, weights, has_searched));
         Some(Self { exchange, switch })
     }
 
@@ -111,8 +126,8 @@ impl Learner {
 struct Run {
     handle: Handle,
     exchange: Rc<RefCell<Exchange<PeerId>>>,
-    /// Directly connected members; they take part while learning is on.
-    neighbours: BTreeMap<PeerId, ()>,
+    /// Connected peers that may be tabs; those that have said so are the exchange's neighbours.
+    tabs: BTreeSet<PeerId>,
     on_lesson: Box<dyn FnMut(Lesson)>,
     weights: mpsc::Sender<Input<PeerId>>,
     is_on: bool,
@@ -124,14 +139,29 @@ impl Run {
         mut events: mpsc::Receiver<Event>,
         mut switched: mpsc::Receiver<bool>,
         mut weights: mpsc::Receiver<Input<PeerId>>,
+        has_searched: bool,
     ) {
         let mut timer = Delay::new(FOREVER);
+        self.handle(Input::Pause);
         if let Ok(peers) = self.handle.peers().await {
             peers.iter().for_each(|info| self.on_peer(info));
         }
+        // What came before this learner listened, oldest first.
+        let filter = node::Filter {
+            packet_type: Some(WEIGHTS.into()),
+            ..node::Filter::default()
+        };
+        if let Ok(packets) = self.handle.query(filter).await {
+            packets
+                .iter()
+                .rev()
+                .for_each(|packet| self.on_claim(packet));
+        }
+        if has_searched {
+            self.on_searched();
+        }
         loop {
-            // Reset even while learning is off: a timer that has fired must not be polled again.
-            let wake_at = self.poll().unwrap_or(Instant::MAX);
+            let wake_at = self.poll();
             timer.reset(wake_at.saturating_duration_since(now()).min(FOREVER));
             select_biased! {
                 on = switched.next() => match on {
@@ -140,6 +170,7 @@ impl Run {
                 },
                 event = events.next() => match event {
                     Some(Event::Node(event)) => self.on_event(event),
+                    Some(Event::Reserved(_)) => self.on_searched(),
                     Some(_) => {}
                     None => break,
                 },
@@ -150,20 +181,20 @@ impl Run {
     }
 
     fn handle(&mut self, input: Input<PeerId>) {
-        if self.is_on {
-            self.exchange.borrow_mut().handle(now(), input);
-        }
+        self.exchange.borrow_mut().handle(now(), input);
     }
 
-    /// Carries out what the exchange wants; returns when it wants to be woken, `None` while it is off.
-    fn poll(&mut self) -> Option<Instant> {
-        if !self.is_on {
-            return None;
-        }
+    /// Carries out what the exchange wants; returns when it wants to be woken.
+    fn poll(&mut self) -> Instant {
         loop {
             let output = self.exchange.borrow_mut().poll_output();
             match output {
-                Output::Share { round, params } => self.share(round, &params),
+                Output::Share {
+                    round,
+                    classes,
+                    params,
+                } => self.share(round, classes, &params),
+                Output::Held { own, others } => (self.on_lesson)(Lesson::Held { own, others }),
                 Output::Merged {
                     round,
                     accuracy,
@@ -185,62 +216,66 @@ impl Run {
                 }
                 // Counted by the exchange; what a peer sends wrongly is no news for the page.
                 Output::Refused { .. } => {}
-                Output::Idle { wake_at } => return Some(wake_at),
+                Output::Idle { wake_at } => return wake_at,
             }
         }
     }
 
     fn on_switch(&mut self, on: bool) {
-        if on == self.is_on {
-            return;
-        }
-        let peers: Vec<PeerId> = self.neighbours.keys().copied().collect();
-        if on {
-            self.is_on = true;
-            peers
-                .into_iter()
-                .for_each(|peer| self.handle(Input::PeerUp { peer }));
-            self.handle(Input::Tick);
-        } else {
-            peers
-                .into_iter()
-                .for_each(|peer| self.handle(Input::PeerDown { peer }));
-            self.is_on = false;
-        }
+        self.is_on = on;
+        self.handle(if on { Input::Resume } else { Input::Pause });
     }
 
     fn on_event(&mut self, event: node::Event) {
         match event {
             node::Event::PeerChanged(info) => self.on_peer(&info),
-            node::Event::PeerLeft(peer) => self.on_left(peer),
+            node::Event::PeerLeft(peer) => {
+                self.tabs.remove(&peer);
+                self.handle(Input::PeerDown { peer });
+            }
             node::Event::PacketReceived { packet, .. } if packet.packet_type() == WEIGHTS => {
-                self.fetch(packet)
+                self.on_claim(&packet);
+                self.fetch(packet);
             }
             _ => {}
         }
     }
 
     fn on_peer(&mut self, info: &node::PeerInfo) {
-        // Learning goes on where a packet can reach the peer at all: directly, or through the relay that both know.
-        if info.role != node::Role::Member {
-            return;
+        let is_member = info.role == node::Role::Member;
+        if is_member || (info.role, info.path) == (node::Role::Unknown, node::Path::Relayed) {
+            self.tabs.insert(info.peer);
         }
-        if self.neighbours.insert(info.peer, ()).is_none() {
+        // Learning goes on where a packet can reach the peer at all: directly, or through the relay that both know.
+        if is_member {
             self.handle(Input::PeerUp { peer: info.peer });
         }
     }
 
-    fn on_left(&mut self, peer: PeerId) {
-        if self.neighbours.remove(&peer).is_some() {
-            self.handle(Input::PeerDown { peer });
+    /// The relay has given this tab a place, which it asks for once it has looked for others.
+    fn on_searched(&mut self) {
+        if self.tabs.is_empty() {
+            self.handle(Input::Nobody);
         }
     }
 
-    fn share(&self, round: u64, params: &[f32]) {
+    fn on_claim(&mut self, packet: &Packet) {
+        self.handle(Input::Claim {
+            author: packet.author(),
+            said: packet.timestamp(),
+            classes: Classes::from_metrics(packet.quality()),
+        });
+    }
+
+    fn share(&self, round: u64, classes: Classes, params: &[f32]) {
         let (handle, bytes) = (self.handle.clone(), parameters_to_bytes(params));
         let mut options = ShareOptions::new(WEIGHTS);
         options.ttl_secs = WEIGHTS_TTL_SECS;
         options.quality.insert(ROUND.into(), round as f64);
+        let held = classes.metrics();
+        options
+            .quality
+            .extend(held.map(|(name, value)| (name.into(), value)));
         options.instructions = Instructions {
             what: chorus_core::packet::What::Weights {
                 tensor: "digits/mlp".into(),
@@ -255,14 +290,17 @@ impl Run {
         });
     }
 
-    /// Fetches the weights of a packet and gives them to the exchange.
+    /// Fetches the weights of a neighbour's packet and gives them to the exchange.
     fn fetch(&self, packet: Packet) {
+        // News of tabs that have left comes along too. Nobody may have their weights any more, and waiting for them
+        // would take the place of those that can be had.
+        let is_of_use = self.is_on && self.tabs.contains(&packet.author());
         let round = packet
             .quality()
             .get(ROUND)
             .copied()
             .filter(|r| (0.0..1e15).contains(r));
-        let (Some(round), true) = (round, self.is_on) else {
+        let (Some(round), true) = (round, is_of_use) else {
             return;
         };
         let (handle, mut weights) = (self.handle.clone(), self.weights.clone());

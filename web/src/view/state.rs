@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use chorus_core::status::Category;
+use chorus_core::{learner::Classes, status::Category};
 
 /// Everything the page shows.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -153,10 +153,14 @@ impl FileStage {
 /// What the model learned so far.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LearnerView {
+    /// Whether the digits are here and learning can be switched on.
+    pub is_ready: bool,
     /// Whether it trains and exchanges.
     pub is_running: bool,
-    /// The digits this tab holds.
-    pub classes: Vec<u8>,
+    /// The digits this tab holds; none before it has chosen.
+    pub own: Classes,
+    /// The digits that the connected tabs say they hold.
+    pub others: Classes,
     /// Rounds of exchange done.
     pub exchanges: u64,
     /// Number of the last round.
@@ -220,8 +224,13 @@ pub enum Action {
         /// How far.
         stage: FileStage,
     },
-    /// The tab's share of the digits is known.
-    ShardKnown(Vec<u8>),
+    /// Who holds which digits is known, or has changed.
+    Held {
+        /// Those of this tab; none before it has chosen.
+        own: Classes,
+        /// Those that the connected tabs say they hold.
+        others: Classes,
+    },
     /// Learning was switched on or off.
     LearningSwitched(bool),
     /// The model trained by itself: accuracies with the others so far, and alone.
@@ -343,8 +352,14 @@ impl State {
                     file.stage = stage;
                 }
             }
-            Action::ShardKnown(classes) => Rc::make_mut(&mut self.learner).classes = classes,
-            Action::LearningSwitched(on) => Rc::make_mut(&mut self.learner).is_running = on,
+            Action::Held { own, others } => {
+                let learner = Rc::make_mut(&mut self.learner);
+                (learner.own, learner.others) = (own, others);
+            }
+            Action::LearningSwitched(on) => {
+                let learner = Rc::make_mut(&mut self.learner);
+                (learner.is_ready, learner.is_running) = (true, on);
+            }
             Action::Trained { accuracy, alone } => {
                 let learner = Rc::make_mut(&mut self.learner);
                 learner.record(accuracy, alone);

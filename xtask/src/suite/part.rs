@@ -79,6 +79,7 @@ impl fmt::Display for Part {
 
 fn core(suite: &mut Suite) -> Result<()> {
     package(suite, "core")?;
+    chorus_tests(suite, "stages::", |_| {})?;
     suite.tests("documentation", &mut Native::doc_tests());
     // Alone, so that it has the features with which `cargo xtask` was compiled a moment ago.
     suite.some_tests(

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
+use crate::learner::classes::Classes;
 use crate::learner::mlp::ParametersError;
-use crate::time::Instant;
+use crate::time::{Instant, Timestamp};
 
 /// What happens to an exchange. `P` identifies a peer.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,18 @@ pub enum Input<P> {
         /// The peer.
         peer: P,
     },
+    /// The first search for peers is over and found nobody: there is no news to wait for.
+    Nobody,
+    /// A packet of weights, whose signature holds, says which classes its author trained on. Comes before the weights,
+    /// which may still have to be fetched.
+    Claim {
+        /// Who signed it.
+        author: P,
+        /// When, by the author's clock.
+        said: Timestamp,
+        /// Which; `None` where it does not say, or says what cannot be.
+        classes: Option<Classes>,
+    },
     /// Weights arrived in a packet whose signature holds.
     Weights {
         /// Who signed them.
@@ -27,6 +40,10 @@ pub enum Input<P> {
         /// 4810 parameters in the model's order; checked here.
         params: Vec<f32>,
     },
+    /// Nothing is trained or shared from now on; peers come and go, and what they say they hold is still told.
+    Pause,
+    /// Training and sharing go on.
+    Resume,
     /// Time has passed.
     Tick,
 }
@@ -38,6 +55,8 @@ pub enum Output<P> {
     Share {
         /// The round they belong to.
         round: u64,
+        /// The classes that this node trains on.
+        classes: Classes,
         /// 4810 parameters in the model's order.
         params: Vec<f32>,
     },
@@ -58,6 +77,13 @@ pub enum Output<P> {
     TrainedAlone {
         /// Its accuracy on the held-out digits, 0..=1.
         alone_accuracy: f32,
+    },
+    /// Who holds what is known, or has changed.
+    Held {
+        /// The classes that this node trains on; none before it has chosen.
+        own: Classes,
+        /// Those that the connected peers say they train on.
+        others: Classes,
     },
     /// Weights were refused.
     Refused {

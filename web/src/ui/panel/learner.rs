@@ -6,7 +6,7 @@ use yew::{Callback, Html, Properties, classes, component, html};
 
 use crate::ui::Controls;
 use crate::view::{
-    format, geometry,
+    digit, format, geometry,
     state::{LearnerView, Point},
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct LearnerProps {
     pub(crate) span: &'static str,
 }
 
-/// Two figures, two curves and a sentence that says the same.
+/// Two figures, two curves, who holds which digit, and sentences that say the same.
 #[component]
 pub(crate) fn Learner(props: &LearnerProps) -> Html {
     let learner = &props.learner;
@@ -33,7 +33,7 @@ pub(crate) fn Learner(props: &LearnerProps) -> Html {
             data-alone={decimal(learner.alone)}
             data-partners={learner.partners.to_string()}
             data-running={learner.is_running.to_string()}
-            data-classes={learner.classes.iter().map(u8::to_string).collect::<Vec<_>>().join(",")}
+            data-classes={learner.own.to_string()}
         >
             <header>
                 <h2 id="learn-title">{ "How well this tab reads" }</h2>
@@ -44,7 +44,9 @@ pub(crate) fn Learner(props: &LearnerProps) -> Html {
                 { figure("alone", learner.alone, "alone") }
             </div>
             { chart(learner) }
-            <p class="note">{ sentence(learner) }</p>
+            <p class="note">{ digit::progress(learner) }</p>
+            { held(learner) }
+            <p class="note" aria-live="polite">{ digit::coverage(learner) }</p>
         </section>
     }
 }
@@ -106,24 +108,23 @@ fn chart(learner: &LearnerView) -> Html {
     }
 }
 
-fn sentence(learner: &LearnerView) -> String {
-    if learner.classes.is_empty() {
-        return "Fetching the handwritten digits that this tab will learn from.".into();
-    }
-    let own = format::digits(&learner.classes);
-    match (learner.exchanges, learner.is_running) {
-        (0, false) => {
-            format!("This tab holds examples of {own} and nothing else. Learning is paused.")
+/// Ten digits, each marked by who holds it, and what the marks mean. A listener hears the meaning with each digit.
+fn held(learner: &LearnerView) -> Html {
+    let chips = digit::holders(learner).map(|(digit, holder)| {
+        html! {
+            <li class={holder.class()} data-digit={digit.to_string()} data-holder={holder.class()}>
+                { digit }<span class="hidden">{ ": " }{ holder.word() }</span>
+            </li>
         }
-        (0, true) => format!(
-            "This tab holds examples of {own} and nothing else. As soon as others are here, it learns the rest from them."
-        ),
-        (1, _) => format!(
-            "This tab holds examples of {own} only. It has exchanged once with the others so far."
-        ),
-        (n, _) => format!(
-            "This tab holds examples of {own} only; the rest it learned from others, in {n} exchanges. \
-             Measured on digits that no tab has ever trained on."
-        ),
+    });
+    let legend = digit::HOLDERS.map(|holder| {
+        html! { <span><i class={holder.class()}></i>{ holder.word() }</span> }
+    });
+    html! {
+        <div class="held">
+            <h3 id="held-title">{ "Who holds which digit" }</h3>
+            <p aria-hidden="true">{ for legend }</p>
+            <ul aria-labelledby="held-title">{ for chips }</ul>
+        </div>
     }
 }

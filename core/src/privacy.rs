@@ -1,0 +1,81 @@
+//! What happens to data before it leaves a node: five stages, in an order that the types enforce.
+//!
+//! | from | step | to | what it does |
+//! |---|---|---|---|
+//! | [`Draft`] | [`Raw::new`] | [`Raw`] | bounds, shapes, names, finite numbers |
+//! | [`Raw`] | [`Raw::scrub`] | [`Scrubbed`] | personal information leaves texts and names |
+//! | [`Scrubbed`] | [`Scrubbed::anonymise`] | [`Anonymous`] | [pseudonyms](pseudonym), epochs, classes; embedded entries dropped |
+//! | [`Anonymous`] | [`Anonymous::generalise`] | [`Generalised`] | [ranges](range) with k-anonymity; tensors clipped and [noised](noise) |
+//! | [`Generalised`] | [`Generalised::validate`] | [`Validated`] | every check once more, with its figure |
+//! | [`Validated`] | [`Validated::seal_with`] | [`Sealed`] | encryption, which the caller brings |
+//!
+//! Only a [`Validated`] is for everybody, only a [`Sealed`] for somebody. Every step consumes the stage before it; one that
+//! refuses gives it back in [`Refused`].
+//!
+//! The noise of tensors is paid from a [`ledger`] before it is drawn, at the price that the [`accountant`] tells.
+//!
+//! What it does not do: it stores nothing, so the caller keeps the ledger and its last sequence number; it does not know
+//! what a text means, so facts in free prose ("our clinic has 1,500 patients") pass stage 3; differential privacy holds for
+//! tensors and not for texts.
+//!
+//! ```
+//! use chorus_core::digest::Digest;
+//! use chorus_core::privacy::ledger::{Budget, Ledger};
+//! use chorus_core::privacy::noise::{ClipNorm, Neighbours, plan};
+//! use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
+//! use chorus_core::privacy::range::Anonymity;
+//! use chorus_core::privacy::{Anonymiser, Clean, Draft, Expected, Generaliser, Limits, Raw, Tensor};
+//! use chorus_core::time::Timestamp;
+//! use rand_chacha::ChaCha20Rng;
+//! use rand_core::SeedableRng;
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let weights = Tensor { name: "hidden".into(), shape: vec![2, 2], data: vec![0.1, -0.2, 0.3, 0.4] };
+//! let draft = Draft { tensors: vec![weights], ..Draft::default() };
+//! let mut scrub = |text: &str| Clean { text: text.into(), ..Clean::default() };
+//! let today = EpochLength::default().epoch_of(Timestamp::from_millis(1_795_233_600_000));
+//! let secret = NodeSecret::from_bytes([7; 32]);
+//!
+//! let mut ledger = Ledger::new(Digest::sha256(b"main/digits"), Budget::default())?;
+//! let reservation = ledger.reserve(plan(4.0, Neighbours::Absent, 1.0)?, 1)?;
+//! // … store reservation.bytes(), then:
+//! let mut grant = reservation.stored();
+//!
+//! let how = Generaliser {
+//!     published: &[],
+//!     anonymity: Anonymity::default(),
+//!     clip_norm: ClipNorm::new(1.0)?,
+//!     keep_largest: None,
+//! };
+//! let mut rng = ChaCha20Rng::from_seed([9; 32]); // in earnest: seeded by the system's generator
+//! let validated = Raw::new(draft, &Limits::default())?
+//!     .scrub(&mut scrub)?
+//!     .anonymise(&Anonymiser::new(secret.pseudonyms("main", today)))
+//!     .generalise(&how, Some(&mut grant), &mut rng)?
+//!     .validate(&Expected::default(), &mut scrub)?;
+//! assert!(validated.report().is_met());
+//! assert!(validated.parts().quality["privacy.epsilon"] < 1.1);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod accountant;
+pub mod discrete;
+mod draft;
+mod environment;
+mod error;
+pub mod ledger;
+pub mod noise;
+pub mod pseudonym;
+pub mod range;
+mod stage;
+mod validate;
+
+pub use self::draft::{Draft, Embedded, Limits, Refused, Tensor};
+pub use self::environment::{OTHER, Trait};
+pub use self::error::PrivacyError;
+pub use self::stage::{
+    Anonymiser, Anonymous, Change, Clean, Generalised, Generaliser, Parts, Raw, Scrub, Scrubbed,
+    Sealed, Validated,
+};
+pub use self::validate::{Check, Declared, DeclaredTensor, Expected, Report, Side};
