@@ -14,6 +14,7 @@
 //!   (Albertini et al., "How to Abuse and Fix Authenticated Encryption Without Key Commitment", USENIX Security 2022).
 //! - An envelope opens only under the [`Context`] it was sealed in: network, author of the packet, purpose. Lifted into
 //!   the packet of another author it does not open.
+//! - A file that is addressed is sealed as a [`Parcel`], so that its name and type are not outside.
 //!
 //! What it does not do:
 //! - It does not say who sealed. Anyone can seal to anyone under any context; the packet's signature, which covers the
@@ -70,6 +71,7 @@ mod error;
 mod header;
 mod key;
 mod opener;
+mod parcel;
 #[cfg(test)]
 mod recipient_tests;
 mod rotation;
@@ -86,6 +88,7 @@ pub use self::certificate::{KeyCertificate, Recipient, UnverifiedCertificate, Va
 pub use self::error::{SealError, SealKeyError};
 pub use self::key::{SealKey, SealSecret};
 pub use self::opener::{Opener, open};
+pub use self::parcel::{Parcel, ParcelError};
 pub use self::rotation::{Directory, Keyring};
 pub use self::sealer::{Sealer, seal, sealed_len};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chorus_core::digest::ContentId;
+use chorus_core::{digest::ContentId, key::PeerId};
 use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
 
@@ -109,7 +109,11 @@ pub(crate) struct ShareArgs {
     /// A JSON object with any of `packet_type`, `instructions`, `quality_metrics` and `ttl` (seconds).
     #[arg(long, value_name = "METADATA")]
     pub(crate) json: Option<String>,
-    /// Signs with the identity in this data directory instead of a new one.
+    /// Seals the file to this peer, so that nobody else can read it; may be repeated. Of METADATA only `packet_type`,
+    /// which is sealed too, and `ttl` are taken.
+    #[arg(long, value_name = "PEER")]
+    pub(crate) recipient: Vec<PeerId>,
+    /// Signs with the identity in this data directory instead of a new one, and publishes the key that others seal to.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -126,6 +130,9 @@ pub(crate) struct GetArgs {
     /// Largest content to fetch, bytes.
     #[arg(long, value_name = "BYTES", default_value_t = chorus_core::bounds::DEFAULT_MAX_OBJECT)]
     pub(crate) max_bytes: u64,
+    /// Opens what is sealed to the peer with this data directory, and publishes the key that others seal to.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -147,7 +154,7 @@ pub(crate) struct QueryArgs {
 pub(crate) struct PeerArgs {
     #[command(flatten)]
     pub(crate) relay: RelayArgs,
-    /// Keeps key, packets and blocks here.
+    /// Keeps identity, sealing keys, packets and blocks here.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// Listens there, so that others can dial this peer; may be repeated.

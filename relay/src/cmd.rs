@@ -18,6 +18,7 @@ mod check;
 mod client;
 mod get;
 mod keygen;
+mod keys;
 mod peer;
 mod query;
 mod run;
@@ -167,7 +168,7 @@ fn new_seed() -> Result<Zeroizing<[u8; 32]>, Failure> {
 }
 
 /// Opens the store in `dir`, making identity and certificate when there is none.
-fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), Failure> {
+fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), StoreError> {
     let generate = || {
         let unavailable = |message: String| StoreError::Io {
             path: dir.to_path_buf(),
@@ -184,6 +185,15 @@ fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), Failu
     let store = BlockStore::open(dir, bounds, generate)?;
     let secrets = store.secrets()?;
     Ok((store, secrets))
+}
+
+/// The identity in `dir`, made when there is none. The store is closed again.
+fn identity(dir: &Path) -> Result<Keypair, StoreError> {
+    let bounds = Bounds {
+        max_bytes: u64::MAX,
+        max_blocks: u64::MAX,
+    };
+    open_store(dir, bounds).map(|(_, secrets)| keypair(&secrets))
 }
 
 /// Writes down the order of use. Without it nothing is lost but that order, so a failure is only logged.

@@ -16,6 +16,7 @@ mod http;
 mod meter;
 mod metrics;
 mod node;
+mod sealing;
 mod store;
 mod transport;
 

@@ -1,5 +1,5 @@
 //! The embedded store: one redb file under the data directory that holds the identity, the webrtc-direct certificate
-//! and the blocks.
+//! and the blocks; and beside it, for peers that others seal to, the keyring ([`KeyringFile`]).
 //!
 //! - Every write is one transaction, on disk when the call returns: a killed process loses nothing that was stored.
 //! - A new file is completed under another name and then linked into place, so a half-made file is never found.
@@ -14,21 +14,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use zeroize::Zeroizing;
 
 use crate::store::{
-    file::{
-        CERTIFICATE, SECRETS, SEED, classify, create, io_error, make_private_dir, open_existing,
-    },
+    file::{Stamp, classify, create, io_error, make_private_dir, open_existing},
     index::{Entry, Index},
 };
 
 mod file;
 mod index;
+mod keyring;
 mod node_store;
 
-pub(crate) use self::node_store::NodeStore;
+pub(crate) use self::{
+    keyring::KeyringFile,
+    node_store::{NodeStore, now_ms},
+};
 
 /// A content id in its binary form (CIDv1, sha2-256).
 pub(crate) type BlockKey = [u8; 36];
@@ -153,9 +155,10 @@ impl BlockStore {
             .try_exists()
             .map_err(|source| io_error(&path, source))?;
         let database = if exists {
-            open_existing(&path)?
+            open_existing(&path, STAMP)?
         } else {
-            create(&path, &generate()?)?
+            let secrets = generate()?;
+            create(&path, STAMP, |transaction| fill(transaction, &secrets))?
         };
         let mut store = Self {
             index: Index::default(),
@@ -378,13 +381,13 @@ impl BlockStore {
         write: impl FnOnce(&mut BlockTable<'_>, &mut EntryTable<'_>) -> Result<(), redb::StorageError>,
     ) -> Result<(), StoreError> {
         if self.database.is_none() {
-            self.database = Some(open_existing(&self.path)?);
+            self.database = Some(open_existing(&self.path, STAMP)?);
         }
         let result = self.try_commit(write);
         if result.is_err() {
             // The lock on the file goes with the old handle.
             self.database = None;
-            self.database = open_existing(&self.path).ok();
+            self.database = open_existing(&self.path, STAMP).ok();
         }
         result
     }
@@ -458,9 +461,26 @@ impl BlockStore {
     }
 }
 
+/// Puts into a new store what it is never without.
+fn fill(transaction: &WriteTransaction, secrets: &Secrets) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(SECRETS)?;
+    table.insert(SEED, secrets.seed.as_slice())?;
+    table.insert(CERTIFICATE, secrets.certificate.as_bytes())?;
+    transaction.open_table(BLOCKS)?;
+    transaction.open_table(ENTRIES)?;
+    Ok(())
+}
+
 type BlockTable<'a> = redb::Table<'a, &'static BlockKey, &'static [u8]>;
 type EntryTable<'a> = redb::Table<'a, &'static BlockKey, (u64, u64, u32, bool)>;
 
+const STAMP: Stamp = Stamp {
+    table: "chorus_relay",
+    version: 1,
+};
+const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
+const SEED: &str = "identity_seed";
+const CERTIFICATE: &str = "webrtc_certificate";
 const BLOCKS: TableDefinition<'_, &BlockKey, &[u8]> = TableDefinition::new("blocks");
 /// Columns: expires_at (ms since the Unix epoch), last use (a counter), length (bytes), is a packet.
 const ENTRIES: TableDefinition<'_, &BlockKey, (u64, u64, u32, bool)> =

@@ -3,3 +3,4 @@
 mod blocks;
 mod faults;
 mod life;
+mod sealed;

@@ -122,6 +122,7 @@ impl Node {
             Request::Query {
                 packet_type: None,
                 limit,
+                author: None,
             },
             SentFor::CatchUp,
         );
@@ -139,6 +140,7 @@ impl Node {
         let request = Request::Query {
             packet_type: filter.packet_type.clone(),
             limit: limit as u16,
+            author: filter.author,
         };
         self.send(peer, request, SentFor::Query { command, filter });
     }

@@ -60,6 +60,8 @@ pub enum Request {
         packet_type: Option<String>,
         /// At most so many, and never more than [`MAX_QUERY`].
         limit: u16,
+        /// Only packets by this author.
+        author: Option<PeerId>,
     },
     /// Hands over a packet and asks the node to keep it and what it links to; answered when that is done.
     Offer {
@@ -116,10 +118,17 @@ impl Request {
                     }
                 }
             }
-            Self::Query { packet_type, limit } => {
+            Self::Query {
+                packet_type,
+                limit,
+                author,
+            } => {
                 w.u8(2);
                 w.bytes(packet_type.as_deref().unwrap_or("").as_bytes());
                 w.uvarint(u64::from(*limit));
+                if let Some(author) = author {
+                    w.put(&author.to_bytes());
+                }
             }
             Self::Offer { packet } => {
                 w.u8(3);
@@ -149,9 +158,15 @@ impl Request {
             2 => {
                 let name = text(&mut r, "packet type", MAX_TYPE)?;
                 let limit = r.uvarint()?.min(MAX_QUERY as u64) as u16;
+                let author = if r.remaining() > 0 {
+                    Some(peer_id(&mut r)?)
+                } else {
+                    None
+                };
                 Self::Query {
                     packet_type: (!name.is_empty()).then_some(name),
                     limit,
+                    author,
                 }
             }
             3 => Self::Offer {

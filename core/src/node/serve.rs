@@ -26,12 +26,16 @@ impl Node {
         }
         match request {
             Request::Get { cid, hops, hint } => self.on_get_request(peer, token, cid, hops, hint),
-            Request::Query { packet_type, limit } => {
+            Request::Query {
+                packet_type,
+                limit,
+                author,
+            } => {
                 let limit = usize::from(limit).clamp(1, MAX_QUERY);
                 let packets = self.library.select(
                     &Filter {
                         packet_type,
-                        author: None,
+                        author,
                         limit,
                     },
                     self.now.wall,

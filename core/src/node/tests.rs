@@ -53,6 +53,33 @@ fn a_newcomer_catches_up_with_what_was_shared_before() {
 }
 
 #[test]
+fn a_query_by_author_finds_what_newer_packets_of_others_push_out() {
+    let mut mesh = Mesh::tabs(4);
+    mesh.connect(0, 1);
+    mesh.connect(0, 2);
+    let cid = mesh.share(1, b"once");
+    for n in 0..MAX_QUERY {
+        mesh.share(2, &n.to_be_bytes());
+    }
+    mesh.connect(0, 3);
+    let peer = mesh.id(0);
+    let mut found = |author| {
+        let filter = Filter {
+            author,
+            ..Filter::default()
+        };
+        let query = mesh.command(3, Command::QueryPeer { peer, filter });
+        match mesh.hosts[3].replies.remove(&query) {
+            Some(Ok(Reply::Packets(packets))) => packets.iter().any(|p| p.cid() == cid),
+            other => panic!("no packets: {other:?}"),
+        }
+    };
+    let author = Keypair::from_seed(&[2; 32]).peer_id();
+    assert!(!found(None), "256 others are newer");
+    assert!(found(Some(author)));
+}
+
+#[test]
 fn a_large_object_comes_from_several_providers_at_once() {
     let mut mesh = Mesh::tabs(4);
     let bytes = content(LEAF_SIZE * 9 + 17);
@@ -402,6 +429,12 @@ fn messages_survive_flips_and_cuts_without_panic() {
         Request::Query {
             packet_type: Some("file".to_string()),
             limit: 9,
+            author: None,
+        },
+        Request::Query {
+            packet_type: None,
+            limit: 9,
+            author: hint,
         },
         Request::Offer {
             packet: vec![1, 2, 3],

@@ -1,9 +1,9 @@
-//! `chorus-relay get`: a packet's content, verified, as a file.
+//! `chorus-relay get`: a packet's content, verified, as a file; opened first where it is sealed.
 
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     pin::pin,
     time::Duration,
 };
@@ -12,24 +12,48 @@ use chorus_core::{
     digest::ContentId,
     net::{self, Handle},
     node::Event,
+    packet::Packet,
+    seal::{KeyCertificate, Keyring},
 };
 use futures::StreamExt;
 use tokio::time::Instant;
 
 use crate::{
     cli::GetArgs,
-    cmd::{Failure, client},
+    cmd::{
+        Failure, client, identity,
+        keys::{self, OwnKeys},
+    },
+    sealing::{SEALED_TYPE, open_parcel},
+    store::StoreError,
 };
 
-/// Fetches the content and writes it; a file appears only when it is complete.
+/// Fetches the content, opens it where it is sealed, and writes it; a file appears only when it is complete.
 ///
 /// # Errors
-/// Nobody has it, it is too large or not what its packet says, or the file cannot be written.
+/// Nobody has it, it is too large or not what its packet says, it is sealed to others, or the file cannot be written.
 pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
     let target = client::target(&args.relay).await?;
-    let client = client::connect(target, None, args.max_bytes).await?;
-    let content = fetch(&client.node.handle, args.cid).await?;
+    let network = target.network.clone();
+    let keys = match &args.data_dir {
+        Some(dir) => Some(keys_in(dir, &network).await?),
+        None => None,
+    };
+    let own = keys.as_ref().and_then(|keys| keys.own.as_ref());
+    let key = own.map(|(own, _)| own.identity.clone());
+    let client = client::connect(target, key, args.max_bytes).await?;
+    let handle = &client.node.handle;
+    if let Some((own, certificate)) = own {
+        own.publish_or_warn((handle, client.relay), certificate)
+            .await;
+    }
+    let (packet, content) = fetch(handle, args.cid).await?;
     client.node.close().await;
+    let content = if packet.packet_type() == SEALED_TYPE {
+        opened(&packet, &content, &network, keys.as_ref())?
+    } else {
+        content
+    };
     let path = &args.output;
     let written = if path == Path::new("-") {
         io::stdout().write_all(&content)
@@ -39,14 +63,73 @@ pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
     written.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
+/// What a data directory has for opening.
+struct Keys {
+    dir: PathBuf,
+    keyring: Keyring,
+    /// `None` while a running peer holds the store: it publishes the key itself.
+    own: Option<(OwnKeys, KeyCertificate)>,
+}
+
+async fn keys_in(dir: &Path, network: &str) -> Result<Keys, Failure> {
+    let dir = dir.to_path_buf();
+    match identity(&dir) {
+        Ok(identity) => {
+            let own = OwnKeys {
+                dir: dir.clone(),
+                identity,
+                network: network.into(),
+            };
+            let (keyring, certificate) = own.renewed().await?;
+            Ok(Keys {
+                dir,
+                keyring,
+                own: Some((own, certificate)),
+            })
+        }
+        Err(StoreError::InUse { .. }) => Ok(Keys {
+            keyring: keys::keyring(&dir).await?,
+            dir,
+            own: None,
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens sealed content, and says on standard error what it is called there.
+fn opened(
+    packet: &Packet,
+    envelope: &[u8],
+    network: &str,
+    keys: Option<&Keys>,
+) -> Result<Vec<u8>, Failure> {
+    let (cid, author) = (packet.cid(), packet.author());
+    let Some(Keys { dir, keyring, .. }) = keys else {
+        return Err(Failure::Failed(format!(
+            "{cid} is sealed: only its recipients can open it, each with its own --data-dir"
+        )));
+    };
+    let parcel =
+        open_parcel(envelope, keyring, (network, author), keys::now()).map_err(|error| {
+            let dir = dir.display();
+            Failure::Failed(format!(
+                "{cid} is sealed, and the keys in {dir} do not open it: {error}"
+            ))
+        })?;
+    // Quoted: the sender chose these words.
+    let (name, content_type) = (&parcel.name, &parcel.content_type);
+    eprintln!("opened {name:?}, type {content_type:?}, sealed by {author}");
+    Ok(parcel.content)
+}
+
 /// Waits for the content as long as it comes further.
-async fn fetch(handle: &Handle, cid: ContentId) -> Result<Vec<u8>, Failure> {
+async fn fetch(handle: &Handle, cid: ContentId) -> Result<(Packet, Vec<u8>), Failure> {
     let mut events = handle.events().await?;
     let mut fetched = pin!(handle.get(cid));
     let mut patience = pin!(tokio::time::sleep(PATIENCE));
     loop {
         tokio::select! {
-            result = &mut fetched => return Ok(result?.1),
+            result = &mut fetched => return Ok(result?),
             event = events.next() => match event {
                 Some(net::Event::Node(Event::Progressed { cid: progressed, .. })) if progressed == cid => {
                     patience.as_mut().reset(Instant::now() + PATIENCE);

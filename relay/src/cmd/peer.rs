@@ -1,4 +1,4 @@
-//! `chorus-relay peer`: a member of the mesh without a page, for servers and tests.
+//! `chorus-relay peer`: a member of the mesh without a page, for servers and tests, that others can seal to.
 
 use chorus_core::bounds::DEFAULT_MAX_OBJECT;
 use serde_json::json;
@@ -8,17 +8,20 @@ use crate::{
     cmd::{
         Failure, Termination,
         client::{self, Client},
-        flush, keypair, open_store, print_line,
+        flush, keypair,
+        keys::OwnKeys,
+        open_store, print_line,
     },
     config::StoreConfig,
     metrics::Metrics,
     store::{Bounds, NodeStore},
 };
 
-/// Stays in the mesh until SIGTERM or SIGINT; prints one line of JSON when it is connected to the relay.
+/// Stays in the mesh until SIGTERM or SIGINT; prints one line of JSON when it is connected to the relay and has published
+/// the key that others seal to.
 ///
 /// # Errors
-/// The store is not usable, the relay does not answer, or the node ends by itself.
+/// The store or the keyring is not usable, the relay does not answer, or the node ends by itself.
 pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
     let mut termination = Termination::listen()?;
     let limits = StoreConfig::default();
@@ -29,10 +32,15 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
     let (store, secrets) = open_store(&args.data_dir, bounds)?;
     let store = NodeStore::new(store, Metrics::default());
     let target = client::target(&args.relay).await?;
-    let key = keypair(&secrets);
+    let keys = OwnKeys {
+        dir: args.data_dir,
+        identity: keypair(&secrets),
+        network: target.network.clone(),
+    };
+    let (_, certificate) = keys.renewed().await?;
     let client = client::connect_with(
         target,
-        key,
+        keys.identity.clone(),
         DEFAULT_MAX_OBJECT,
         args.listen,
         Box::new(store.clone()),
@@ -41,6 +49,15 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
         client = client => client?,
         () = termination.asked() => return Ok(()),
     };
+    let handle = node.handle.clone();
+    let to = (&handle, relay);
+    tokio::select! {
+        _ = keys.publish_or_warn(to, &certificate) => {}
+        () = termination.asked() => {
+            node.close().await;
+            return Ok(());
+        }
+    }
     let addrs: Vec<_> = node
         .handle
         .addresses()
@@ -54,6 +71,7 @@ pub(crate) async fn peer(args: PeerArgs) -> Result<(), Failure> {
     )?;
     tokio::select! {
         () = termination.asked() => {}
+        never = keys.keep_published(to) => match never {},
         ended = &mut node.driver => {
             ended?;
             return Err(Failure::Failed("the node ended by itself".into()));

@@ -1,10 +1,24 @@
-//! The store's file: made whole or not at all, readable by its owner alone, opened only if it is ours.
+//! The files of the data directory: made whole or not at all, readable by their owner alone, opened only if they are ours.
 
 use std::{fs, io, path::Path};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use crate::store::{BLOCKS, ENTRIES, Secrets, StoreError};
+use crate::store::StoreError;
+
+/// What tells a file of one kind from all others: a table of this name that holds this format version.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) table: &'static str,
+    /// Raised when a table of such a file changes its meaning.
+    pub(super) version: u64,
+}
+
+impl Stamp {
+    fn definition(&self) -> TableDefinition<'static, &'static str, u64> {
+        TableDefinition::new(self.table)
+    }
+}
 
 pub(super) fn io_error(path: &Path, source: io::Error) -> StoreError {
     let path = path.to_path_buf();
@@ -50,7 +64,8 @@ fn open_private_file(path: &Path, new: bool) -> Result<fs::File, StoreError> {
     options.open(path).map_err(|source| io_error(path, source))
 }
 
-pub(super) fn open_existing(path: &Path) -> Result<Database, StoreError> {
+/// Opens a file that must carry `stamp`.
+pub(super) fn open_existing(path: &Path, stamp: Stamp) -> Result<Database, StoreError> {
     let file = open_private_file(path, false)?;
     let metadata = file.metadata().map_err(|source| io_error(path, source))?;
     if !metadata.is_file() || metadata.len() == 0 {
@@ -59,40 +74,54 @@ pub(super) fn open_existing(path: &Path) -> Result<Database, StoreError> {
             message: "it is empty or not a file".into(),
         });
     }
+    let check = |result: Result<(), String>| {
+        result.map_err(|message| StoreError::Foreign {
+            path: path.to_path_buf(),
+            message,
+        })
+    };
+    // Opening for writing writes, also into what belongs to others: look first. What was not closed properly, or is
+    // damaged, cannot be looked at; opening it for writing says why, or repairs it.
+    if let Ok(database) = builder().open_read_only(path) {
+        check(check_stamp(&database, stamp))?;
+    }
     let database = builder()
         .create_file(file)
         .map_err(|e| classify(path, e.into()))?;
-    check_stamp(&database).map_err(|message| StoreError::Foreign {
-        path: path.to_path_buf(),
-        message,
-    })?;
+    check(check_stamp(&database, stamp))?;
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .map_err(|source| io_error(path, source))?;
     Ok(database)
 }
 
-fn check_stamp(database: &Database) -> Result<(), String> {
+fn check_stamp(database: &impl ReadableDatabase, stamp: Stamp) -> Result<(), String> {
     let transaction = database.begin_read().map_err(|error| error.to_string())?;
     let stamps = transaction
-        .open_table(STAMPS)
+        .open_table(stamp.definition())
         .map_err(|error| error.to_string())?;
     let version = stamps
         .get(VERSION)
         .map_err(|error| error.to_string())?
         .map(|value| value.value());
     match version {
-        Some(FORMAT_VERSION) => Ok(()),
+        Some(version) if version == stamp.version => Ok(()),
         Some(other) => Err(format!(
-            "format version must be {FORMAT_VERSION}, got {other}"
+            "format version must be {}, got {other}",
+            stamp.version
         )),
         None => Err("it has no format version".into()),
     }
 }
 
-pub(super) fn create(path: &Path, secrets: &Secrets) -> Result<Database, StoreError> {
+/// Makes a file with `stamp` and what `fill` puts into it, in one transaction.
+pub(super) fn create(
+    path: &Path,
+    stamp: Stamp,
+    fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<Database, StoreError> {
     let unfinished = path.with_extension(format!("redb.{}.new", std::process::id()));
-    let result = create_at(&unfinished, secrets).and_then(|database| {
+    let result = create_at(&unfinished, stamp, fill).and_then(|database| {
         // A link, unlike a rename, never replaces what another process put there meanwhile.
         fs::hard_link(&unfinished, path).map_err(|source| io_error(path, source))?;
         Ok(database)
@@ -102,30 +131,24 @@ pub(super) fn create(path: &Path, secrets: &Secrets) -> Result<Database, StoreEr
     result
 }
 
-fn create_at(path: &Path, secrets: &Secrets) -> Result<Database, StoreError> {
+fn create_at(
+    path: &Path,
+    stamp: Stamp,
+    fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<Database, StoreError> {
     let fail = |error: redb::Error| classify(path, error);
     let file = open_private_file(path, true)?;
     let database = builder().create_file(file).map_err(|e| fail(e.into()))?;
     let transaction = database.begin_write().map_err(|e| fail(e.into()))?;
     {
-        let mut stamps = transaction.open_table(STAMPS).map_err(|e| fail(e.into()))?;
+        let mut stamps = transaction
+            .open_table(stamp.definition())
+            .map_err(|e| fail(e.into()))?;
         stamps
-            .insert(VERSION, FORMAT_VERSION)
-            .map_err(|e| fail(e.into()))?;
-        let mut table = transaction
-            .open_table(SECRETS)
-            .map_err(|e| fail(e.into()))?;
-        table
-            .insert(SEED, secrets.seed.as_slice())
-            .map_err(|e| fail(e.into()))?;
-        table
-            .insert(CERTIFICATE, secrets.certificate.as_bytes())
-            .map_err(|e| fail(e.into()))?;
-        transaction.open_table(BLOCKS).map_err(|e| fail(e.into()))?;
-        transaction
-            .open_table(ENTRIES)
+            .insert(VERSION, stamp.version)
             .map_err(|e| fail(e.into()))?;
     }
+    fill(&transaction).map_err(fail)?;
     transaction.commit().map_err(|e| fail(e.into()))?;
     Ok(database)
 }
@@ -136,12 +159,6 @@ fn builder() -> redb::Builder {
     builder
 }
 
-const STAMPS: TableDefinition<'_, &str, u64> = TableDefinition::new("chorus_relay");
 const VERSION: &str = "format_version";
-/// Raised when a table changes its meaning.
-const FORMAT_VERSION: u64 = 1;
-pub(super) const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
-pub(super) const SEED: &str = "identity_seed";
-pub(super) const CERTIFICATE: &str = "webrtc_certificate";
 /// redb's page cache. Guess: sixteen full blocks; the operating system caches the rest.
 const CACHE_BYTES: usize = 16 << 20;

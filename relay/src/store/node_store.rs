@@ -106,7 +106,7 @@ fn into_node_error(error: StoreError) -> NodeStoreError {
 }
 
 /// Milliseconds since the Unix epoch; 0 on a host whose clock is before it.
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -233,10 +233,12 @@ fn somebody_elses_redb_file_is_foreign_too() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
+    let before = fs::read(&path).unwrap();
     assert!(matches!(
         open(dir.path(), ROOMY),
         Err(StoreError::Foreign { .. })
     ));
+    assert!(fs::read(&path).unwrap() == before, "left untouched");
     let database = Database::open(&path).unwrap();
     let transaction = database.begin_read().unwrap();
     assert_eq!(
