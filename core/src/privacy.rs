@@ -3,7 +3,7 @@
 //! | from | step | to | what it does |
 //! |---|---|---|---|
 //! | [`Draft`] | [`Raw::new`] | [`Raw`] | bounds, shapes, names, finite numbers |
-//! | [`Raw`] | [`Raw::scrub`] | [`Scrubbed`] | personal information leaves texts and names |
+//! | [`Raw`] | [`Raw::scrub`] | [`Scrubbed`] | personal information leaves texts and names: [`scrub`] |
 //! | [`Scrubbed`] | [`Scrubbed::anonymise`] | [`Anonymous`] | [pseudonyms](pseudonym), epochs, classes; embedded entries dropped |
 //! | [`Anonymous`] | [`Anonymous::generalise`] | [`Generalised`] | [ranges](range) with k-anonymity; tensors clipped and [noised](noise) |
 //! | [`Generalised`] | [`Generalised::validate`] | [`Validated`] | every check once more, with its figure |
@@ -24,15 +24,18 @@
 //! use chorus_core::privacy::noise::{ClipNorm, Neighbours, plan};
 //! use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
 //! use chorus_core::privacy::range::Anonymity;
-//! use chorus_core::privacy::{Anonymiser, Clean, Draft, Expected, Generaliser, Limits, Raw, Tensor};
+//! use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
+//! use chorus_core::privacy::{Anonymiser, Draft, Expected, Generaliser, Limits, Raw, Tensor};
 //! use chorus_core::time::Timestamp;
 //! use rand_chacha::ChaCha20Rng;
 //! use rand_core::SeedableRng;
 //!
 //! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! let weights = Tensor { name: "hidden".into(), shape: vec![2, 2], data: vec![0.1, -0.2, 0.3, 0.4] };
-//! let draft = Draft { tensors: vec![weights], ..Draft::default() };
-//! let mut scrub = |text: &str| Clean { text: text.into(), ..Clean::default() };
+//! let notes = ("notes".into(), "Ask ada@example.org".into());
+//! let draft = Draft { tensors: vec![weights], texts: [notes].into(), ..Draft::default() };
+//! let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
+//! let mut scrub = |text: &str| scrubber.clean(text);
 //! let today = EpochLength::default().epoch_of(Timestamp::from_millis(1_795_233_600_000));
 //! let secret = NodeSecret::from_bytes([7; 32]);
 //!
@@ -54,6 +57,7 @@
 //!     .generalise(&how, Some(&mut grant), &mut rng)?
 //!     .validate(&Expected::default(), &mut scrub)?;
 //! assert!(validated.report().is_met());
+//! assert_eq!(validated.parts().texts["notes"], "Ask [email]");
 //! assert!(validated.parts().quality["privacy.epsilon"] < 1.1);
 //! # Ok(())
 //! # }
@@ -68,6 +72,7 @@ pub mod ledger;
 pub mod noise;
 pub mod pseudonym;
 pub mod range;
+pub mod scrub;
 mod stage;
 mod validate;
 

@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: one JSON line per measurement on standard output, everything else on standard error.
 
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::page::Profile;
@@ -21,6 +23,8 @@ pub(crate) enum Bench {
     Join,
     /// 64 MiB from tab to tab, beside js-libp2p and bare channels.
     Transfer,
+    /// What the scrubber finds in labelled sentences, beside Presidio, and how fast it reads.
+    Privacy,
 }
 
 /// Runs `benches`, or all where none is named.
@@ -34,6 +38,7 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
         Bench::Seal,
         Bench::Join,
         Bench::Transfer,
+        Bench::Privacy,
     ];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
@@ -43,6 +48,7 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
             Bench::Seal => measure(&mut of_core("seal"))?,
             Bench::Join => measure(&mut in_chromium("join")?)?,
             Bench::Transfer => measure(&mut in_chromium("transfer")?)?,
+            Bench::Privacy => privacy()?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -51,6 +57,47 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
 /// Returns the command of a benchmark of the core alone.
 fn of_core(name: &str) -> Command {
     process::cargo(["bench", "--package=chorus-core", "--bench", name])
+}
+
+/// Makes the labelled sentences, finds what is in them, compares with Presidio, and measures the speed.
+fn privacy() -> Result<()> {
+    let scripts = process::root().join("tests/bench/privacy");
+    let python = install::python("privacy", &scripts.join("requirements.txt"))?;
+    let dir = process::target().join("bench-privacy");
+    fs::create_dir_all(&dir)?;
+    let (sentences, found) = (dir.join("sentences.jsonl"), dir.join("found.jsonl"));
+    write(
+        Command::new(&python).arg(scripts.join("generate.py")),
+        None,
+        &sentences,
+    )?;
+    write(
+        of_core("scrub").args(["--", "--find"]),
+        Some(&sentences),
+        &found,
+    )?;
+    let mut compare = Command::new(&python);
+    compare
+        .arg(scripts.join("compare.py"))
+        .arg(&sentences)
+        .arg(&found);
+    measure(&mut compare)?;
+    measure(&mut of_core("scrub"))
+}
+
+/// Runs `command` with `input` as its standard input, and writes its standard output to the file `output`.
+fn write(command: &mut Command, input: Option<&Path>, output: &Path) -> Result<()> {
+    if let Some(input) = input {
+        command.stdin(File::open(input)?);
+    }
+    let status = command
+        .stdout(File::create(output)?)
+        .status()
+        .with_context(|| format!("write {}", output.display()))?;
+    if !status.success() {
+        bail!("writing {} ended with {status}", output.display());
+    }
+    Ok(())
 }
 
 /// Returns the command of a benchmark in tabs, with the relay and the page as they are shipped.

@@ -154,6 +154,43 @@ pub(crate) fn wasm_opt() -> Result<Option<Command>> {
     Ok(Some(command))
 }
 
+/// Returns the Python of a virtual environment below the target directory with what `requirements` pins, from PyPI.
+///
+/// # Errors
+/// Where Python is missing and cannot be installed, or pip refuses.
+pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf> {
+    let wanted =
+        fs::read(requirements).with_context(|| format!("read {}", requirements.display()))?;
+    let dir = process::target().join(format!("python/{name}"));
+    let python = dir.join("bin/python");
+    let installed = dir.join("installed.txt");
+    if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let system = match on_path("python3") {
+        Some(system) => system,
+        None => {
+            apt_install("python3-venv")?;
+            on_path("python3").context("python3 was installed but is not on the path")?
+        }
+    };
+    process::run(Command::new(system).args(["-m", "venv"]).arg(&dir))?;
+    process::run(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
+            .arg(requirements),
+    )?;
+    fs::write(installed, wanted)?;
+    Ok(python)
+}
+
 /// Installs a Debian package; on other systems and without root it says what to install.
 fn apt_install(package: &str) -> Result<()> {
     if !is_root() || on_path("apt-get").is_none() {

@@ -1,6 +1,6 @@
 //! Nodes that exchange weights in virtual time, with latency, loss, reordering and churn; every run has a seed.
 
-mod choice;
+mod choice_tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;

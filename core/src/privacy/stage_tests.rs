@@ -9,6 +9,7 @@ use super::super::ledger::Ledger;
 use super::super::noise::{Neighbours, STEPS_PER_NORM, plan};
 use super::super::pseudonym::NodeSecret;
 use super::super::range::Ladder;
+use super::super::scrub::{Policy, Salt, Scrubber};
 use super::super::validate::{Declared, DeclaredTensor};
 use super::*;
 use crate::digest::Digest;
@@ -143,6 +144,30 @@ fn refusal(stage: Generalised, expected: &Expected) -> Vec<&'static str> {
     };
     let failed = report.checks().iter().filter(|check| !check.is_met());
     failed.map(|check| check.name).collect()
+}
+
+#[test]
+fn the_scrubber_itself_leaves_nothing_that_it_would_find_again() {
+    let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
+    let mut scrub = |text: &str| scrubber.clean(text);
+    let validated = Raw::new(draft(), &Limits::default())
+        .unwrap()
+        .scrub(&mut scrub)
+        .unwrap()
+        .anonymise(&anonymiser())
+        .generalise(&generaliser(&published()), Some(&mut grant()), &mut rng())
+        .unwrap()
+        .validate(&expected(), &mut scrub)
+        .unwrap();
+    assert!(!validated.parts().texts["notes"].contains(ADDRESS));
+    assert!(!validated.parts().texts["notes"].contains(PEER));
+    assert_eq!(validated.parts().tensors[1].name, "bias of [email]");
+
+    let mut secret = draft();
+    let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----";
+    secret.texts.insert("key".into(), key.into());
+    let raw = Raw::new(secret, &Limits::default()).unwrap();
+    assert!(raw.scrub(&mut scrub).is_err(), "the policy refuses keys");
 }
 
 #[test]

@@ -1,0 +1,421 @@
+//! Keys, tokens and passwords: by the prefixes their issuers document, by PEM's frame, by what a word before them says.
+
+use super::text::{Text, is_blank};
+use super::vocabulary::SECRET;
+use super::{Candidate, Kind};
+
+/// A prefix that an issuer documents, and the fewest characters that follow it.
+struct Prefix {
+    text: &'static [u8],
+    min: usize,
+    label: &'static str,
+}
+
+const fn prefix(text: &'static [u8], min: usize, label: &'static str) -> Prefix {
+    Prefix { text, min, label }
+}
+
+/// Source: each issuer's documentation, and GitHub's list of secret scanning patterns.
+const PREFIXES: &[Prefix] = &[
+    prefix(b"AKIA", 16, "AWS key"),
+    prefix(b"ASIA", 16, "AWS key"),
+    prefix(b"ABIA", 16, "AWS key"),
+    prefix(b"ACCA", 16, "AWS key"),
+    prefix(b"AIza", 30, "Google key"),
+    prefix(b"AGE-SECRET-KEY-1", 50, "age key"),
+    prefix(b"EAAC", 40, "Facebook token"),
+    prefix(b"GOCSPX-", 20, "Google secret"),
+    prefix(b"LTAI", 12, "Alibaba key"),
+    prefix(b"NRAK-", 20, "New Relic key"),
+    prefix(b"PMAK-", 30, "Postman key"),
+    prefix(b"SG.", 30, "SendGrid key"),
+    prefix(b"SK", 32, "Twilio key"),
+    prefix(b"AC", 32, "Twilio account"),
+    prefix(b"ATATT3", 20, "Atlassian token"),
+    prefix(b"atlasv1.", 20, "Terraform token"),
+    prefix(b"dapi", 32, "Databricks token"),
+    prefix(b"dckr_pat_", 20, "Docker token"),
+    prefix(b"dop_v1_", 40, "DigitalOcean token"),
+    prefix(b"doo_v1_", 40, "DigitalOcean token"),
+    prefix(b"dp.pt.", 30, "Doppler token"),
+    prefix(b"glc_", 30, "Grafana token"),
+    prefix(b"glsa_", 30, "Grafana token"),
+    prefix(b"ghp_", 20, "GitHub token"),
+    prefix(b"gho_", 20, "GitHub token"),
+    prefix(b"ghu_", 20, "GitHub token"),
+    prefix(b"ghs_", 20, "GitHub token"),
+    prefix(b"ghr_", 20, "GitHub token"),
+    prefix(b"github_pat_", 20, "GitHub token"),
+    prefix(b"glpat-", 16, "GitLab token"),
+    prefix(b"gldt-", 16, "GitLab token"),
+    prefix(b"glrt-", 16, "GitLab token"),
+    prefix(b"gsk_", 30, "Groq key"),
+    prefix(b"hf_", 20, "Hugging Face token"),
+    prefix(b"hvs.", 20, "Vault token"),
+    prefix(b"key-", 32, "Mailgun key"),
+    prefix(b"lin_api_", 30, "Linear key"),
+    prefix(b"npm_", 30, "npm token"),
+    prefix(b"ntn_", 30, "Notion token"),
+    prefix(b"pk_live_", 16, "Stripe key"),
+    prefix(b"pk_test_", 16, "Stripe key"),
+    prefix(b"pplx-", 30, "Perplexity key"),
+    prefix(b"pypi-", 30, "PyPI token"),
+    prefix(b"r8_", 30, "Replicate token"),
+    prefix(b"rk_live_", 16, "Stripe key"),
+    prefix(b"rk_test_", 16, "Stripe key"),
+    prefix(b"rubygems_", 30, "RubyGems key"),
+    prefix(b"sbp_", 30, "Supabase token"),
+    prefix(b"secret_", 32, "Notion token"),
+    prefix(b"shpat_", 30, "Shopify token"),
+    prefix(b"shpss_", 30, "Shopify token"),
+    prefix(b"sk-", 20, "OpenAI or Anthropic key"),
+    prefix(b"sk_live_", 16, "Stripe key"),
+    prefix(b"sk_test_", 16, "Stripe key"),
+    prefix(b"sq0atp-", 20, "Square token"),
+    prefix(b"sq0csp-", 30, "Square secret"),
+    prefix(b"tskey-", 20, "Tailscale key"),
+    prefix(b"vercel_", 20, "Vercel token"),
+    prefix(b"whsec_", 20, "webhook secret"),
+    prefix(b"xai-", 40, "xAI key"),
+    prefix(b"xapp-", 20, "Slack token"),
+    prefix(b"xkeysib-", 40, "Brevo key"),
+    prefix(b"xoxa-", 16, "Slack token"),
+    prefix(b"xoxb-", 16, "Slack token"),
+    prefix(b"xoxe-", 16, "Slack token"),
+    prefix(b"xoxp-", 16, "Slack token"),
+    prefix(b"xoxr-", 16, "Slack token"),
+    prefix(b"xoxs-", 16, "Slack token"),
+    prefix(b"ya29.", 20, "Google token"),
+    prefix(b"eyJ", 17, "JSON web token"),
+];
+
+/// The bytes that keys begin with.
+static FIRST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < PREFIXES.len() {
+        table[PREFIXES[at].text[0] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Returns whether `rest` begins like a key.
+pub(super) fn starts_key(rest: &[u8]) -> bool {
+    let may_start = rest
+        .first()
+        .is_some_and(|first| FIRST_BYTES[usize::from(*first)]);
+    may_start && PREFIXES.iter().any(|prefix| rest.starts_with(prefix.text))
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Returns the key with a known prefix that starts at `at`.
+pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
+    if is_key_byte(text.before(at)) {
+        return None;
+    }
+    let rest = text.bytes.get(at..)?;
+    let prefix = PREFIXES
+        .iter()
+        .find(|prefix| rest.starts_with(prefix.text))?;
+    let is_jwt = prefix.text == b"eyJ";
+    let dotted = is_jwt || prefix.text.ends_with(b".");
+    let body = rest[prefix.text.len()..]
+        .iter()
+        .take(MAX_KEY)
+        .take_while(|byte| is_key_byte(**byte) || (dotted && **byte == b'.'))
+        .count();
+    text.work(body);
+    let mut end = at + prefix.text.len() + body;
+    while matches!(text.before(end), b'.' | b'-') {
+        end -= 1;
+    }
+    let key = text.bytes.get(at + prefix.text.len()..end)?;
+    let dots = key.iter().filter(|byte| **byte == b'.').count();
+    // Issuers draw keys at random: some digit, or both cases, is in them.
+    let is_random = key.iter().any(u8::is_ascii_digit)
+        || (key.iter().any(u8::is_ascii_uppercase) && key.iter().any(u8::is_ascii_lowercase));
+    let fixed = match prefix.text {
+        b"AKIA" | b"ASIA" | b"ABIA" | b"ACCA" => {
+            key.len() == 16
+                && key
+                    .iter()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        }
+        b"SK" | b"AC" | b"key-" | b"dapi" => {
+            key.len() == 32 && key.iter().all(u8::is_ascii_hexdigit)
+        }
+        b"eyJ" => dots == 2 || dots == 4,
+        _ => true,
+    };
+    let is_random = is_random || prefix.text.ends_with(b"IA");
+    (key.len() >= prefix.min && is_random && fixed).then_some(Candidate {
+        kind: Kind::Secret,
+        label: prefix.label,
+        start: at,
+        end,
+        confidence: 95,
+    })
+}
+
+/// Bytes of the longest key that is read as one.
+const MAX_KEY: usize = 4096;
+
+/// Returns the private key in PEM (RFC 7468) or PGP armour whose `BEGIN` is at `at`.
+pub(super) fn pem(text: &Text, at: usize) -> Option<Candidate> {
+    let start = at.checked_sub(5)?;
+    if text.bytes.get(start..at)? != b"-----" {
+        return None;
+    }
+    let header = text.bytes.get(at..text.bytes.len().min(at + 64))?;
+    let close = find(header, b"-----")?;
+    find(&header[..close], b"PRIVATE KEY")?;
+    let body = at + close + 5;
+    let end = pem_end(text, body);
+    text.work(end - start);
+    Some(Candidate {
+        kind: Kind::PrivateKey,
+        label: "private key",
+        start,
+        end,
+        confidence: 99,
+    })
+}
+
+/// Returns the end of the lines that belong to the key: base64 and header lines, then the closing line.
+fn pem_end(text: &Text, body: usize) -> usize {
+    let limit = text.bytes.len().min(body + MAX_PEM);
+    let (mut at, mut end) = (body, body);
+    while at < limit {
+        // A JSON string holds the lines behind `\n`.
+        while at < limit
+            && (is_blank(text.byte(at))
+                || text.bytes[at..].starts_with(b"\\n")
+                || text.bytes[at..].starts_with(b"\\r"))
+        {
+            at += if text.byte(at) == b'\\' { 2 } else { 1 };
+        }
+        let rest = &text.bytes[at..limit];
+        if rest.starts_with(b"-----END") {
+            let tail = &rest[8..rest.len().min(64)];
+            return find(tail, b"-----").map_or(at + 8, |close| at + 8 + close + 5);
+        }
+        let is_header = rest.starts_with(b"Proc-Type")
+            || rest.starts_with(b"DEK-Info")
+            || rest.starts_with(b"Version")
+            || rest.starts_with(b"Comment");
+        let line = rest
+            .iter()
+            .take_while(|byte| match is_header {
+                true => **byte != b'\n',
+                false => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
+            })
+            .count();
+        // The last line may be short; words of prose are not base64 lines.
+        if line == 0 || (!is_header && line < 4) {
+            break;
+        }
+        at += line;
+        end = at;
+    }
+    end
+}
+
+/// Bytes of the longest private key: RSA with 16,384 bits has 12 KB in PEM; more is cut into findings.
+pub(super) const MAX_PEM: usize = 16 * 1024;
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+/// Returns the value that the word at `word` (password, token, key …) is given: `password: …`, `"token" = "…"`.
+pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
+    let limit = word.1 + 24;
+    let mut at = word.1;
+    // The rest of a name: `aws_secret_access_key`, `x-api-key`.
+    while at < limit && (is_key_byte(text.byte(at))) {
+        at += 1;
+    }
+    let blank_or_quote = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'`');
+    let mut has_sign = false;
+    while at < limit
+        && (blank_or_quote(text.byte(at)) || matches!(text.byte(at), b':' | b'=' | b'>'))
+    {
+        has_sign |= matches!(text.byte(at), b':' | b'=');
+        at += 1;
+    }
+    // `password is …`, `lautet`, `est`, `es` also give it.
+    if !has_sign {
+        let verbs = [&b"is "[..], b"lautet ", b"ist ", b"est ", b"es "];
+        let verb = verbs.iter().find(|verb| {
+            text.bytes
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(verb))
+        })?;
+        at += verb.len();
+        while at < limit + 8 && (blank_or_quote(text.byte(at)) || text.byte(at) == b':') {
+            at += 1;
+        }
+    }
+    let scheme = [&b"Bearer "[..], b"Basic ", b"Token ", b"token "];
+    if let Some(scheme) = scheme.iter().find(|scheme| {
+        text.bytes
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with(scheme))
+    }) {
+        at += scheme.len();
+    }
+    let mut end = at;
+    while end - at < 512
+        && end < text.bytes.len()
+        && !is_blank(text.byte(end))
+        && !b"\"'`<>&".contains(&text.byte(end))
+    {
+        end += 1;
+    }
+    while end > at
+        && matches!(
+            text.before(end),
+            b'.' | b',' | b';' | b')' | b']' | b'}' | b':'
+        )
+    {
+        end -= 1;
+    }
+    text.work(end - word.0);
+    let value = text.bytes.get(at..end)?;
+    (value.len() >= 6 && looks_secret(value, has_sign)).then_some(Candidate {
+        kind: Kind::Secret,
+        label: "password or token",
+        start: at,
+        end,
+        confidence: if has_sign { 75 } else { 65 },
+    })
+}
+
+/// Returns whether a value that a word announces is more than a word itself.
+fn looks_secret(value: &[u8], has_sign: bool) -> bool {
+    let count = |test: fn(&u8) -> bool| value.iter().filter(|byte| test(byte)).count();
+    let digits = count(u8::is_ascii_digit);
+    let uppers = count(u8::is_ascii_uppercase);
+    let lowers = count(u8::is_ascii_lowercase);
+    let others = value.len() - digits - uppers - lowers;
+    let classes = [digits, uppers, lowers, others]
+        .iter()
+        .filter(|count| **count > 0)
+        .count();
+    let is_number = digits + others == value.len();
+    let placeholder = value.starts_with(b"$")
+        || value.starts_with(b"{")
+        || value.starts_with(b"[")
+        || value.starts_with(b"***")
+        || value.contains(&b'(');
+    let capitalised = uppers == 1 && value[0].is_ascii_uppercase() && digits == 0 && others == 0;
+    !placeholder
+        && !capitalised
+        && classes >= 2
+        && (has_sign || classes >= 3 || digits > 0)
+        && !(is_number && others > 0 && value.len() < 10)
+}
+
+/// Returns the long token at `at` if it is random and a word nearby says that it is secret.
+pub(super) fn random(text: &Text, index: usize, at: usize) -> Option<Candidate> {
+    if is_key_byte(text.before(at)) || matches!(text.before(at), b'/' | b'+') {
+        return None;
+    }
+    let rest = text.bytes.get(at..)?;
+    let len = rest
+        .iter()
+        .take(MAX_KEY)
+        .take_while(|byte| is_key_byte(**byte) || matches!(byte, b'+' | b'/' | b'=' | b'.'))
+        .count();
+    let mut end = at + len;
+    while matches!(text.before(end), b'.' | b'-') {
+        end -= 1;
+    }
+    text.work(len);
+    let key = text.bytes.get(at..end)?;
+    let secret = text.near(index, (at, end), SECRET, 50)?;
+    let other = text.near(index, (at, end), super::vocabulary::ORDER, 40);
+    let is_named = other.is_none_or(|other| secret < other);
+    (key.len() >= 20 && is_named && entropy(key) >= MIN_ENTROPY).then_some(Candidate {
+        kind: Kind::Secret,
+        label: "random token",
+        start: at,
+        end,
+        confidence: 65,
+    })
+}
+
+/// Bits per character, in hundredths, from which a token counts as random. Hexadecimal reaches 400 at most, words
+/// joined by dashes stay below 320 over 20 characters. Guess: tried on the bench's own texts.
+const MIN_ENTROPY: u32 = 330;
+
+/// Returns Shannon's entropy of the bytes in hundredths of a bit per character. At most 128 bytes are looked at.
+fn entropy(key: &[u8]) -> u32 {
+    let key = &key[..key.len().min(128)];
+    let mut counts = [0u8; 128];
+    key.iter()
+        .for_each(|byte| counts[usize::from(byte & 127)] += 1);
+    let total = key.len() as f32;
+    let sum: f32 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| {
+            let share = f32::from(*count) / total;
+            -share * libm::log2f(share)
+        })
+        .sum();
+    (sum * 100.0) as u32
+}
+
+/// Decodes the base64 (RFC 4648, both alphabets) that starts at `at`, at most [`MAX_WRAPPED`] characters; returns the
+/// text and the end of the run, if what comes out is text.
+pub(super) fn unwrap_base64(text: &Text, at: usize) -> Option<(alloc::vec::Vec<u8>, usize)> {
+    let is_base64 =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    if is_base64(text.before(at)) {
+        return None;
+    }
+    let rest = text.bytes.get(at..)?;
+    let mut decoded = alloc::vec::Vec::new();
+    let (mut bits, mut filled, mut len) = (0u32, 0, 0);
+    for &byte in rest.iter().take(MAX_WRAPPED) {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => break,
+        };
+        len += 1;
+        bits = bits << 6 | u32::from(value);
+        filled += 6;
+        if filled >= 8 {
+            filled -= 8;
+            let byte = (bits >> filled) as u8;
+            // Text has no control characters; random bytes show some at once.
+            if byte < 0x20 && !is_blank(byte) || byte == 0x7f {
+                text.work(len);
+                return None;
+            }
+            decoded.push(byte);
+        }
+    }
+    text.work(len);
+    let padding = rest[len..]
+        .iter()
+        .take(2)
+        .take_while(|byte| **byte == b'=')
+        .count();
+    let is_text = core::str::from_utf8(&decoded).is_ok();
+    (len >= MIN_WRAPPED && is_text).then_some((decoded, at + len + padding))
+}
+
+/// Characters of base64 that are worth a look: twelve bytes, such as a short address.
+const MIN_WRAPPED: usize = 16;
+/// Characters of base64 that are decoded at once.
+const MAX_WRAPPED: usize = 8 * 1024;
