@@ -85,20 +85,23 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     if let Some((own, certificate)) = &own {
         own.publish_or_warn(to, certificate).await;
     }
+    let clear = content.len();
     let outgoing = if recipients.is_empty() {
         in_the_open(content, &args.file, metadata)
     } else {
         let keys = keys::recipients(to, &recipients).await?;
         let author = (client.node.handle.network(), client.node.handle.id());
         let parcel = parcel(content, &args.file, &metadata);
-        let outgoing = sealed(&parcel, &keys, author, metadata.ttl)?;
-        report(&parcel, &outgoing, &recipients);
-        outgoing
+        sealed(&parcel, &keys, author, metadata.ttl)?
     };
     let Outgoing { content, options } = outgoing;
+    let sent = content.len();
     let packet = client.node.handle.share_bytes(content, options).await?;
     client.node.handle.offer(client.relay, packet.cid()).await?;
     client.node.close().await;
+    if !recipients.is_empty() {
+        report(&recipients, clear, sent);
+    }
     print_line(&packet.cid().to_string())
 }
 
@@ -156,9 +159,8 @@ fn sealed(
     })
 }
 
-/// Says on standard error who can read it, and what sealing costs.
-fn report(parcel: &Parcel, outgoing: &Outgoing, recipients: &BTreeSet<PeerId>) {
-    let (clear, sealed) = (parcel.content.len(), outgoing.content.len());
+/// Says on standard error who can read what was shared, and how many bytes sealing cost.
+fn report(recipients: &BTreeSet<PeerId>, clear: usize, sealed: usize) {
     eprintln!("sealed: nobody can read it but");
     for peer in recipients {
         eprintln!("  {peer}");
