@@ -177,6 +177,22 @@ test('a widget with consent given joins the others', async () => {
   await other.close()
 })
 
+test('a widget that is taken out and put back is the same peer', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/given`)
+  const id = () => tab.page.locator('chorus-mesh [data-peer-id]').first().getAttribute('data-peer-id')
+  const first = await id()
+  await tab.run(async () => {
+    globalThis.widget = document.querySelector('chorus-mesh')
+    widget.remove()
+    // Granted once the peer has let go of its identity.
+    await navigator.locks.request('chorus/main/identity/0', () => {})
+    document.body.append(widget)
+  })
+  assert.equal(await id(), first)
+  await tab.close()
+})
+
 test('a browser that is full says that nothing is kept, and the tab goes on', async () => {
   const tab = await Tab.open(browser)
   await tab.page.goto(`${site.origin}/`)

@@ -19,6 +19,7 @@ use chorus_core::{
     node::{self, Path, PeerInfo, Role},
     packet::{Packet, Where},
 };
+use futures::{channel::oneshot, future};
 use futures_timer::Delay;
 use js_sys::{Array, Function, Uint8Array};
 use serde::Deserialize;
@@ -77,7 +78,10 @@ impl Mounted {
         if let Some(app) = self.app.take() {
             app.destroy();
         }
-        let peer = self.page.peer.borrow().clone();
+        // The identity and the database are free again once nobody holds the peer.
+        self.page.learner.take();
+        self.page.retry.take();
+        let peer = self.page.peer.take();
         if let Some(peer) = peer {
             peer.close().await;
         }
@@ -125,6 +129,7 @@ pub fn mount(
         fetching: RefCell::default(),
         is_notifying: Cell::new(false),
         is_closed: Cell::new(false),
+        retry: RefCell::default(),
         on_event,
     });
     let controls = Controls(Rc::new(PageControl(page.clone())));
@@ -164,6 +169,8 @@ struct Page {
     fetching: RefCell<BTreeSet<ContentId>>,
     is_notifying: Cell<bool>,
     is_closed: Cell<bool>,
+    /// Ends the wait for the next attempt to start.
+    retry: RefCell<Option<oneshot::Sender<()>>>,
     on_event: Option<Function>,
 }
 
@@ -214,9 +221,23 @@ impl Page {
                     }
                 }
             }
-            Delay::new(wait).await;
+            let (sender, at_once) = oneshot::channel();
+            self.retry.replace(Some(sender));
+            future::select(Delay::new(wait), at_once).await;
+            if self.is_closed.get() {
+                return None;
+            }
             wait = RETRY_MOST.min(wait * 2);
         }
+    }
+
+    /// Reconnects at once, or starts the peer at once where it waits to.
+    fn wake(&self) {
+        if let Some(peer) = &*self.peer.borrow() {
+            peer.handle.wake();
+        }
+        // Dropped: the wait is over.
+        self.retry.take();
     }
 
     async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
@@ -231,8 +252,10 @@ impl Page {
                 format!("This tab will be forgotten when it closes: {why}").into(),
             ));
         }
-        let page = self.clone();
+        // Weak: the peer ends with the page, and the watch with the peer.
+        let page = Rc::downgrade(self);
         peer.watch_storage(move |reason| {
+            let Some(page) = page.upgrade() else { return };
             page.report_error("ERR_NOT_KEPT", &reason);
             page.change(Action::Noticed(
                 format!(

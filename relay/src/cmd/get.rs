@@ -49,7 +49,8 @@ pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
     }
     let (packet, content) = fetch(handle, args.cid).await?;
     client.node.close().await;
-    let content = if packet.packet_type() == SEALED_TYPE {
+    let was_sealed = packet.packet_type() == SEALED_TYPE;
+    let content = if was_sealed {
         opened(&packet, &content, &network, keys.as_ref())?
     } else {
         content
@@ -58,7 +59,7 @@ pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
     let written = if path == Path::new("-") {
         io::stdout().write_all(&content)
     } else {
-        write_whole(path, &content)
+        write_whole(path, &content, was_sealed)
     };
     written.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
@@ -145,8 +146,9 @@ async fn fetch(handle: &Handle, cid: ContentId) -> Result<(Packet, Vec<u8>), Fai
     }
 }
 
-/// Writes beside `path`, then renames: whoever looks sees the old file or the whole new one.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes beside `path`, then renames: whoever looks sees the old file or the whole new one. Only its owner can read a
+/// private one.
+fn write_whole(path: &Path, content: &[u8], is_private: bool) -> io::Result<()> {
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
@@ -156,7 +158,13 @@ fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
         std::process::id()
     ));
     let write = || {
-        let mut file = fs::File::create_new(&unfinished)?;
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if is_private {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        let mut file = options.open(&unfinished)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)
@@ -181,9 +189,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         fs::write(&path, "old").unwrap();
-        write_whole(&path, b"new").unwrap();
+        write_whole(&path, b"new", false).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_was_sealed_only_its_owner_can_read_also_where_a_file_is_replaced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_whole(&path, b"new", true).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
@@ -192,7 +213,7 @@ mod tests {
         let path = dir.path().join("out");
         fs::create_dir(&path).unwrap();
         fs::write(path.join("inside"), "").unwrap();
-        write_whole(&path, b"new").unwrap_err();
+        write_whole(&path, b"new", false).unwrap_err();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -49,18 +49,13 @@ pub(super) fn wake_listeners(page: &Rc<Page>) -> Vec<Listener> {
     let Some(document) = window.document() else {
         return Vec::new();
     };
-    let wake = |page: &Rc<Page>| {
-        if let Some(peer) = &*page.peer.borrow() {
-            peer.handle.wake();
-        }
-    };
     let (online, shown, hidden) = (page.clone(), page.clone(), page.clone());
     let seen = document.clone();
     vec![
-        Listener::new(window.clone().into(), "online", move || wake(&online)),
+        Listener::new(window.clone().into(), "online", move || online.wake()),
         Listener::new(document.into(), "visibilitychange", move || {
             if seen.visibility_state() == VisibilityState::Visible {
-                wake(&shown);
+                shown.wake();
             }
         }),
         Listener::new(window.into(), "pagehide", move || {
