@@ -24,7 +24,8 @@ pub(super) fn disguised_email(text: &Text, at: usize) -> Option<Candidate> {
         return None;
     }
     let (mut from, mut to) = (at - 1, at + 3);
-    from -= usize::from(text.before(from) == b' ');
+    // Before the text stands no blank of its own.
+    from -= usize::from(from > 0 && text.before(from) == b' ');
     to += usize::from(text.byte(to) == b' ');
     address(text, from, to)
 }
@@ -37,7 +38,7 @@ fn address(text: &Text, from: usize, to: usize) -> Option<Candidate> {
     let quoted = text.before(from) == b'"';
     if quoted {
         let rest = text.bytes.get(from.saturating_sub(MAX_LOCAL)..from - 1)?;
-        start = from - 2 - rest.iter().rev().position(|byte| *byte == b'"')?;
+        start = from.saturating_sub(MAX_LOCAL) + rest.iter().rposition(|byte| *byte == b'"')?;
     }
     while !quoted
         && start < from

@@ -191,12 +191,12 @@ fn pem_end(text: &Text, body: usize) -> usize {
     let (mut at, mut end) = (body, body);
     while at < limit {
         // A JSON string holds the lines behind `\n`.
-        while at < limit
-            && (is_blank(text.byte(at))
-                || text.bytes[at..].starts_with(b"\\n")
-                || text.bytes[at..].starts_with(b"\\r"))
-        {
-            at += if text.byte(at) == b'\\' { 2 } else { 1 };
+        loop {
+            at += match &text.bytes[at..limit] {
+                [b'\\', b'n' | b'r', ..] => 2,
+                [byte, ..] if is_blank(*byte) => 1,
+                _ => break,
+            };
         }
         let rest = &text.bytes[at..limit];
         if rest.starts_with(b"-----END") {

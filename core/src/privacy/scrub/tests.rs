@@ -500,6 +500,36 @@ fn work_grows_with_the_text_and_not_faster() {
 }
 
 #[test]
+fn what_begins_in_the_middle_of_something_is_read_without_a_stop() {
+    let long = [
+        "-----BEGIN PRIVATE ",
+        "KEY-----",
+        &"A".repeat(16_383),
+        "\\nAAAA",
+    ];
+    // The base64 is of "(at)example.org is".
+    for text in [
+        long.concat().as_str(),
+        "(at)",
+        "[at]",
+        "{at}",
+        "\"@example.org",
+        "\"(at)example.org",
+        "x KGF0KWV4YW1wbGUub3JnIGlz",
+        "@",
+        ")",
+        "-----",
+    ] {
+        let scan = scrubber().scan(text);
+        assert!(scan.findings.iter().all(|found| found.span.end <= text.len()));
+    }
+    // The same at the start of what is read with a later piece.
+    let mut later = "lorem ipsum ".repeat(60_000);
+    later.replace_range(262_144 - 1024..262_144 - 1020, "(at)");
+    assert_nothing(&later);
+}
+
+#[test]
 fn a_line_of_sixteen_megabytes_is_read() {
     let mut text = "a1".repeat(8 << 20);
     text.push_str(" jane@example.org");
@@ -520,10 +550,19 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_spans_on_character_boundaries(text in "([a-zäß]{0,9}|[0-9]{1,5}|[ -/:-@\\u{200b}\\u{ad}＠４é]|DE[0-9]{2}|@ex\\.org|AKIA|eyJ|/hom[e]/|Dr\\.|-----BEGIN|%4[0-9]){0,60}") {
+    fn any_text_gives_spans_on_character_boundaries(text in "([a-zäß]{0,9}|[0-9]{1,5}|[ -/:-@\\u{200b}\\u{ad}＠４é]|DE[0-9]{2}|@ex\\.org|[(\\[{]at[)\\]}]|\"@|\\\\n|AKIA|eyJ|/hom[e]/|Dr\\.|-----BEGIN|%4[0-9]){0,60}") {
         for finding in scrubber().scan(&text).findings {
             prop_assert!(text.get(finding.span.clone()).is_some(), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn any_pieces_of_forms_are_read(text in "(\\(at\\)|\\[at\\]|\\{at\\}|\"|@|\\\\n|-----BEGIN PRIVATE KEY-----|-----END|A{1,40}|SG\\.|eyJ\\.|KGF0KWV4YW1wbGUub3Jn|::|0\\.|[0-9]{1,4}|[ ,.:/=]|key|ne le |x\\[){0,40}") {
+        let scan = scrubber().scan(&text);
+        for finding in &scan.findings {
+            prop_assert!(text.get(finding.span.clone()).is_some(), "{finding:?}");
+        }
+        prop_assert!(scan.steps <= (text.len() as u64 + 1) * MAX_STEPS_PER_BYTE);
     }
 
     #[test]
