@@ -268,6 +268,14 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     }) {
         at += scheme.len();
     }
+    // A key in PEM is read as a whole, as what it is.
+    if text
+        .bytes
+        .get(at..)
+        .is_some_and(|rest| rest.starts_with(b"-----BEGIN"))
+    {
+        return None;
+    }
     let mut end = at;
     while end - at < 512
         && end < text.bytes.len()

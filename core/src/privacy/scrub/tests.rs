@@ -196,6 +196,16 @@ fn keys_and_tokens_are_found() {
     ]
     .concat();
     assert_found(Kind::PrivateKey, "key:\n{}\nend", &pem);
+    let escaped = pem.replace('\n', "\\n");
+    for text in [
+        "{\"private_key\": \"{}\\n\", \"id\": 1}",
+        "PRIVATE_KEY=\"{}\"",
+        "key: {}",
+        "token = '{}'",
+    ] {
+        assert_found(Kind::PrivateKey, text, &pem);
+        assert_found(Kind::PrivateKey, text, &escaped);
+    }
     for text in [
         "sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "commit 84ef988a1f0c2d3e4b5a69788796a5b4c3d2e1f0",
