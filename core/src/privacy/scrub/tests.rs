@@ -348,6 +348,23 @@ fn what_is_hidden_from_programs_is_found_as_a_person_sees_it() {
 }
 
 #[test]
+fn what_follows_a_row_of_short_columns_is_found() {
+    for row in ["7,1,0,3,2,9,4,5,", "7 1 0 3 2 9 4 5 6 ", "12,5,255,0,1,99,3,4,17,"] {
+        for (kind, value) in [
+            (Kind::IpAddress, "192.168.1.77"),
+            (Kind::IpAddress, "8.8.4.4"),
+            (Kind::NationalId, "078-05-1120"),
+            (Kind::Phone, "212-555-0123"),
+            (Kind::MacAddress, "00:1A:2b:3C:4d:5E"),
+            (Kind::Card, "4111 1111 1111 1111"),
+        ] {
+            assert_found(kind, &[row, "{}"].concat(), value);
+        }
+    }
+    assert_found(Kind::BirthDate, "born 7,1,0,3,2,9,4,5,{}", "3/12/1985");
+}
+
+#[test]
 fn bytes_that_are_no_utf_8_hide_nothing() {
     let scan = scrubber().scan(b"\xff\xfe jane@example.org \xc3(\xa0\xa1 4111111111111111\xf0\x28");
     let kinds: Vec<_> = scan
@@ -464,6 +481,10 @@ fn work_grows_with_the_text_and_not_faster() {
         "a@",
         "1",
         "1 ",
+        "12 ",
+        "123 ",
+        "12-",
+        "1,",
         "1-",
         "+1",
         "(",
