@@ -365,6 +365,36 @@ fn what_follows_a_row_of_short_columns_is_found() {
 }
 
 #[test]
+fn figures_of_logs_and_model_cards_stay_as_they_are() {
+    for text in [
+        "{\"loss\": 0.031234568}",
+        "loss 0.0123 0.0456",
+        "0.05 0.07 0.03 0.02",
+        "standard_deviation: 0.31234567",
+        "12.34567",
+        "mobile 12.34567",
+        "256 512 1024",
+        "640 480 320",
+        "768 768 768",
+        "678 901 234",
+        "64 128 32 16",
+        "00 01 02 03 04",
+        "0001 0002 0003",
+        "0 0 49 30 901820",
+        "1.23 4.56 7.89 phone",
+        "calls: 1234567",
+        "reach 12345678",
+        "ring 12345678",
+        "standard 12345678",
+    ] {
+        assert_nothing(text);
+    }
+    // What a word announces is found in the same form.
+    assert_found(Kind::Phone, "phone {}", "256 512 1024");
+    assert_found(Kind::Phone, "movil {}", "678 901 234");
+}
+
+#[test]
 fn bytes_that_are_no_utf_8_hide_nothing() {
     let scan = scrubber().scan(b"\xff\xfe jane@example.org \xc3(\xa0\xa1 4111111111111111\xf0\x28");
     let kinds: Vec<_> = scan
