@@ -395,6 +395,48 @@ fn figures_of_logs_and_model_cards_stay_as_they_are() {
 }
 
 #[test]
+fn words_that_are_also_names_stay_as_they_are() {
+    for text in [
+        "Le serveur ne répond plus depuis le 12/03/2024",
+        "NATO met on 12/03/2024",
+        "native build of 12/03/2024",
+        "Max: 0.93",
+        "Max Pooling",
+        "Adam Optimizer",
+        "Per-class accuracy",
+        "Per Class Accuracy",
+        "Bill Payment",
+        "Miss Rate",
+        "Pan American",
+        "MS Excel",
+        "{\"layer_name\": \"Dense Block\"}",
+        "{\"name\": \"Tiny Llama\"}",
+        "{\"name\": \"Max Pooling\"}",
+        "name: Tiny Llama",
+    ] {
+        assert_nothing(text);
+    }
+    for (text, name) in [
+        ("{\"name\": \"{}\"}", "Anna Weber"),
+        ("Name: {}", "Zorblat Quuxley"),
+        ("ask {}", "Max Weber"),
+        ("ask Miss {}", "Weber"),
+    ] {
+        assert_found(Kind::PersonName, text, name);
+    }
+    for text in [
+        "né le {}",
+        "né(e) le {}",
+        "Elle est née à Lyon le {}",
+        "né à Lyon le {}",
+        "nata il {}",
+        "nato a Roma il {}",
+    ] {
+        assert_found(Kind::BirthDate, text, "12/03/1985");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_utf_8_hide_nothing() {
     let scan = scrubber().scan(b"\xff\xfe jane@example.org \xc3(\xa0\xa1 4111111111111111\xf0\x28");
     let kinds: Vec<_> = scan
