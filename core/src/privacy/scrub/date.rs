@@ -45,7 +45,10 @@ pub(super) fn birth(text: &Text, index: usize, date: &Date) -> Option<Candidate>
 /// Returns whether `né le`, `né(e) à Lyon le`, `nata il` or the like ends at `at`. Without its accent the first word
 /// is French for not: the words behind it decide.
 fn born(text: &Text, at: usize) -> bool {
-    let head = text.bytes.get(at.saturating_sub(48)..at).unwrap_or_default();
+    let head = text
+        .bytes
+        .get(at.saturating_sub(48)..at)
+        .unwrap_or_default();
     text.work(head.len());
     let mut words = head
         .rsplit(|byte| !is_word(*byte))

@@ -266,10 +266,7 @@ fn rate(dialled: &Dialled) -> Option<(u8, &'static str)> {
     }
     let iberian = digits.len() == 9 && matches!(digits[0], b'6'..=b'9');
     if iberian && matches!(groups, [3, 3, 3] | [3, 2, 2, 2] | [2, 3, 2, 2]) {
-        return Some((
-            if dialled.is_blank { NEEDS_WORD } else { 52 },
-            "Spain",
-        ));
+        return Some((if dialled.is_blank { NEEDS_WORD } else { 52 }, "Spain"));
     }
     if (7..=13).contains(&digits.len()) {
         return Some((if dialled.has_area { 45 } else { 22 }, "local"));

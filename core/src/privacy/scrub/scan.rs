@@ -126,7 +126,7 @@ impl Reader<'_, '_> {
         if hit.marks & COLONS != 0 {
             match text.byte(start + 1) {
                 b'/' => self.whole(network::url(text, start)),
-                _ => self.number(network::hex_groups(text, start)),
+                _ => self.number(network::hex_groups(text, index, start)),
             }
         }
         if hit.marks & LONG != 0 && self.long(index, hit) {
@@ -225,8 +225,8 @@ impl Reader<'_, '_> {
         if matches!(text.byte(end), b':' | b'-' | b'.') || matches!(text.before(start), b':' | b'-')
         {
             let found = match text.byte(end) {
-                b':' => network::hex_groups(text, start),
-                _ if text.before(start) == b':' => network::hex_groups(text, start),
+                b':' => network::hex_groups(text, index, start),
+                _ if text.before(start) == b':' => network::hex_groups(text, index, start),
                 _ => network::dashed_mac(text, start),
             };
             let found = found.or_else(|| network::ip_v4(text, index, start));

@@ -294,6 +294,13 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     }
     text.work(end - word.0);
     let value = text.bytes.get(at..end)?;
+    let name = text.bytes.get(word.0..word.1)?;
+    let is_common = COMMON_WORDS
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(name));
+    if is_common && is_identifier(value) {
+        return None;
+    }
     (value.len() >= 6 && looks_secret(value, has_sign)).then_some(Candidate {
         kind: Kind::Secret,
         label: "password or token",
@@ -301,6 +308,28 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
         end,
         confidence: if has_sign { 75 } else { 65 },
     })
+}
+
+/// Words that programs use for much that is not secret.
+const COMMON_WORDS: [&[u8]; 8] = [
+    b"key", b"keys", b"token", b"tokens", b"auth", b"cle", b"clave", b"claves",
+];
+
+/// Returns whether `value` is a name in a program, a path or a number: parts of letters with a few digits.
+fn is_identifier(value: &[u8]) -> bool {
+    let has_both =
+        value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic);
+    !has_both
+        || value
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .all(|part| {
+                let changes = part
+                    .windows(2)
+                    .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+                    .count();
+                let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
+                changes <= 2 && digits <= 4
+            })
 }
 
 /// Returns whether a value that a word announces is more than a word itself.

@@ -349,7 +349,11 @@ fn what_is_hidden_from_programs_is_found_as_a_person_sees_it() {
 
 #[test]
 fn what_follows_a_row_of_short_columns_is_found() {
-    for row in ["7,1,0,3,2,9,4,5,", "7 1 0 3 2 9 4 5 6 ", "12,5,255,0,1,99,3,4,17,"] {
+    for row in [
+        "7,1,0,3,2,9,4,5,",
+        "7 1 0 3 2 9 4 5 6 ",
+        "12,5,255,0,1,99,3,4,17,",
+    ] {
         for (kind, value) in [
             (Kind::IpAddress, "192.168.1.77"),
             (Kind::IpAddress, "8.8.4.4"),
@@ -433,6 +437,46 @@ fn words_that_are_also_names_stay_as_they_are() {
         "nato a Roma il {}",
     ] {
         assert_found(Kind::BirthDate, text, "12/03/1985");
+    }
+}
+
+#[test]
+fn code_and_paths_stay_as_they_are() {
+    for text in [
+        "x[::2]",
+        "x[1::2]",
+        "x[:, 1::2, ::3]",
+        "x[::1]",
+        "y = x[100::20]",
+        "address[::2]",
+        "src/users/models.py",
+        "components/home/Header.tsx",
+        "https://api.example.org/v1/users/list",
+        "https://example.org/home/start.html",
+        "GET /users/list",
+        "primary key: user_id",
+        "key=str.lower",
+        "sorted(rows, key=operator.itemgetter)",
+        "key: conv1.weight",
+        "key: encoder.layer.11.attention.k_proj",
+        "key: block2a_expand_conv",
+        "tokens: 1,234,567,890",
+        "max_tokens=4096*128",
+        "auth: oauth2.provider",
+    ] {
+        assert_nothing(text);
+    }
+    assert_found(Kind::IpAddress, "ping {}", "1::2");
+    assert_found(Kind::IpAddress, "http://[{}]:80/", "fe80::1");
+    assert_found(Kind::IpAddress, "listens on {}", "::1");
+    assert_found(Kind::Secret, "token: {}", "q7Zp2Lx9Vb4");
+    for path in [
+        ["file:///ho", "me/jdoe/x.csv"].concat(),
+        ["/mnt/c/Us", "ers/jdoe/x.csv"].concat(),
+        ["/export/ho", "me/jdoe/x.csv"].concat(),
+        ["-I/ho", "me/jdoe/include"].concat(),
+    ] {
+        assert_found(Kind::UserPath, "open {} failed", &path);
     }
 }
 
@@ -624,7 +668,11 @@ fn what_begins_in_the_middle_of_something_is_read_without_a_stop() {
         "-----",
     ] {
         let scan = scrubber().scan(text);
-        assert!(scan.findings.iter().all(|found| found.span.end <= text.len()));
+        assert!(
+            scan.findings
+                .iter()
+                .all(|found| found.span.end <= text.len())
+        );
     }
     // The same at the start of what is read with a later piece.
     let mut later = "lorem ipsum ".repeat(60_000);
