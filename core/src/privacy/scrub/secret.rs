@@ -123,10 +123,16 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
         .find(|prefix| rest.starts_with(prefix.text))?;
     let is_jwt = prefix.text == b"eyJ";
     let dotted = is_jwt || prefix.text.ends_with(b".");
+    // No key has more dots: a run of many short parts is not read to its end for each of them.
+    let mut dots_left = if dotted { MAX_DOTS } else { 0 };
     let body = rest[prefix.text.len()..]
         .iter()
         .take(MAX_KEY)
-        .take_while(|byte| is_key_byte(**byte) || (dotted && **byte == b'.'))
+        .take_while(|byte| {
+            let is_dot = **byte == b'.' && dots_left > 0;
+            dots_left -= usize::from(is_dot);
+            is_dot || is_key_byte(**byte)
+        })
         .count();
     text.work(body);
     let mut end = at + prefix.text.len() + body;
@@ -163,6 +169,8 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
 
 /// Bytes of the longest key that is read as one.
 const MAX_KEY: usize = 4096;
+/// One more than the dots of an encrypted JSON web token (RFC 7516, section 7.1).
+const MAX_DOTS: usize = 5;
 
 /// Returns the private key in PEM (RFC 7468) or PGP armour whose `BEGIN` is at `at`.
 pub(super) fn pem(text: &Text, at: usize) -> Option<Candidate> {
@@ -362,17 +370,12 @@ pub(super) fn random(text: &Text, index: usize, at: usize) -> Option<Candidate> 
     if is_key_byte(text.before(at)) || matches!(text.before(at), b'/' | b'+') {
         return None;
     }
-    let rest = text.bytes.get(at..)?;
-    let len = rest
-        .iter()
-        .take(MAX_KEY)
-        .take_while(|byte| is_key_byte(**byte) || matches!(byte, b'+' | b'/' | b'=' | b'.'))
-        .count();
-    let mut end = at + len;
-    while matches!(text.before(end), b'.' | b'-') {
+    let mut end = text.run_end(at, |byte| {
+        is_key_byte(byte) || matches!(byte, b'+' | b'/' | b'=' | b'.')
+    });
+    while end > at && matches!(text.before(end), b'.' | b'-') {
         end -= 1;
     }
-    text.work(len);
     let key = text.bytes.get(at..end)?;
     let secret = text.near(index, (at, end), SECRET, 50)?;
     let other = text.near(index, (at, end), super::vocabulary::ORDER, 40);
