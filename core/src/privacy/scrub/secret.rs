@@ -247,8 +247,11 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     while at < limit && (is_key_byte(text.byte(at))) {
         at += 1;
     }
+    let name = text.bytes.get(word.0..word.1)?;
+    let is_named = |words: &[&[u8]]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    let is_element = text.before(word.0) == b'<' && text.byte(at) == b'>';
     let blank_or_quote = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'`');
-    let mut has_sign = false;
+    let mut has_sign = is_element;
     while at < limit
         && (blank_or_quote(text.byte(at)) || matches!(text.byte(at), b':' | b'=' | b'>'))
     {
@@ -288,7 +291,8 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     while end - at < 512
         && end < text.bytes.len()
         && !is_blank(text.byte(end))
-        && !b"\"'`<>&".contains(&text.byte(end))
+        && !b"\"'`<>".contains(&text.byte(end))
+        && !(text.byte(end) == b'&' && ends_field(text, end + 1))
     {
         end += 1;
     }
@@ -302,14 +306,20 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     }
     text.work(end - word.0);
     let value = text.bytes.get(at..end)?;
-    let name = text.bytes.get(word.0..word.1)?;
-    let is_common = COMMON_WORDS
-        .iter()
-        .any(|word| word.eq_ignore_ascii_case(name));
-    if is_common && is_identifier(value) {
+    if is_named(&COMMON_WORDS) && is_identifier(value) {
         return None;
     }
-    (value.len() >= 6 && looks_secret(value, has_sign)).then_some(Candidate {
+    // A password may be a word or a number where it is set apart as a value.
+    let is_apart = is_element || matches!(text.before(at), b'"' | b'\'');
+    let is_number = value.iter().all(u8::is_ascii_digit);
+    let is_password = is_named(&PASSWORDS)
+        && has_sign
+        && (is_apart || is_number)
+        && !is_placeholder(value)
+        && !VALUES_OF_FORMS
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(value));
+    (value.len() >= 6 && (is_password || looks_secret(value, has_sign))).then_some(Candidate {
         kind: Kind::Secret,
         label: "password or token",
         start: at,
@@ -317,6 +327,37 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
         confidence: if has_sign { 75 } else { 65 },
     })
 }
+
+/// Words for a password, whose value a person may have chosen.
+const PASSWORDS: [&[u8]; 13] = [
+    b"password",
+    b"passwords",
+    b"passwd",
+    b"pwd",
+    b"passphrase",
+    b"passcode",
+    b"passwort",
+    b"kennwort",
+    b"contrasena",
+    b"motdepasse",
+    b"passe",
+    b"wachtwoord",
+    b"haslo",
+];
+
+/// What stands for a password in forms and schemas, and is none.
+const VALUES_OF_FORMS: [&[u8]; 10] = [
+    b"string",
+    b"password",
+    b"passwort",
+    b"required",
+    b"optional",
+    b"hidden",
+    b"example",
+    b"invalid",
+    b"missing",
+    b"confirm",
+];
 
 /// Words that programs use for much that is not secret.
 const COMMON_WORDS: [&[u8]; 8] = [
@@ -352,18 +393,34 @@ fn looks_secret(value: &[u8], has_sign: bool) -> bool {
         .filter(|count| **count > 0)
         .count();
     let is_number = digits + others == value.len();
-    let placeholder = value.starts_with(b"$")
-        || value.starts_with(b"{")
-        || value.starts_with(b"[")
-        || value.starts_with(b"***")
-        || value.contains(&b'(');
     let capitalised = uppers == 1 && value[0].is_ascii_uppercase() && digits == 0 && others == 0;
-    !placeholder
+    !is_placeholder(value)
         && !capitalised
         && classes >= 2
         && (has_sign || classes >= 3 || digits > 0)
         && !(is_number && others > 0 && value.len() < 10)
 }
+
+/// Returns whether `value` stands for something that is filled in or hidden.
+fn is_placeholder(value: &[u8]) -> bool {
+    let starts = [&b"$"[..], b"{", b"[", b"***"];
+    starts.iter().any(|start| value.starts_with(start)) || value.contains(&b'(')
+}
+
+/// Returns whether a form's next field (`&user=`, `&amp;user=`) has its name at `at`.
+fn ends_field(text: &Text, at: usize) -> bool {
+    let rest = text.bytes.get(at..).unwrap_or_default();
+    let name = rest
+        .iter()
+        .take(MAX_FIELD)
+        .take_while(|byte| is_key_byte(**byte))
+        .count();
+    text.work(name);
+    name > 0 && matches!(rest.get(name), Some(b'=' | b';'))
+}
+
+/// Letters of a field's name that are read. Guess: longer than any in use.
+const MAX_FIELD: usize = 32;
 
 /// Returns the long token at `at` if it is random and a word nearby says that it is secret.
 pub(super) fn random(text: &Text, index: usize, at: usize) -> Option<Candidate> {

@@ -220,6 +220,29 @@ fn keys_and_tokens_are_found() {
 }
 
 #[test]
+fn passwords_that_a_person_chose_are_found_whole() {
+    for (text, value) in [
+        ("{\"password\": \"{}\"}", "swordfish"),
+        ("password: {}", "12345678"),
+        ("<password>{}</password>", "S3cr3t!pw"),
+        ("<Password>{}</Password>", "swordfish"),
+        ("password: {}", "Xy7&kL9!pq"),
+        ("https://example.org/?password={}&user=1", "Xy7kL9!pq"),
+        ("password={}&amp;user=1", "Xy7kL9!pq"),
+    ] {
+        assert_found(Kind::Secret, text, value);
+    }
+    for text in [
+        "{\"password\": \"string\"}",
+        "password: required",
+        "<key>CFBundleName</key>",
+        "password = \"{secret}\"",
+    ] {
+        assert_nothing(text);
+    }
+}
+
+#[test]
 fn wallets_are_found_by_their_checks() {
     for wallet in [
         "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
@@ -508,6 +531,8 @@ fn work_grows_with_the_text_and_not_faster() {
         "key=",
         "key:",
         "://a@",
+        "password:&a",
+        "pwd=&",
         "x://@",
         "sk-",
         "A1",
