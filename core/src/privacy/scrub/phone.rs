@@ -1,7 +1,7 @@
 //! Telephone numbers: E.164 with its country codes, and how the national plans write theirs.
 
 use super::number::{in_context, is_embedded};
-use super::text::Text;
+use super::text::{Text, is_word};
 use super::vocabulary::PHONE;
 use super::{Candidate, Kind};
 
@@ -40,6 +40,11 @@ pub(super) fn find(text: &Text, index: usize, digits_at: usize) -> Option<Candid
     if start == digits_at && (is_inside_word(text, start) || is_embedded(text, start)) {
         return None;
     }
+    // Behind a comma stand decimals; in a table's columns numbers with signs of their own.
+    let is_part = text.before(start) == b',' && start > 1 && is_word(text.byte(start - 2));
+    if is_part && start == digits_at && (dialled.group_count < 2 || dialled.is_blank) {
+        return None;
+    }
     let (base, label) = rate(&dialled)?;
     let end = dialled.ends[dialled.group_count - 1];
     let (end, has_extension) = extension(text, end);
@@ -73,7 +78,7 @@ fn is_inside_word(text: &Text, start: usize) -> bool {
     let earlier = start.checked_sub(2).map_or(b' ', |at| text.byte(at));
     before.is_ascii_alphanumeric()
         || matches!(before, b'#' | b'$')
-        || (matches!(before, b'-' | b'.' | b'/' | b'_' | b',') && earlier.is_ascii_alphanumeric())
+        || (matches!(before, b'-' | b'.' | b'/' | b'_') && earlier.is_ascii_alphanumeric())
 }
 
 fn read(text: &Text, start: usize) -> Dialled {
