@@ -32,6 +32,7 @@ pub(super) fn birth(text: &Text, index: usize, date: &Date) -> Option<Candidate>
     // German forms write a star before the date.
     let starred =
         (1..=2).any(|back| date.start.checked_sub(back).map(|at| text.byte(at)) == Some(b'*'));
+    let near = near || born(text, date.start);
     (near || starred).then_some(Candidate {
         kind: Kind::BirthDate,
         label: "date of birth",
@@ -39,6 +40,34 @@ pub(super) fn birth(text: &Text, index: usize, date: &Date) -> Option<Candidate>
         end: date.end,
         confidence: if near { 75 } else { 60 },
     })
+}
+
+/// Returns whether `né le`, `né(e) à Lyon le`, `nata il` or the like ends at `at`. Without its accent the first word
+/// is French for not: the words behind it decide.
+fn born(text: &Text, at: usize) -> bool {
+    let head = text
+        .bytes
+        .get(at.saturating_sub(48)..at)
+        .unwrap_or_default();
+    text.work(head.len());
+    let mut words = head
+        .rsplit(|byte| !is_word(*byte))
+        .filter(|word| !word.is_empty());
+    let is_one = |word: &[u8], of: &[&[u8]]| of.iter().any(|one| one.eq_ignore_ascii_case(word));
+    let article: [&[u8]; 4] = [b"le", b"en", b"il", b"the"];
+    if !words.next().is_some_and(|word| is_one(word, &article)) {
+        return false;
+    }
+    let names: [&[u8]; 6] = [b"ne", b"nes", b"nee", b"nees", b"nato", b"nata"];
+    let mut place: Option<&[u8]> = None;
+    for (index, word) in words.take(4).enumerate() {
+        if is_one(word, &names) {
+            let in_place: [&[u8]; 3] = [b"a", b"en", b"e"];
+            return index == 0 || place.is_some_and(|word| is_one(word, &in_place));
+        }
+        place = Some(word);
+    }
+    false
 }
 
 /// Reads digits; returns their value, count and the offset after them.

@@ -5,6 +5,9 @@ use super::{Candidate, Kind};
 
 /// Returns the path whose part from `start` to `end` is `home`, `Users` or the like.
 pub(super) fn find(text: &Text, start: usize, end: usize) -> Option<Candidate> {
+    if !is_rooted(text, start, end) {
+        return None;
+    }
     let slash = text.byte(end);
     let mut name = end;
     // A backslash is doubled inside a string.
@@ -73,6 +76,45 @@ fn root(text: &Text, at: usize) -> usize {
         start -= 1;
     }
     start
+}
+
+/// Returns whether the directory from `start` to `end` stands where systems have it: at a root, a drive, a mount.
+fn is_rooted(text: &Text, start: usize, end: usize) -> bool {
+    let is_slash = |byte: u8| matches!(byte, b'/' | b'\\');
+    let lead = text.bytes.get(root(text, start)..start).unwrap_or_default();
+    let slashes = lead
+        .iter()
+        .rev()
+        .take_while(|byte| is_slash(**byte))
+        .count();
+    let head = &lead[..lead.len() - slashes];
+    let is_drive = matches!(head, [letter, b':'] | [.., b'/' | b':', letter, b':'] if letter.is_ascii_alphabetic())
+        || matches!(head, [b'/', letter] | [b'/', b'm', b'n', b't', b'/', letter] if letter.is_ascii_alphabetic());
+    if is_drive || text.before(start) == b'\\' && (head.is_empty() || is_slash(head[0])) {
+        return true;
+    }
+    let name = text.bytes.get(start..end).unwrap_or_default();
+    let is_exact = name == b"home" || name == b"Users";
+    let is_web = matches!(
+        head,
+        [.., b'h', b't', b't', b'p', b':'] | [.., b'h', b't', b't', b'p', b's', b':']
+    );
+    let mounts = [
+        &b"/export"[..],
+        b"/usr",
+        b"/var",
+        b"/data",
+        b"/nfs",
+        b"/System/Volumes/Data",
+    ];
+    let is_root = match head {
+        [] => true,
+        // A list of paths, a place in a file, an option of a compiler, a machine's disk.
+        [.., b':'] => !is_web,
+        [b'-', _] => true,
+        _ => mounts.contains(&head),
+    };
+    is_exact && is_root
 }
 
 /// Directories that belong to nobody.

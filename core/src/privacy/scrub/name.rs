@@ -144,6 +144,12 @@ fn candidate(text: &Text, start: usize, end: usize, confidence: u8) -> Option<Ca
 /// `Dr. Anna Weber`, `Mme Dupont`: what follows a title is a name.
 fn titled(text: &Text, hit: &Hit) -> Option<Candidate> {
     let mut at = hit.end();
+    let title = text.bytes.get(hit.start()..hit.end())?;
+    // Words of other use too, and `MS`: what follows has to be a name that is known.
+    let is_doubtful = title == b"MS"
+        || [&b"miss"[..], b"pan", b"don"]
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(title));
     // Titles may follow each other: Herr Prof. Dr.
     for _ in 0..4 {
         at += usize::from(text.byte(at) == b'.');
@@ -165,6 +171,9 @@ fn titled(text: &Text, hit: &Hit) -> Option<Candidate> {
         .iter()
         .flatten()
         .any(|word| word.flags & (FIRST | LAST) != 0);
+    if is_doubtful && !known {
+        return None;
+    }
     candidate(text, at, last.end, if weak && !known { 50 } else { 85 })
 }
 
@@ -273,9 +282,14 @@ fn announced(text: &Text, hit: &Hit) -> Option<Candidate> {
     let known = words
         .iter()
         .flatten()
-        .any(|word| word.flags & (FIRST | LAST) != 0);
+        .any(|word| word.flags & (FIRST | LAST) != 0 && word.flags & COMMON == 0);
+    // `"name": "Dense Block"`: a program's name has any words, a person's one that is known.
+    let cue = text.bytes.get(hit.start()..hit.end())?;
+    let is_key = matches!(cue, b"name" | b"names")
+        && matches!(text.byte(hit.end()), b'"' | b'\'' | b':' | b'=' | b'_');
     let confidence = match len {
         _ if known => 75,
+        _ if is_key => 35,
         1 => 35,
         2 | 3 => {
             if first.flags & (COMMON | PARTICLE) == 0 {

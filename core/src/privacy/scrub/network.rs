@@ -24,7 +24,8 @@ pub(super) fn disguised_email(text: &Text, at: usize) -> Option<Candidate> {
         return None;
     }
     let (mut from, mut to) = (at - 1, at + 3);
-    from -= usize::from(text.before(from) == b' ');
+    // Before the text stands no blank of its own.
+    from -= usize::from(from > 0 && text.before(from) == b' ');
     to += usize::from(text.byte(to) == b' ');
     address(text, from, to)
 }
@@ -37,7 +38,7 @@ fn address(text: &Text, from: usize, to: usize) -> Option<Candidate> {
     let quoted = text.before(from) == b'"';
     if quoted {
         let rest = text.bytes.get(from.saturating_sub(MAX_LOCAL)..from - 1)?;
-        start = from - 2 - rest.iter().rev().position(|byte| *byte == b'"')?;
+        start = from.saturating_sub(MAX_LOCAL) + rest.iter().rposition(|byte| *byte == b'"')?;
     }
     while !quoted
         && start < from
@@ -233,7 +234,7 @@ pub(super) fn ip_v4(text: &Text, index: usize, at: usize) -> Option<Candidate> {
 }
 
 /// Returns the IPv6 or MAC address in the run of hexadecimal digits and colons or dashes around `at`.
-pub(super) fn hex_groups(text: &Text, at: usize) -> Option<Candidate> {
+pub(super) fn hex_groups(text: &Text, index: usize, at: usize) -> Option<Candidate> {
     let mut start = at;
     let in_run = |byte: u8| byte.is_ascii_hexdigit() || byte == b':';
     while start > 0 && at - start < 48 && in_run(text.before(start)) {
@@ -262,13 +263,37 @@ pub(super) fn hex_groups(text: &Text, at: usize) -> Option<Candidate> {
     if mac.is_some() {
         return mac;
     }
-    is_ip_v6(run).then_some(Candidate {
+    let is_address = is_ip_v6(run)
+        && (!is_slice(text, start, end) || {
+            let net = text.near(index, (start, end), NET, 60);
+            net.is_some() && !in_brackets(text, start, end)
+        });
+    is_address.then_some(Candidate {
         kind: Kind::IpAddress,
         label: "IPv6",
         start,
         end,
         confidence: 90,
     })
+}
+
+fn in_brackets(text: &Text, start: usize, end: usize) -> bool {
+    // `//[fe80::1]` is a URL's host (RFC 3986, section 3.2.2).
+    let is_host = text.before(start) == b'['
+        && start
+            .checked_sub(2)
+            .is_some_and(|at| matches!(text.byte(at), b'/' | b'@'));
+    (text.before(start) == b'[' || text.byte(end) == b']') && !is_host
+}
+
+/// Returns whether the run may be a slice of an array, such as `::2` or `1::2`: few and short groups.
+fn is_slice(text: &Text, start: usize, end: usize) -> bool {
+    let run = text.bytes.get(start..end).unwrap_or_default();
+    let groups = run
+        .split(|byte| *byte == b':')
+        .filter(|part| !part.is_empty());
+    let long = groups.clone().any(|part| part.len() >= 3);
+    groups.count() < 3 && (in_brackets(text, start, end) || !(long || run == b"::1"))
 }
 
 /// RFC 4291, section 2.2: eight groups, one `::` for zeros, IPv4 at the end.

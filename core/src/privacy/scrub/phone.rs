@@ -1,7 +1,7 @@
 //! Telephone numbers: E.164 with its country codes, and how the national plans write theirs.
 
 use super::number::{in_context, is_embedded};
-use super::text::Text;
+use super::text::{Text, is_word};
 use super::vocabulary::PHONE;
 use super::{Candidate, Kind};
 
@@ -21,6 +21,14 @@ struct Dialled {
     /// The area code is in parentheses.
     has_area: bool,
     has_slash: bool,
+    /// A blank separates groups.
+    has_blank: bool,
+    /// Nothing but blanks separates the groups.
+    is_blank: bool,
+    /// A dot and a blank separate groups, as between decimals.
+    is_mixed: bool,
+    /// A dot separates groups.
+    has_dot: bool,
     /// More digits follow than a number has.
     is_long: bool,
 }
@@ -30,6 +38,11 @@ pub(super) fn find(text: &Text, index: usize, digits_at: usize) -> Option<Candid
     let start = start(text, digits_at);
     let dialled = read(text, start);
     if start == digits_at && (is_inside_word(text, start) || is_embedded(text, start)) {
+        return None;
+    }
+    // Behind a comma stand decimals; in a table's columns numbers with signs of their own.
+    let is_part = text.before(start) == b',' && start > 1 && is_word(text.byte(start - 2));
+    if is_part && start == digits_at && (dialled.group_count < 2 || dialled.is_blank) {
         return None;
     }
     let (base, label) = rate(&dialled)?;
@@ -65,7 +78,7 @@ fn is_inside_word(text: &Text, start: usize) -> bool {
     let earlier = start.checked_sub(2).map_or(b' ', |at| text.byte(at));
     before.is_ascii_alphanumeric()
         || matches!(before, b'#' | b'$')
-        || (matches!(before, b'-' | b'.' | b'/' | b'_' | b',') && earlier.is_ascii_alphanumeric())
+        || (matches!(before, b'-' | b'.' | b'/' | b'_') && earlier.is_ascii_alphanumeric())
 }
 
 fn read(text: &Text, start: usize) -> Dialled {
@@ -78,6 +91,10 @@ fn read(text: &Text, start: usize) -> Dialled {
         has_plus: false,
         has_area: false,
         has_slash: false,
+        has_blank: false,
+        is_blank: true,
+        is_mixed: false,
+        has_dot: false,
         is_long: false,
     };
     let mut at = start;
@@ -121,6 +138,10 @@ fn read(text: &Text, start: usize) -> Dialled {
         }
         dialled.has_area |= separators.contains(&b'(') || separators.starts_with(b")");
         dialled.has_slash |= separators.contains(&b'/');
+        dialled.has_dot |= separators == b".";
+        dialled.is_mixed |= dialled.has_dot && (separators == b" " || dialled.has_blank);
+        dialled.has_blank |= separators == b" ";
+        dialled.is_blank &= separators == b" ";
         at += gap;
     }
     text.work(at - start);
@@ -195,8 +216,13 @@ fn rate(dialled: &Dialled) -> Option<(u8, &'static str)> {
         let fits = (8..=15).contains(&digits.len()) && country_code(digits);
         return fits.then_some((80, "international"));
     }
+    if is_decimal(dialled) {
+        return None;
+    }
+    // The code is dialled in one go.
     let abroad = [&b"00"[..], b"011"]
         .into_iter()
+        .filter(|access| access.len() <= usize::from(groups[0]))
         .find_map(|access| digits.strip_prefix(access));
     if let Some(rest) = abroad.filter(|rest| (8..=15).contains(&rest.len()) && country_code(rest)) {
         let is_american = rest.len() == 11 && rest[0] == b'1';
@@ -219,6 +245,9 @@ fn rate(dialled: &Dialled) -> Option<(u8, &'static str)> {
         return Some((
             if dialled.has_area {
                 70
+            } else if dialled.is_blank && groups.len() > 1 {
+                // Sizes stand in a row like this: a word has to say that it is a telephone number.
+                NEEDS_WORD
             } else if is_valid {
                 62
             } else {
@@ -227,7 +256,7 @@ fn rate(dialled: &Dialled) -> Option<(u8, &'static str)> {
             "North America",
         ));
     }
-    if digits[0] == b'0' && (9..=12).contains(&digits.len()) {
+    if digits[0] == b'0' && digits[1] != b'0' && (9..=12).contains(&digits.len()) {
         let pairs = groups.len() == 5 && groups.iter().all(|len| *len == 2);
         let base = match groups.len() {
             _ if pairs => 75,
@@ -242,12 +271,25 @@ fn rate(dialled: &Dialled) -> Option<(u8, &'static str)> {
     }
     let iberian = digits.len() == 9 && matches!(digits[0], b'6'..=b'9');
     if iberian && matches!(groups, [3, 3, 3] | [3, 2, 2, 2] | [2, 3, 2, 2]) {
-        return Some((52, "Spain"));
+        return Some((if dialled.is_blank { NEEDS_WORD } else { 52 }, "Spain"));
     }
     if (7..=13).contains(&digits.len()) {
         return Some((if dialled.has_area { 45 } else { 22 }, "local"));
     }
     None
+}
+
+/// Percent of a form that much else has: with a word nearby it counts.
+const NEEDS_WORD: u8 = 30;
+
+/// Returns whether the digits are decimals: `0.0312`, `12.34567`, `0.05 0.07`.
+fn is_decimal(dialled: &Dialled) -> bool {
+    let groups = &dialled.groups[..dialled.group_count];
+    let starts_zero = dialled.has_dot && groups[0] == 1 && dialled.digits[0] == b'0';
+    let is_one = dialled.has_dot
+        && matches!(groups, [whole, part] if *whole <= 3 && *part != 4)
+        && dialled.digits[0] != b'0';
+    !dialled.has_area && (starts_zero || is_one || dialled.is_mixed)
 }
 
 /// ITU-T E.164, list of assigned country codes: one digit, two digits, or three in the zones that have them.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::fold::Folded;
-use super::text::{AT, COLONS, COMPOUND, DIGITS, HOMES, Hit, LEAD, LONG, Text};
+use super::text::{AT, COLONS, COMPOUND, DIGITS, HOMES, Hit, LEAD, LONG, Text, is_word};
 use super::vocabulary::{
     FIRST, LAST, NAME_CUE, SECRET, STREET_AFTER, STREET_BEFORE, TITLE, Vocabulary,
 };
@@ -109,7 +109,7 @@ struct Reader<'t, 'a> {
     read_to: usize,
     /// No number begins before this offset.
     numbers_to: usize,
-    /// Groups of up to three characters one after the other: how many, and where the last one ended.
+    /// Single digits with the same blank or dash between them: how many, and where the last one ended.
     short: (usize, usize),
 }
 
@@ -126,7 +126,7 @@ impl Reader<'_, '_> {
         if hit.marks & COLONS != 0 {
             match text.byte(start + 1) {
                 b'/' => self.whole(network::url(text, start)),
-                _ => self.number(network::hex_groups(text, start)),
+                _ => self.number(network::hex_groups(text, index, start)),
             }
         }
         if hit.marks & LONG != 0 && self.long(index, hit) {
@@ -200,6 +200,20 @@ impl Reader<'_, '_> {
         })
     }
 
+    /// Returns whether the token is a digit in a long list of single digits that goes on behind it.
+    fn list(&mut self, start: usize, end: usize) -> bool {
+        let text = self.text;
+        let separator = text.before(start);
+        if end - start > 1 || !matches!(separator, b' ' | b'-') {
+            self.short = (usize::from(end - start == 1), end);
+            return false;
+        }
+        let follows = self.short.0 > 0 && start == self.short.1 + 1;
+        self.short = (if follows { self.short.0 + 1 } else { 1 }, end);
+        let goes_on = text.byte(end) == separator && !is_word(text.byte(end + 2));
+        self.short.0 > MAX_SHORT && goes_on
+    }
+
     fn numbers(&mut self, index: usize, start: usize) {
         let text = self.text;
         if let Some(end) = number::uuid(text, start) {
@@ -207,18 +221,12 @@ impl Reader<'_, '_> {
             return;
         }
         let end = text.hits.get(index).map_or(start, Hit::end);
-        if end - start <= 3 {
-            let follows = self.short.0 > 0 && start == self.short.1 + 1;
-            self.short = (if follows { self.short.0 + 1 } else { 1 }, end);
-            if self.short.0 > MAX_SHORT {
-                return;
-            }
-        }
+        let is_in_list = self.list(start, end);
         if matches!(text.byte(end), b':' | b'-' | b'.') || matches!(text.before(start), b':' | b'-')
         {
             let found = match text.byte(end) {
-                b':' => network::hex_groups(text, start),
-                _ if text.before(start) == b':' => network::hex_groups(text, start),
+                b':' => network::hex_groups(text, index, start),
+                _ if text.before(start) == b':' => network::hex_groups(text, index, start),
                 _ => network::dashed_mac(text, start),
             };
             let found = found.or_else(|| network::ip_v4(text, index, start));
@@ -229,6 +237,9 @@ impl Reader<'_, '_> {
         if let Some(date) = date::find(text, index, start) {
             self.numbers_to = date.end;
             self.found.extend(date::birth(text, index, &date));
+            return;
+        }
+        if is_in_list {
             return;
         }
         let run = number::Run::read(text, start);
@@ -256,7 +267,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Short groups in a row at which a number may begin: a long list of them is none.
+/// Single digits in a row at which a number may begin: a long list of them is none.
 const MAX_SHORT: usize = 8;
 /// Percent from which a number is taken for what it seems, so that none is looked for in its middle.
 const COUNTS: u8 = 50;

@@ -123,10 +123,16 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
         .find(|prefix| rest.starts_with(prefix.text))?;
     let is_jwt = prefix.text == b"eyJ";
     let dotted = is_jwt || prefix.text.ends_with(b".");
+    // No key has more dots: a run of many short parts is not read to its end for each of them.
+    let mut dots_left = if dotted { MAX_DOTS } else { 0 };
     let body = rest[prefix.text.len()..]
         .iter()
         .take(MAX_KEY)
-        .take_while(|byte| is_key_byte(**byte) || (dotted && **byte == b'.'))
+        .take_while(|byte| {
+            let is_dot = **byte == b'.' && dots_left > 0;
+            dots_left -= usize::from(is_dot);
+            is_dot || is_key_byte(**byte)
+        })
         .count();
     text.work(body);
     let mut end = at + prefix.text.len() + body;
@@ -163,6 +169,8 @@ pub(super) fn prefixed(text: &Text, at: usize) -> Option<Candidate> {
 
 /// Bytes of the longest key that is read as one.
 const MAX_KEY: usize = 4096;
+/// One more than the dots of an encrypted JSON web token (RFC 7516, section 7.1).
+const MAX_DOTS: usize = 5;
 
 /// Returns the private key in PEM (RFC 7468) or PGP armour whose `BEGIN` is at `at`.
 pub(super) fn pem(text: &Text, at: usize) -> Option<Candidate> {
@@ -191,12 +199,12 @@ fn pem_end(text: &Text, body: usize) -> usize {
     let (mut at, mut end) = (body, body);
     while at < limit {
         // A JSON string holds the lines behind `\n`.
-        while at < limit
-            && (is_blank(text.byte(at))
-                || text.bytes[at..].starts_with(b"\\n")
-                || text.bytes[at..].starts_with(b"\\r"))
-        {
-            at += if text.byte(at) == b'\\' { 2 } else { 1 };
+        loop {
+            at += match &text.bytes[at..limit] {
+                [b'\\', b'n' | b'r', ..] => 2,
+                [byte, ..] if is_blank(*byte) => 1,
+                _ => break,
+            };
         }
         let rest = &text.bytes[at..limit];
         if rest.starts_with(b"-----END") {
@@ -239,8 +247,11 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     while at < limit && (is_key_byte(text.byte(at))) {
         at += 1;
     }
+    let name = text.bytes.get(word.0..word.1)?;
+    let is_named = |words: &[&[u8]]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    let is_element = text.before(word.0) == b'<' && text.byte(at) == b'>';
     let blank_or_quote = |byte: u8| matches!(byte, b' ' | b'"' | b'\'' | b'`');
-    let mut has_sign = false;
+    let mut has_sign = is_element;
     while at < limit
         && (blank_or_quote(text.byte(at)) || matches!(text.byte(at), b':' | b'=' | b'>'))
     {
@@ -268,11 +279,20 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     }) {
         at += scheme.len();
     }
+    // A key in PEM is read as a whole, as what it is.
+    if text
+        .bytes
+        .get(at..)
+        .is_some_and(|rest| rest.starts_with(b"-----BEGIN"))
+    {
+        return None;
+    }
     let mut end = at;
     while end - at < 512
         && end < text.bytes.len()
         && !is_blank(text.byte(end))
-        && !b"\"'`<>&".contains(&text.byte(end))
+        && !b"\"'`<>".contains(&text.byte(end))
+        && !(text.byte(end) == b'&' && ends_field(text, end + 1))
     {
         end += 1;
     }
@@ -286,13 +306,79 @@ pub(super) fn assigned(text: &Text, word: (usize, usize)) -> Option<Candidate> {
     }
     text.work(end - word.0);
     let value = text.bytes.get(at..end)?;
-    (value.len() >= 6 && looks_secret(value, has_sign)).then_some(Candidate {
+    if is_named(&COMMON_WORDS) && is_identifier(value) {
+        return None;
+    }
+    // A password may be a word or a number where it is set apart as a value.
+    let is_apart = is_element || matches!(text.before(at), b'"' | b'\'');
+    let is_number = value.iter().all(u8::is_ascii_digit);
+    let is_password = is_named(&PASSWORDS)
+        && has_sign
+        && (is_apart || is_number)
+        && !is_placeholder(value)
+        && !VALUES_OF_FORMS
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(value));
+    (value.len() >= 6 && (is_password || looks_secret(value, has_sign))).then_some(Candidate {
         kind: Kind::Secret,
         label: "password or token",
         start: at,
         end,
         confidence: if has_sign { 75 } else { 65 },
     })
+}
+
+/// Words for a password, whose value a person may have chosen.
+const PASSWORDS: [&[u8]; 13] = [
+    b"password",
+    b"passwords",
+    b"passwd",
+    b"pwd",
+    b"passphrase",
+    b"passcode",
+    b"passwort",
+    b"kennwort",
+    b"contrasena",
+    b"motdepasse",
+    b"passe",
+    b"wachtwoord",
+    b"haslo",
+];
+
+/// What stands for a password in forms and schemas, and is none.
+const VALUES_OF_FORMS: [&[u8]; 10] = [
+    b"string",
+    b"password",
+    b"passwort",
+    b"required",
+    b"optional",
+    b"hidden",
+    b"example",
+    b"invalid",
+    b"missing",
+    b"confirm",
+];
+
+/// Words that programs use for much that is not secret.
+const COMMON_WORDS: [&[u8]; 8] = [
+    b"key", b"keys", b"token", b"tokens", b"auth", b"cle", b"clave", b"claves",
+];
+
+/// Returns whether `value` is a name in a program, a path or a number: parts of letters with a few digits.
+fn is_identifier(value: &[u8]) -> bool {
+    let has_both =
+        value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic);
+    !has_both
+        || value
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .all(|part| {
+                let changes = part
+                    .windows(2)
+                    .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+                    .count();
+                let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
+                changes <= 2 && digits <= 4
+            })
 }
 
 /// Returns whether a value that a word announces is more than a word itself.
@@ -307,35 +393,46 @@ fn looks_secret(value: &[u8], has_sign: bool) -> bool {
         .filter(|count| **count > 0)
         .count();
     let is_number = digits + others == value.len();
-    let placeholder = value.starts_with(b"$")
-        || value.starts_with(b"{")
-        || value.starts_with(b"[")
-        || value.starts_with(b"***")
-        || value.contains(&b'(');
     let capitalised = uppers == 1 && value[0].is_ascii_uppercase() && digits == 0 && others == 0;
-    !placeholder
+    !is_placeholder(value)
         && !capitalised
         && classes >= 2
         && (has_sign || classes >= 3 || digits > 0)
         && !(is_number && others > 0 && value.len() < 10)
 }
 
+/// Returns whether `value` stands for something that is filled in or hidden.
+fn is_placeholder(value: &[u8]) -> bool {
+    let starts = [&b"$"[..], b"{", b"[", b"***"];
+    starts.iter().any(|start| value.starts_with(start)) || value.contains(&b'(')
+}
+
+/// Returns whether a form's next field (`&user=`, `&amp;user=`) has its name at `at`.
+fn ends_field(text: &Text, at: usize) -> bool {
+    let rest = text.bytes.get(at..).unwrap_or_default();
+    let name = rest
+        .iter()
+        .take(MAX_FIELD)
+        .take_while(|byte| is_key_byte(**byte))
+        .count();
+    text.work(name);
+    name > 0 && matches!(rest.get(name), Some(b'=' | b';'))
+}
+
+/// Letters of a field's name that are read. Guess: longer than any in use.
+const MAX_FIELD: usize = 32;
+
 /// Returns the long token at `at` if it is random and a word nearby says that it is secret.
 pub(super) fn random(text: &Text, index: usize, at: usize) -> Option<Candidate> {
     if is_key_byte(text.before(at)) || matches!(text.before(at), b'/' | b'+') {
         return None;
     }
-    let rest = text.bytes.get(at..)?;
-    let len = rest
-        .iter()
-        .take(MAX_KEY)
-        .take_while(|byte| is_key_byte(**byte) || matches!(byte, b'+' | b'/' | b'=' | b'.'))
-        .count();
-    let mut end = at + len;
-    while matches!(text.before(end), b'.' | b'-') {
+    let mut end = text.run_end(at, |byte| {
+        is_key_byte(byte) || matches!(byte, b'+' | b'/' | b'=' | b'.')
+    });
+    while end > at && matches!(text.before(end), b'.' | b'-') {
         end -= 1;
     }
-    text.work(len);
     let key = text.bytes.get(at..end)?;
     let secret = text.near(index, (at, end), SECRET, 50)?;
     let other = text.near(index, (at, end), super::vocabulary::ORDER, 40);

@@ -57,6 +57,8 @@ pub(super) struct Text<'a> {
     pub(super) vocabulary: &'a Vocabulary,
     /// Bytes and hits that were looked at: the work done, whatever the clock says.
     steps: Cell<u64>,
+    /// Where the last run that [`Text::run_end`] read begins and ends.
+    run: Cell<(usize, usize)>,
 }
 
 impl<'a> Text<'a> {
@@ -68,6 +70,7 @@ impl<'a> Text<'a> {
             words: Vec::new(),
             vocabulary,
             steps: Cell::new(bytes.len() as u64),
+            run: Cell::new((0, 0)),
         };
         text.read();
         text
@@ -216,6 +219,24 @@ impl<'a> Text<'a> {
         self.steps.get()
     }
 
+    /// Returns the end of the run of bytes of one kind, always the same, at `at`; at most [`MAX_RUN`] are read. A run
+    /// that was read from an earlier byte is not read again.
+    pub(super) fn run_end(&self, at: usize, is_in: impl Fn(u8) -> bool) -> usize {
+        let (start, end) = self.run.get();
+        if (start..end).contains(&at) && (end - start < MAX_RUN || end - at >= MAX_RUN / 2) {
+            return end;
+        }
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        let len = rest
+            .iter()
+            .take(MAX_RUN)
+            .take_while(|byte| is_in(**byte))
+            .count();
+        self.work(len);
+        self.run.set((at, at + len));
+        at + len
+    }
+
     /// Returns the byte at `at`, or a blank outside the text.
     pub(super) fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(b' ')
@@ -293,6 +314,9 @@ impl<'a> Text<'a> {
 
 /// Tokens of at least so many letters and digits may be keys or wallets. The shortest key that is looked for has 16.
 const LONG_TOKEN: usize = 16;
+
+/// Bytes of a run that are read at once: a key has no more.
+const MAX_RUN: usize = 4096;
 
 /// Where systems keep people's directories, in the languages that show them translated.
 const HOME_NAMES: [&[u8]; 7] = [
