@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { WASI } from "node:wasi";
 
 const [file, ...args] = process.argv.slice(2);
-const wasi = new WASI({ version: "preview1", args: [file, ...args], env: {}, returnOnExit: true });
+// The seed of the property tests, as natively.
+const { PROPTEST_RNG_SEED = "" } = process.env;
+const wasi = new WASI({ version: "preview1", args: [file, ...args], env: { PROPTEST_RNG_SEED }, returnOnExit: true });
 const { instance } = await WebAssembly.instantiate(await readFile(file), wasi.getImportObject());
 process.exitCode = wasi.start(instance);
