@@ -121,7 +121,7 @@ formats! {
     "Singapore NRIC" NationalId b"LdddddddL" sg_nric 75 75 ID, [];
     "Chile RUT" NationalId b"ddddddddX" cl_rut 25 75 ID | TAX, [[2, 3, 3, 1], [8, 1]];
     "Ireland PPS" NationalId b"dddddddLL" ie_pps 60 60 ID | TAX, [[7, 2]];
-    "UK NHS" NationalId b"dddddddddd" uk_nhs 30 60 HEALTH, [[3, 3, 4]];
+    "UK NHS" NationalId b"dddddddddd" uk_nhs 30 45 HEALTH, [[3, 3, 4]];
     "US NPI" NationalId b"dddddddddd" us_npi 20 40 HEALTH, [[4, 3, 3]];
     "Poland NIP" NationalId b"dddddddddd" pl_nip 25 60 TAX | ID, [[3, 3, 2, 2], [3, 2, 2, 3]];
     "Sweden personnummer" NationalId b"dddddddddd" se_person 40 75 ID, [[6, 4]];

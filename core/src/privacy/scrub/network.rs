@@ -159,6 +159,10 @@ pub(super) fn url(text: &Text, at: usize) -> Option<Candidate> {
         })
         .count();
     let user = authority[..len].iter().rposition(|byte| *byte == b'@')?;
+    text.work(len);
+    if start == at || user == 0 {
+        return None;
+    }
     let mut end = host + len;
     while end < text.bytes.len()
         && end - host < 2048
@@ -180,7 +184,7 @@ pub(super) fn url(text: &Text, at: usize) -> Option<Candidate> {
         .iter()
         .position(|byte| *byte == b':')
         .is_some_and(|colon| colon + 1 < user);
-    (start < at && user > 0).then_some(Candidate {
+    Some(Candidate {
         kind: Kind::CredentialUrl,
         label: if has_password {
             "URL with a password"
