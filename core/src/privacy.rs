@@ -7,7 +7,7 @@
 //! | [`Scrubbed`] | [`Scrubbed::anonymise`] | [`Anonymous`] | [pseudonyms](pseudonym), epochs, classes; embedded entries dropped |
 //! | [`Anonymous`] | [`Anonymous::generalise`] | [`Generalised`] | [ranges](range) with k-anonymity; tensors clipped and [noised](noise) |
 //! | [`Generalised`] | [`Generalised::validate`] | [`Validated`] | every check once more, with its figure |
-//! | [`Validated`] | [`Validated::seal_with`] | [`Sealed`] | encryption, which the caller brings |
+//! | [`Validated`] | [`Validated::seal_with`] | [`Sealed`] | bytes from a function of the caller, which is to encrypt |
 //!
 //! Only a [`Validated`] is for everybody, only a [`Sealed`] for somebody. Every step consumes the stage before it; one that
 //! refuses gives it back in [`Refused`].
@@ -15,8 +15,9 @@
 //! The noise of tensors is paid from a [`ledger`] before it is drawn, at the price that the [`accountant`] tells.
 //!
 //! What it does not do: it stores nothing, so the caller keeps the ledger and its last sequence number; it does not know
-//! what a text means, so facts in free prose ("our clinic has 1,500 patients") pass stage 3; differential privacy holds for
-//! tensors and not for texts.
+//! what a text means, so facts in free prose ("our clinic has 1,500 patients") pass stage 3; identifiers of less than
+//! [`MIN_IDENTIFIER`] bytes, or spelled differently than in the draft but for the case of ASCII letters, stay in texts;
+//! differential privacy holds for tensors and not for texts.
 //!
 //! ```
 //! use chorus_core::digest::Digest;
@@ -35,7 +36,7 @@
 //! let notes = ("notes".into(), "Ask ada@example.org".into());
 //! let draft = Draft { tensors: vec![weights], texts: [notes].into(), ..Draft::default() };
 //! let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
-//! let mut scrub = |text: &str| scrubber.clean(text);
+//! let mut scrub = |name: Option<&str>, text: &str| scrubber.clean(name, text);
 //! let today = EpochLength::default().epoch_of(Timestamp::from_millis(1_795_233_600_000));
 //! let secret = NodeSecret::from_bytes([7; 32]);
 //!
@@ -64,10 +65,12 @@
 //! ```
 
 pub mod accountant;
+mod desk;
 pub mod discrete;
 mod draft;
 mod environment;
 mod error;
+mod known;
 pub mod ledger;
 pub mod noise;
 pub mod pseudonym;
@@ -76,11 +79,12 @@ pub mod scrub;
 mod stage;
 mod validate;
 
+pub use self::desk::{Change, Clean, Scrub};
 pub use self::draft::{Draft, Embedded, Limits, Refused, Tensor};
 pub use self::environment::{OTHER, Trait};
 pub use self::error::PrivacyError;
+pub use self::known::MIN_IDENTIFIER;
 pub use self::stage::{
-    Anonymiser, Anonymous, Change, Clean, Generalised, Generaliser, Parts, Raw, Scrub, Scrubbed,
-    Sealed, Validated,
+    Anonymiser, Anonymous, Generalised, Generaliser, Parts, Raw, Scrubbed, Sealed, Validated,
 };
 pub use self::validate::{Check, Declared, DeclaredTensor, Expected, Report, Side};

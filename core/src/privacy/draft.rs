@@ -14,14 +14,15 @@ use super::range::{Fact, MAX_FACTS};
 use crate::bounds::{DEFAULT_MAX_OBJECT, LimitError};
 use crate::time::Timestamp;
 
-/// Everything that is to be shared, unprotected. Nothing of it may leave the node as it is.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Everything that is to be shared, unprotected. Nothing of it may leave the node as it is; its `Debug` tells counts alone.
+#[derive(Clone, Default, PartialEq)]
 pub struct Draft {
     /// Texts with their field names: descriptions, file names, side-cars, memory records.
     pub texts: BTreeMap<String, String>,
     /// Weights or deltas.
     pub tensors: Vec<Tensor>,
-    /// Names of the owner and the owner's things, by kind: `peer`, `device`, `account`.
+    /// Names of the owner and the owner's things, by kind: `peer`, `device`, `account`. Those of less than
+    /// [`MIN_IDENTIFIER`](super::MIN_IDENTIFIER) = 4 bytes are not looked for in texts and names.
     pub identifiers: BTreeMap<String, String>,
     /// Exact times, by what happened then.
     pub times: BTreeMap<String, Timestamp>,
@@ -31,6 +32,20 @@ pub struct Draft {
     pub embedded: Vec<Embedded>,
     /// Numbers that describe the owner, by name.
     pub facts: BTreeMap<String, Fact>,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft")
+            .field("texts", &self.texts.len())
+            .field("tensors", &self.tensors.len())
+            .field("identifiers", &self.identifiers.len())
+            .field("times", &self.times.len())
+            .field("environment", &self.environment.len())
+            .field("embedded", &self.embedded.len())
+            .field("facts", &self.facts.len())
+            .finish()
+    }
 }
 
 /// A named tensor of 32-bit floats.
@@ -163,8 +178,8 @@ impl Draft {
             LimitError::check_len("bytes of a text", text.len(), limits.max_text)?;
         }
         LimitError::check_len("facts", self.facts.len(), MAX_FACTS)?;
-        for (name, fact) in &self.facts {
-            fact.check(name)?;
+        for (place, fact) in self.facts.values().enumerate() {
+            fact.check(place)?;
         }
         check_tensors(&self.tensors, limits)
     }
@@ -173,16 +188,15 @@ impl Draft {
 /// Checks names, shapes and numbers of `tensors`.
 pub(super) fn check_tensors(tensors: &[Tensor], limits: &Limits) -> Result<(), PrivacyError> {
     let (mut names, mut elements) = (BTreeSet::new(), 0u64);
-    for tensor in tensors {
-        let name = || tensor.name.clone();
+    for (place, tensor) in tensors.iter().enumerate() {
         if !names.insert(tensor.name.as_str()) {
-            return Err(PrivacyError::DuplicateTensor { name: name() });
+            return Err(PrivacyError::DuplicateTensor { tensor: place });
         }
         LimitError::check_len("dimensions", tensor.shape.len(), limits.max_dimensions)?;
         let (stated, got) = (tensor.stated_elements(), tensor.data.len() as u64);
         if stated != Some(got) {
             return Err(PrivacyError::Shape {
-                name: name(),
+                tensor: place,
                 shape: tensor.shape.clone(),
                 elements: got,
             });
@@ -191,10 +205,87 @@ pub(super) fn check_tensors(tensors: &[Tensor], limits: &Limits) -> Result<(), P
         LimitError::check("elements of all tensors", elements, limits.max_elements)?;
         if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
             return Err(PrivacyError::NotFinite {
-                name: name(),
+                tensor: place,
                 index,
             });
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::super::pseudonym::{Epoch, NodeSecret};
+    use super::super::range::Ladder;
+    use super::super::{Anonymiser, Clean, Raw};
+    use super::*;
+
+    /// What a log must never show.
+    const SECRET: &str = "Ada-4711";
+
+    fn draft() -> Draft {
+        let named = |value: &str| (SECRET.to_string(), value.to_string());
+        Draft {
+            texts: [named(SECRET)].into(),
+            tensors: alloc::vec![Tensor {
+                name: SECRET.into(),
+                shape: alloc::vec![1],
+                data: alloc::vec![4711.0],
+            }],
+            identifiers: [named(SECRET)].into(),
+            times: [(SECRET.into(), Timestamp::from_millis(4711))].into(),
+            environment: [(Trait::Other, SECRET.into())].into(),
+            embedded: alloc::vec![Embedded {
+                block: SECRET.into(),
+                key: SECRET.into(),
+                text: Some(SECRET.into()),
+            }],
+            facts: [(SECRET.into(), fact(4711.0))].into(),
+        }
+    }
+
+    fn fact(value: f64) -> Fact {
+        Fact {
+            value,
+            ladder: Ladder::Sizes,
+        }
+    }
+
+    #[test]
+    fn stages_before_anything_may_leave_print_counts_alone() {
+        let raw = Raw::new(draft(), &Limits::default()).unwrap();
+        let mut shown = alloc::format!("{:?} {raw:?}", draft());
+        let mut scrub = |_: Option<&str>, text: &str| Clean {
+            text: text.into(),
+            findings: 1,
+            is_forbidden: false,
+        };
+        let scrubbed = raw.scrub(&mut scrub).unwrap();
+        shown.push_str(&alloc::format!("{scrubbed:?}"));
+        let makers = NodeSecret::from_bytes([7; 32]).pseudonyms("main", Epoch::default());
+        let anonymous = scrubbed.anonymise(&Anonymiser::new(makers));
+        shown.push_str(&alloc::format!("{anonymous:?}"));
+        assert!(!shown.contains("4711") && !shown.contains("Ada"), "{shown}");
+        assert!(shown.contains("Draft { texts: 1, tensors: 1,"), "{shown}");
+    }
+
+    #[test]
+    fn a_refused_draft_is_told_by_places_and_not_by_names_or_values() {
+        let misshapen = |draft: &mut Draft| draft.tensors[0].shape = alloc::vec![2];
+        let infinite = |draft: &mut Draft| draft.tensors[0].data[0] = f32::INFINITY;
+        let twin = |draft: &mut Draft| draft.tensors.push(draft.tensors[0].clone());
+        let negative = |draft: &mut Draft| {
+            draft.facts.insert(SECRET.into(), fact(-4711.0));
+        };
+        let spoilers: [&dyn Fn(&mut Draft); 4] = [&misshapen, &infinite, &twin, &negative];
+        for spoil in spoilers {
+            let mut draft = draft();
+            spoil(&mut draft);
+            let error = Raw::new(draft, &Limits::default()).unwrap_err().error;
+            let shown = alloc::format!("{error} {error:?}");
+            assert!(!shown.contains("4711"), "{shown}");
+        }
+    }
 }

@@ -9,6 +9,9 @@ use super::validate::Report;
 use crate::bounds::LimitError;
 
 /// Why a stage of the pipeline refuses. The data comes back with it: [`super::Refused`].
+///
+/// Nothing of a draft is in it: tensors and facts are told by their places, counted from 0, and of a forbidden text only the
+/// scrubbed name.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivacyError {
@@ -16,41 +19,39 @@ pub enum PrivacyError {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// Two tensors have the same name.
-    #[error("names of tensors must differ, {name:?} comes twice")]
+    #[error("names of tensors must differ, tensor {tensor} has that of one before it")]
     DuplicateTensor {
-        /// The name.
-        name: String,
+        /// The second tensor's place.
+        tensor: usize,
     },
     /// A shape does not fit the number of elements, or no 64-bit number.
-    #[error("tensor {name:?} of shape {shape:?} must have as many elements, got {elements}")]
+    #[error("tensor {tensor} of shape {shape:?} must have as many elements, got {elements}")]
     Shape {
-        /// The tensor.
-        name: String,
+        /// The tensor's place.
+        tensor: usize,
         /// Its stated shape.
         shape: Vec<u32>,
         /// How many elements there are.
         elements: u64,
     },
     /// A number is NaN or infinite.
-    #[error("tensor {name:?} must be finite, number {index} is not")]
+    #[error("tensor {tensor} must be finite, number {index} is not")]
     NotFinite {
-        /// The tensor.
-        name: String,
+        /// The tensor's place.
+        tensor: usize,
         /// The number's place.
         index: usize,
     },
     /// A fact is no number that its ladder has a rung for.
-    #[error("fact {name:?} must be finite and on its ladder, got {value}")]
+    #[error("fact {fact} must be finite and on one of its ladder's 2^40 rungs")]
     Fact {
-        /// The fact.
-        name: String,
-        /// Its value.
-        value: f64,
+        /// The fact's place in the order of names.
+        fact: usize,
     },
     /// The scrubbing policy forbids to share this text at all.
     #[error("the policy refuses to share {place}: {findings} findings")]
     Forbidden {
-        /// Where the text is.
+        /// Where the text is: its kind, and its name after scrubbing.
         place: String,
         /// How many findings there are.
         findings: u64,
@@ -70,6 +71,15 @@ pub enum PrivacyError {
     NoGrant {
         /// How many.
         tensors: usize,
+    },
+    /// The grant is for sampled records, and the whole update is to be shared. Rates below 1 are for sums of
+    /// contributions that the caller samples and joins itself: [`super::noise::Clipped::join`].
+    #[error(
+        "sampling rate of the grant must be 1 where the whole update is shared, got {sampling_rate}"
+    )]
+    Sampled {
+        /// The grant's rate.
+        sampling_rate: f64,
     },
     /// An update gets no noise.
     #[error(transparent)]

@@ -1,12 +1,17 @@
 //! The privacy budget: what was spent, kept over restarts, and never more than allowed.
 //!
 //! A release is paid before it is made. [`Ledger::reserve`] books the cost and answers with a [`Reservation`]: the
-//! ledger's new bytes, to be stored, and inside it the [`Grant`] to draw noise, which comes out once they are stored. So a
-//! crash at any moment leaves a ledger that counts too much or exactly what was released, never too little.
+//! ledger's new bytes, to be stored, and inside it the [`Grant`] to draw noise, which comes out once they are stored. So with
+//! one holder of the ledger, who stores its reservations in their order, a crash at any moment leaves a ledger that counts too
+//! much or exactly what was released.
 //!
 //! Stored bytes that are cut, flipped, of another budget's scope, or older than what the caller saw last are refused.
 //!
-//! What it does not do: it is no defence against the owner, who can always release data past it; and a copy of the whole
+//! What it does not do: it does not see other holders. Two that were read from the same bytes (two tabs, a clone) or
+//! reservations that are stored out of their order overwrite each other's bookings, and the ledger then counts too little.
+//! So a ledger has a single holder; a store that several could reach must put a reservation's bytes in place only while it
+//! holds the ledger of sequence [`Reservation::replaces`], in one transaction, and the caller must drop a reservation that
+//! is refused there. It is no defence against the owner, who can always release data past it; and a copy of the whole
 //! browser profile that is put back takes the caller's last sequence number with it.
 //!
 //! # Bytes
@@ -252,6 +257,7 @@ impl Ledger {
                 delta: self.budget.delta,
             });
         }
+        let replaces = self.sequence;
         self.spent = after;
         self.sequence = self.sequence.saturating_add(1);
         let grant = Grant {
@@ -264,6 +270,7 @@ impl Ledger {
         };
         Ok(Reservation {
             bytes: self.to_bytes(),
+            replaces,
             grant,
         })
     }
@@ -338,6 +345,7 @@ impl Ledger {
 #[must_use = "store the bytes, then take the grant"]
 pub struct Reservation {
     bytes: Vec<u8>,
+    replaces: u64,
     grant: Grant,
 }
 
@@ -345,6 +353,12 @@ impl Reservation {
     /// Returns the ledger as it is to be stored.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Returns the sequence number of the ledger that the store must still hold for [`Reservation::bytes`] to take its
+    /// place: with another there, someone else has booked, and both bookings would not be counted. 0: none was stored.
+    pub const fn replaces(&self) -> u64 {
+        self.replaces
     }
 
     /// Hands out the grant. To be called once the store has confirmed [`Reservation::bytes`].

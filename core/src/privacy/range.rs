@@ -9,6 +9,10 @@
 //! What it does not do: it believes the counts, so the caller counts each author once and only those it trusts. While
 //! fewer than k have published, facts stay at home; a new network starts with a public distribution as its rows. Owners
 //! who share a range may also share a secret (homogeneity): k-anonymity says nothing of that.
+//!
+//! It does not know the owner among the rows: one who has published before is counted twice unless the caller leaves the
+//! owner's own earlier row out. And k-anonymity does not compose: each of several releases may hide its owner among k, and
+//! all of them together, or one with other knowledge, single the owner out. No budget is kept of that.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -124,13 +128,10 @@ pub struct Ranges {
 
 impl Fact {
     /// Checks that the ladder has a rung for the value.
-    pub(super) fn check(&self, name: &str) -> Result<(), PrivacyError> {
+    pub(super) fn check(&self, place: usize) -> Result<(), PrivacyError> {
         match self.ladder.rung(self.value) {
             Some(_) => Ok(()),
-            None => Err(PrivacyError::Fact {
-                name: name.into(),
-                value: self.value,
-            }),
+            None => Err(PrivacyError::Fact { fact: place }),
         }
     }
 }
@@ -192,8 +193,8 @@ pub fn generalise(
     LimitError::check_len("facts", facts.len(), MAX_FACTS)?;
     LimitError::check_len("rows of published ranges", published.len(), MAX_ROWS)?;
     let mut candidates = Vec::with_capacity(facts.len());
-    for (name, fact) in facts {
-        fact.check(name)?;
+    for (place, (name, fact)) in facts.iter().enumerate() {
+        fact.check(place)?;
         let index = fact.ladder.rung(fact.value).unwrap_or_default();
         candidates.push(Candidate {
             name,

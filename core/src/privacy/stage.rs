@@ -6,16 +6,18 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use rand_core::{CryptoRng, RngCore};
 use serde::Serialize;
 
+use super::desk::{Change, Desk, Scrub, free_name};
 use super::draft::{Draft, Embedded, Limits, Refused, Tensor};
 use super::environment::Trait;
 use super::error::PrivacyError;
+use super::known::Known;
 use super::ledger::{Budget, Grant};
 use super::noise::{ClipNorm, Clipped};
 use super::pseudonym::{Epoch, EpochLength, Pseudonym, Pseudonyms};
@@ -23,30 +25,7 @@ use super::range::{self, Anonymity, Fact, Range, Row};
 use super::validate::{Expected, Report, examine};
 use crate::time::Timestamp;
 
-/// A search for personal and proprietary information: reads a text, answers what may be shared of it.
-pub type Scrub<'a> = dyn FnMut(&str) -> Clean + 'a;
-
-/// What a [`Scrub`] answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Clean {
-    /// The text without what was found.
-    pub text: String,
-    /// How many findings there were.
-    pub findings: u64,
-    /// Whether the policy forbids to share the text at all.
-    pub is_forbidden: bool,
-}
-
-/// A text that was changed by the scrubber.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Where it was, such as `text "notes"`: with its name as it is after scrubbing.
-    pub place: String,
-    /// How many findings were taken out.
-    pub findings: u64,
-}
-
-/// A draft within its bounds, and nothing done yet.
+/// A draft within its bounds, and nothing done yet. Its `Debug` tells counts alone.
 #[derive(Debug, PartialEq)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Raw(Draft);
@@ -89,12 +68,21 @@ impl Raw {
     }
 }
 
-/// A draft whose texts and names were searched.
-#[derive(Debug, PartialEq)]
+/// A draft whose texts and names were searched. Its `Debug` tells counts alone.
+#[derive(PartialEq)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Scrubbed {
     draft: Draft,
     changes: Vec<Change>,
+}
+
+impl fmt::Debug for Scrubbed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrubbed")
+            .field("draft", &self.draft)
+            .field("changes", &self.changes.len())
+            .finish()
+    }
 }
 
 /// How to anonymise.
@@ -125,45 +113,35 @@ impl Scrubbed {
         &self.changes
     }
 
-    /// Stage 2: identifiers become pseudonyms, here and wherever they stand in a text; times become epochs, environment
-    /// details classes; embedded entries are dropped unless allowed. O(texts × identifiers).
+    /// Stage 2: identifiers become pseudonyms, here and wherever they stand in a text or a name, in capitals or not; times
+    /// become epochs, environment details classes; embedded entries are dropped unless allowed. O(texts × identifiers).
+    ///
+    /// Identifiers of less than [`MIN_IDENTIFIER`](super::MIN_IDENTIFIER) = 4 bytes stay where they stand in texts and names.
     pub fn anonymise(self, anonymiser: &Anonymiser) -> Anonymous {
         let draft = self.draft;
         let mut parts = Parts::default();
+        let mut pseudonyms = BTreeMap::new();
         for (kind, identifier) in &draft.identifiers {
             if let Some(pseudonym) = anonymiser.pseudonyms.of(kind, identifier) {
-                parts.pseudonyms.insert(kind.clone(), pseudonym);
+                pseudonyms.insert(kind.clone(), pseudonym);
             }
         }
-        // Longest first: a name may be part of another.
-        let mut known: Vec<_> = draft
-            .identifiers
-            .iter()
-            .filter(|(_, identifier)| identifier.len() >= MIN_REPLACED)
-            .filter_map(|(kind, identifier)| Some((identifier, parts.pseudonyms.get(kind)?)))
-            .map(|(identifier, pseudonym)| (identifier.clone(), pseudonym.to_text()))
-            .collect();
-        known.sort_by_key(|(identifier, _)| core::cmp::Reverse(identifier.len()));
-        let hide = |text: String| {
-            let replace =
-                |text: String, (from, to): &(String, String)| text.replace(from.as_str(), to);
-            known.iter().fold(text, replace)
-        };
-        for (name, text) in draft.texts {
-            let name = free_name(hide(name), |name| parts.texts.contains_key(name));
-            parts.texts.insert(name, hide(text));
-        }
+        let known = Known::new(&draft.identifiers, &pseudonyms);
+        parts.pseudonyms = renamed(&known, pseudonyms);
+        parts.texts = renamed(&known, draft.texts);
+        parts
+            .texts
+            .values_mut()
+            .for_each(|text| *text = known.hide(text));
         let mut names = BTreeSet::new();
         for tensor in draft.tensors {
-            let name = free_name(hide(tensor.name), |name| names.contains(name));
+            let name = free_name(known.hide(&tensor.name), |name| names.contains(name));
             names.insert(name.clone());
             parts.tensors.push(Tensor { name, ..tensor });
         }
-        parts.epochs = draft
-            .times
-            .into_iter()
-            .map(|(what, time): (String, Timestamp)| (what, anonymiser.epoch_length.epoch_of(time)))
-            .collect();
+        let epoch =
+            |(what, time): (String, Timestamp)| (what, anonymiser.epoch_length.epoch_of(time));
+        parts.epochs = renamed(&known, draft.times.into_iter().map(epoch));
         parts.environment = draft
             .environment
             .iter()
@@ -173,25 +151,31 @@ impl Scrubbed {
             let is_allowed =
                 |(block, key): &(String, String)| *block == entry.block && *key == entry.key;
             if entry.text.is_some() && anonymiser.allowed.iter().any(is_allowed) {
-                let text = entry.text.map(hide);
+                let text = entry.text.map(|text| known.hide(&text));
                 parts.embedded.push(Embedded { text, ..entry });
             } else {
                 parts.dropped += 1;
             }
         }
+        let mut changes = self.changes;
+        for change in &mut changes {
+            change.place = known.hide(&change.place);
+        }
         Anonymous {
             parts,
-            facts: draft.facts,
-            changes: self.changes,
+            facts: renamed(&known, draft.facts),
+            known,
+            changes,
         }
     }
 }
 
-/// A draft without names, exact times and fingerprints.
-#[derive(Debug, PartialEq)]
+/// A draft without names, exact times and fingerprints. Its `Debug` tells counts alone.
+#[derive(PartialEq)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Anonymous {
     parts: Parts,
+    known: Known,
     facts: BTreeMap<String, Fact>,
     changes: Vec<Change>,
 }
@@ -209,6 +193,22 @@ pub struct Generaliser<'a> {
     pub keep_largest: Option<usize>,
 }
 
+impl fmt::Debug for Anonymous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &self.parts;
+        f.debug_struct("Anonymous")
+            .field("texts", &parts.texts.len())
+            .field("tensors", &parts.tensors.len())
+            .field("pseudonyms", &parts.pseudonyms.len())
+            .field("epochs", &parts.epochs.len())
+            .field("environment", &parts.environment.len())
+            .field("embedded", &parts.embedded.len())
+            .field("facts", &self.facts.len())
+            .field("changes", &self.changes.len())
+            .finish()
+    }
+}
+
 impl Anonymous {
     /// Returns the tensors, to preview what noise does to them.
     pub fn tensors(&self) -> &[Tensor] {
@@ -218,7 +218,8 @@ impl Anonymous {
     /// Stage 3: facts become ranges; all tensors together are clipped as one update and get noise, for one step of `grant`.
     ///
     /// # Errors
-    /// [`PrivacyError`] with this stage. [`PrivacyError::NoGrant`] where there are tensors and `grant` is `None`; as
+    /// [`PrivacyError`] with this stage. [`PrivacyError::NoGrant`] where there are tensors and `grant` is `None`;
+    /// [`PrivacyError::Sampled`] where it is for a sampling rate below 1, since the whole update leaves; as
     /// [`range::generalise`], [`Clipped::new`] and [`Clipped::noise`]. The step of the grant may be spent nevertheless.
     pub fn generalise<R: RngCore + CryptoRng>(
         self,
@@ -251,6 +252,7 @@ impl Anonymous {
         Ok(Generalised {
             parts,
             spent,
+            known: self.known,
             changes: self.changes,
         })
     }
@@ -262,6 +264,8 @@ impl Anonymous {
 pub struct Generalised {
     parts: Parts,
     spent: Option<Budget>,
+    /// For the last look.
+    known: Known,
     changes: Vec<Change>,
 }
 
@@ -271,7 +275,8 @@ impl Generalised {
         &self.parts
     }
 
-    /// Stage 4: checks everything once more, the texts with the same `scrub` as in stage 1.
+    /// Stage 4: checks everything once more, the texts with the same `scrub` as in stage 1, and that none of the draft's
+    /// identifiers stands in any text, name or declared line.
     ///
     /// # Errors
     /// [`PrivacyError::Invalid`] with the whole report, and this stage.
@@ -280,7 +285,7 @@ impl Generalised {
         expected: &Expected,
         scrub: &mut Scrub<'_>,
     ) -> Result<Validated, Refused<Self>> {
-        let report = examine(&self.parts, self.spent, expected, scrub);
+        let report = examine(&self.parts, self.spent, &self.known, expected, scrub);
         if !report.is_met() {
             return Err(Refused::new(PrivacyError::Invalid { report }, self));
         }
@@ -322,7 +327,8 @@ impl Validated {
         self.parts
     }
 
-    /// Stage 5: lets `seal` write and encrypt what leaves.
+    /// Stage 5: lets `seal` write and encrypt what leaves. The bytes are what the caller's function returns: nothing here
+    /// looks whether they are encrypted, for whom, or made of these parts.
     ///
     /// # Errors
     /// What `seal` answers, with this stage.
@@ -340,7 +346,8 @@ impl Validated {
     }
 }
 
-/// What may be addressed: ciphertext of a [`Validated`].
+/// What may be addressed: the bytes that the caller's function returned for a [`Validated`], ciphertext if it encrypted.
+/// This type proves that the checks were met, not what is in the bytes.
 #[derive(Debug, PartialEq)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Sealed {
@@ -349,12 +356,12 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Returns the ciphertext.
+    /// Returns the bytes as the caller's function returned them.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Hands out the ciphertext.
+    /// Hands out the bytes as the caller's function returned them.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -419,104 +426,17 @@ impl Parts {
     }
 }
 
-/// Reads every text of a draft with the scrubber and notes what changed.
-struct Desk<'a, 'b> {
-    scrub: &'a mut Scrub<'b>,
-    changes: Vec<Change>,
-}
-
-impl Desk<'_, '_> {
-    fn clean(&mut self, draft: &Draft) -> Result<Draft, PrivacyError> {
-        let mut clean = Draft::default();
-        for (name, text) in &draft.texts {
-            let name = self.key("text", name, |name| clean.texts.contains_key(name))?;
-            let text = self.text(&format!("text {name:?}"), text)?;
-            clean.texts.insert(name, text);
-        }
-        let mut names = BTreeSet::new();
-        for tensor in &draft.tensors {
-            let name = self.key("tensor", &tensor.name, |name| names.contains(name))?;
-            names.insert(name.clone());
-            clean.tensors.push(Tensor {
-                name,
-                shape: tensor.shape.clone(),
-                data: tensor.data.clone(),
-            });
-        }
-        for (kind, identifier) in &draft.identifiers {
-            let kind = self.key("identifier", kind, |kind| {
-                clean.identifiers.contains_key(kind)
-            })?;
-            // The identifier itself does not leave: stage 2 needs it whole.
-            clean.identifiers.insert(kind, identifier.clone());
-        }
-        for (what, time) in &draft.times {
-            let what = self.key("time", what, |what| clean.times.contains_key(what))?;
-            clean.times.insert(what, *time);
-        }
-        for entry in &draft.embedded {
-            let block = self.text("embedded block", &entry.block)?;
-            let key = self.text("embedded key", &entry.key)?;
-            let place = format!("embedded {block} {key:?}");
-            let text = entry.text.as_ref().map(|text| self.text(&place, text));
-            clean.embedded.push(Embedded {
-                block,
-                key,
-                text: text.transpose()?,
-            });
-        }
-        for (name, fact) in &draft.facts {
-            let name = self.key("fact", name, |name| clean.facts.contains_key(name))?;
-            clean.facts.insert(name, *fact);
-        }
-        // Stage 2 makes one of a few words of them.
-        clean.environment = draft.environment.clone();
-        Ok(clean)
+/// Returns `entries` with pseudonyms for the identifiers in their names, which stay apart.
+fn renamed<T>(
+    known: &Known,
+    entries: impl IntoIterator<Item = (String, T)>,
+) -> BTreeMap<String, T> {
+    let mut left = BTreeMap::new();
+    for (name, value) in entries {
+        let name = free_name(known.hide(&name), |name| left.contains_key(name));
+        left.insert(name, value);
     }
-
-    /// Scrubs a name and keeps it apart from the others.
-    fn key(
-        &mut self,
-        what: &str,
-        name: &str,
-        is_taken: impl Fn(&str) -> bool,
-    ) -> Result<String, PrivacyError> {
-        let name = self.text(&format!("name of a {what}"), name)?;
-        Ok(free_name(name, is_taken))
-    }
-
-    fn text(&mut self, place: &str, text: &str) -> Result<String, PrivacyError> {
-        let clean = (self.scrub)(text);
-        if clean.is_forbidden {
-            return Err(PrivacyError::Forbidden {
-                place: place.into(),
-                findings: clean.findings,
-            });
-        }
-        if clean.findings > 0 {
-            self.changes.push(Change {
-                place: place.into(),
-                findings: clean.findings,
-            });
-        }
-        Ok(clean.text)
-    }
-}
-
-/// Returns `name`, or the first of `name 2`, `name 3`, … that is not taken.
-fn free_name(name: String, is_taken: impl Fn(&str) -> bool) -> String {
-    if !is_taken(&name) {
-        return name;
-    }
-    let mut number = 2u64;
-    loop {
-        let next = format!("{name} {number}");
-        // Ends: there are fewer names than numbers.
-        if !is_taken(&next) {
-            return next;
-        }
-        number += 1;
-    }
+    left
 }
 
 type NoisedTensors = (Vec<f32>, BTreeMap<String, f64>, Budget);
@@ -536,6 +456,11 @@ fn noised<R: RngCore + CryptoRng>(
             tensors: tensors.len(),
         });
     };
+    // What the accountant takes off for sampling is not earned: the update leaves whole.
+    let sampling_rate = grant.mechanism().sampling_rate();
+    if sampling_rate < 1.0 {
+        return Err(PrivacyError::Sampled { sampling_rate });
+    }
     let flat: Vec<f32> = tensors
         .iter()
         .flat_map(|tensor| &tensor.data)
@@ -559,9 +484,6 @@ fn noised<R: RngCore + CryptoRng>(
     let quality = quality.map(|(name, figure)| (name.into(), figure));
     Ok(Some((values, quality.into(), spent)))
 }
-
-/// Bytes from which an identifier is replaced inside texts: a shorter one would hit words by chance. Guess.
-const MIN_REPLACED: usize = 4;
 
 #[cfg(test)]
 #[path = "stage_tests.rs"]

@@ -4,6 +4,7 @@ use alloc::vec;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::super::desk::Clean;
 use super::super::environment::OTHER;
 use super::super::ledger::Ledger;
 use super::super::noise::{Neighbours, STEPS_PER_NORM, plan};
@@ -15,7 +16,7 @@ use super::*;
 use crate::digest::Digest;
 
 /// Stands for stage 1: takes out one address, forbids one word.
-fn scrub(text: &str) -> Clean {
+fn scrub(_: Option<&str>, text: &str) -> Clean {
     Clean {
         text: text.replace(ADDRESS, "[email]"),
         findings: text.matches(ADDRESS).count() as u64,
@@ -149,7 +150,7 @@ fn refusal(stage: Generalised, expected: &Expected) -> Vec<&'static str> {
 #[test]
 fn the_scrubber_itself_leaves_nothing_that_it_would_find_again() {
     let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
-    let mut scrub = |text: &str| scrubber.clean(text);
+    let mut scrub = |name: Option<&str>, text: &str| scrubber.clean(name, text);
     let validated = Raw::new(draft(), &Limits::default())
         .unwrap()
         .scrub(&mut scrub)
@@ -325,7 +326,7 @@ fn drafts_out_of_bounds_come_back_with_the_reason() {
         ),
         (
             vec![tensor("a", &[], &[1.0]), tensor("a", &[], &[1.0])],
-            "\"a\" comes twice",
+            "tensor 1 has that of one before it",
         ),
         (
             vec![tensor(&"n".repeat(1025), &[], &[1.0])],
@@ -394,7 +395,7 @@ fn every_check_has_its_figure_in_the_report() {
         let check = report.checks().iter().find(|check| check.name == name);
         check.unwrap().figure
     };
-    assert_eq!(report.checks().len(), 16);
+    assert_eq!(report.checks().len(), 17);
     assert_eq!((figure("tensors"), figure("elements")), (2.0, 8.0));
     assert_eq!(figure("epsilon spent"), grant().spent().epsilon);
     assert_eq!(figure("owners that share the ranges"), 10.0);
@@ -474,7 +475,7 @@ fn what_the_first_stage_would_find_again_does_not_leave() {
 /// A scrubber that takes runs of digits for keys must not stumble over our own pseudonyms.
 #[test]
 fn pseudonyms_are_no_finding() {
-    let mut strict = |text: &str| Clean {
+    let mut strict = |_: Option<&str>, text: &str| Clean {
         text: text.into(),
         findings: text.contains("anon-").into(),
         is_forbidden: false,
@@ -497,4 +498,94 @@ fn only_what_was_validated_is_sealed() {
     let text = core::str::from_utf8(sealed.bytes()).unwrap();
     assert!(text.contains("\"platform\":\"linux\"") && text.contains("anon-"));
     assert!(sealed.report().is_met());
+}
+
+/// The accountant takes off for sampling, and stage 3 lets the whole update leave.
+#[test]
+fn a_grant_for_sampled_records_is_not_good_for_a_whole_update() {
+    let mut ledger = Ledger::new(Digest::sha256(b"test"), Budget::default()).unwrap();
+    let mechanism = plan(2.0, Neighbours::Absent, 0.01).unwrap();
+    let mut grant = ledger.reserve(mechanism, 1).unwrap().stored();
+    let refused = anonymous(draft())
+        .generalise(&generaliser(&published()), Some(&mut grant), &mut rng())
+        .unwrap_err();
+    let sampling_rate = 0.01;
+    assert_eq!(refused.error, PrivacyError::Sampled { sampling_rate });
+    assert_eq!(grant.steps_left(), 1);
+}
+
+#[test]
+fn identifiers_leave_in_no_name_of_anything_whatever_their_case() {
+    let named = |what: &str| alloc::format!("{what} of {}", PEER.to_ascii_uppercase());
+    let mut draft = draft();
+    draft.texts.insert(named("text"), named("so says the text"));
+    draft.tensors[0].name = named("tensor");
+    draft.identifiers.insert(named("friend"), "Grace".into());
+    draft.times = [(named("time"), Timestamp::from_millis(0))].into();
+    let size = draft.facts["records"];
+    draft.facts.insert(named("fact"), size);
+    let stage = anonymous(draft)
+        .generalise(&generaliser(&published()), Some(&mut grant()), &mut rng())
+        .unwrap();
+    assert_eq!(stage.parts.suppressed.len(), 1, "nobody else has the fact");
+    assert!(stage.parts.suppressed[0].starts_with("fact of anon-"));
+    assert!(
+        stage
+            .parts
+            .pseudonyms
+            .keys()
+            .any(|kind| kind.starts_with("friend of anon-"))
+    );
+    let everything = alloc::format!("{stage:?}").to_ascii_lowercase();
+    assert!(!everything.contains(&PEER.to_ascii_lowercase()));
+}
+
+#[test]
+fn an_identifier_that_comes_back_before_the_last_look_does_not_leave() {
+    let mut expected = expected();
+    for lines in [
+        &mut expected.declared.instructions,
+        &mut expected.declared.metadata,
+    ] {
+        lines[0].push_str(&PEER.to_ascii_lowercase());
+    }
+    assert_eq!(refusal(generalised(), &expected), ["residual identifiers"]);
+}
+
+#[test]
+fn the_name_of_a_field_says_what_its_text_is_in_the_first_and_the_last_look() {
+    let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
+    let mut scrub = |name: Option<&str>, text: &str| scrubber.clean(name, text);
+    let born = ("date_of_birth".into(), "1980-02-03".into());
+    let draft = Draft {
+        texts: [born].into(),
+        ..Draft::default()
+    };
+    let scrubbed = Raw::new(draft, &Limits::default())
+        .unwrap()
+        .scrub(&mut scrub)
+        .unwrap();
+    assert_eq!(scrubbed.draft.texts["date_of_birth"], "[birth_date]");
+    let mut stage = scrubbed
+        .anonymise(&anonymiser())
+        .generalise(&generaliser(&[]), None, &mut rng())
+        .unwrap();
+    assert!(
+        stage
+            .clone()
+            .validate(&Expected::default(), &mut scrub)
+            .is_ok()
+    );
+    stage
+        .parts
+        .texts
+        .insert("date_of_birth".into(), "1980-02-03".into());
+    let refused = stage
+        .validate(&Expected::default(), &mut scrub)
+        .unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("residual findings must be at most 0, got 1")
+    );
 }

@@ -7,10 +7,12 @@ use core::fmt;
 
 use serde::Serialize;
 
+use super::desk::{Clean, Scrub};
 use super::draft::{Limits, Tensor};
+use super::known::Known;
 use super::ledger::Budget;
 use super::range::Anonymity;
-use super::stage::{Clean, Parts, Scrub};
+use super::stage::Parts;
 
 /// What the content is held to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -135,6 +137,7 @@ impl fmt::Display for Report {
 pub(super) fn examine(
     parts: &Parts,
     spent: Option<Budget>,
+    known: &Known,
     expected: &Expected,
     scrub: &mut Scrub<'_>,
 ) -> Report {
@@ -169,6 +172,8 @@ pub(super) fn examine(
     );
     report.at_most("bytes", parts.bytes() as f64, limits.max_bytes as f64);
     report.at_most("residual findings", findings(parts, expected, scrub), 0.0);
+    let identifiers = lines(parts, expected).map(|(_, text)| known.count(text));
+    report.none("residual identifiers", identifiers.sum());
     if let Some(spent) = spent {
         report.at_most("epsilon spent", spent.epsilon, expected.budget.epsilon);
         report.at_most("delta", spent.delta, expected.budget.delta);
@@ -208,22 +213,14 @@ pub(super) fn examine(
     report
 }
 
-/// Counts what the scrubber still finds in every text that would leave. Our own pseudonyms are no finding.
-fn findings(parts: &Parts, expected: &Expected, scrub: &mut Scrub<'_>) -> f64 {
-    let pseudonyms: Vec<_> = parts.pseudonyms.values().map(|one| one.to_text()).collect();
+/// Returns every text that would leave, with the name of its field where it has one.
+fn lines<'a>(
+    parts: &'a Parts,
+    expected: &'a Expected,
+) -> impl Iterator<Item = (Option<&'a String>, &'a String)> {
     let declared = &expected.declared;
-    let texts = parts
-        .texts
-        .iter()
-        .flat_map(|(name, text)| [name, text])
+    let names = (parts.texts.keys())
         .chain(parts.tensors.iter().map(|tensor| &tensor.name))
-        .chain(parts.embedded.iter().flat_map(|e| [&e.block, &e.key]))
-        .chain(
-            parts
-                .embedded
-                .iter()
-                .filter_map(|entry| entry.text.as_ref()),
-        )
         .chain(parts.pseudonyms.keys())
         .chain(parts.epochs.keys())
         .chain(parts.ranges.keys())
@@ -231,17 +228,29 @@ fn findings(parts: &Parts, expected: &Expected, scrub: &mut Scrub<'_>) -> f64 {
         .chain(&declared.instructions)
         .chain(&declared.metadata)
         .chain(declared.tensors.iter().flat_map(|t| [&t.name, &t.dtype]));
+    let texts = parts.texts.iter().map(|(name, text)| (Some(name), text));
+    let embedded =
+        (parts.embedded.iter()).filter_map(|entry| Some((Some(&entry.key), entry.text.as_ref()?)));
+    texts.chain(embedded).chain(names.map(|name| (None, name)))
+}
+
+/// Counts what the scrubber still finds in every text that would leave. Our own pseudonyms are no finding.
+fn findings(parts: &Parts, expected: &Expected, scrub: &mut Scrub<'_>) -> f64 {
+    let pseudonyms: Vec<_> = parts.pseudonyms.values().map(|one| one.to_text()).collect();
+    let neutral = |text: &String| {
+        let replace = |text: String, own: &String| text.replace(own.as_str(), "anonymous");
+        pseudonyms.iter().fold(text.clone(), replace)
+    };
+    // Which blocks and keys may stay is for the caller to say; they are searched, but may be an identifier's word.
+    let blocks = parts.embedded.iter().flat_map(|e| [&e.block, &e.key]);
     let mut sum = 0u64;
-    for text in texts {
-        let neutral = |text: String, own: &String| text.replace(own.as_str(), "anonymous");
+    for (name, text) in lines(parts, expected).chain(blocks.map(|name| (None, name))) {
         let Clean {
             findings,
             is_forbidden,
             ..
-        } = scrub(&pseudonyms.iter().fold(text.clone(), neutral));
-        sum = sum
-            .saturating_add(findings)
-            .saturating_add(is_forbidden.into());
+        } = scrub(name.map(neutral).as_deref(), &neutral(text));
+        sum = sum.saturating_add(findings.max(is_forbidden.into()));
     }
     sum as f64
 }

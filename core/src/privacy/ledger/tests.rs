@@ -89,6 +89,33 @@ fn an_old_copy_and_another_scope_are_refused() {
     assert_eq!(Ledger::from_bytes(&old, other, 0), Err(LedgerError::Scope));
 }
 
+/// Two tabs read the same ledger, and each books a release.
+#[test]
+fn a_store_that_compares_sequences_refuses_the_second_of_two_holders() {
+    let mut stored = ledger().reserve(mechanism(), 1).unwrap().bytes().to_vec();
+    let holder = Ledger::from_bytes(&stored, scope(), 1).unwrap();
+    let (mut first, mut second) = (holder.clone(), holder);
+    let mut put = |reservation: &Reservation| {
+        let held = Ledger::from_bytes(&stored, scope(), 1).unwrap();
+        let is_held = held.sequence() == reservation.replaces();
+        if is_held {
+            stored = reservation.bytes().to_vec();
+        }
+        is_held
+    };
+    let (one, other) = (
+        first.reserve(mechanism(), 1),
+        second.reserve(mechanism(), 1),
+    );
+    assert!(put(&one.unwrap()));
+    assert!(!put(&other.unwrap()), "it would undo what the first booked");
+    // Neither may what one holder booked be stored out of order.
+    let (early, late) = (first.reserve(mechanism(), 1), first.reserve(mechanism(), 1));
+    let (early, late) = (early.unwrap(), late.unwrap());
+    assert!(!put(&late) && put(&early) && put(&late) && !put(&early));
+    assert_eq!(Ledger::from_bytes(&stored, scope(), 1), Ok(first));
+}
+
 #[test]
 fn another_version_is_named() {
     let mut bytes = ledger().to_bytes();

@@ -164,6 +164,18 @@ impl Scrubber {
     pub fn scrub(&self, text: impl AsRef<[u8]>) -> Result<ScrubbedText, ScrubError> {
         let bytes = text.as_ref();
         let findings = self.scan(bytes).findings;
+        self.take_out(bytes, findings)
+    }
+
+    /// Returns `bytes` without those of `findings`, which are in ascending order, that the policy takes out.
+    ///
+    /// # Errors
+    /// As [`Scrubber::scrub`].
+    pub(super) fn take_out(
+        &self,
+        bytes: &[u8],
+        findings: Vec<Finding>,
+    ) -> Result<ScrubbedText, ScrubError> {
         let mut left = String::with_capacity(bytes.len());
         let mut at = 0;
         for finding in &findings {
@@ -183,9 +195,10 @@ impl Scrubber {
         })
     }
 
-    /// Scrubs `text` for the stages: what may be shared of it, and how many findings were taken out.
-    pub fn clean(&self, text: &str) -> Clean {
-        match self.scrub(text) {
+    /// Scrubs `text`, which is the field `name` where it has a name, for the stages: what may be shared of it, and how many
+    /// findings were taken out. A forbidden text counts as one finding.
+    pub fn clean(&self, name: Option<&str>, text: &str) -> Clean {
+        match self.scrub_field(name.unwrap_or_default(), text) {
             Ok(scrubbed) => Clean {
                 findings: scrubbed
                     .findings
@@ -196,6 +209,7 @@ impl Scrubber {
                 is_forbidden: false,
             },
             Err(_) => Clean {
+                findings: 1,
                 is_forbidden: true,
                 ..Clean::default()
             },

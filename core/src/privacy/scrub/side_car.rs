@@ -1,13 +1,12 @@
 //! JSON beside a packet: keys, strings and numbers are scrubbed one by one, and a key says what its value is.
 
-use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use super::policy::{ScrubError, Scrubber};
+use super::policy::{ScrubError, ScrubbedText, Scrubber};
 use super::{Action, Finding};
 
 /// Levels of nesting that are read. Source: serde_json's own limit, 128.
@@ -49,6 +48,57 @@ impl Scrubber {
             value,
             findings: walk.findings,
         })
+    }
+
+    /// Scrubs `text` with the name of its field before it, as a reader sees it, and alone. Findings in the name alone are not told:
+    /// whoever shares the name scrubs it too. Of one that begins in the name, the part in the text is told and taken out.
+    ///
+    /// # Errors
+    /// [`ScrubError::Refused`], for a finding in the name too.
+    pub(super) fn scrub_field(&self, name: &str, text: &str) -> Result<ScrubbedText, ScrubError> {
+        if name.is_empty() || name.len() > MAX_KEY {
+            return self.scrub(text);
+        }
+        let lead = format!("{}: ", spaced(name));
+        let findings = self.scan(format!("{lead}{text}")).findings;
+        let (mut within, in_lead): (Vec<_>, Vec<_>) = findings
+            .into_iter()
+            .partition(|finding| finding.span.end > lead.len());
+        self.take_out(lead.as_bytes(), in_lead)?;
+        for finding in &mut within {
+            finding.span.start = finding.span.start.saturating_sub(lead.len());
+            finding.span.end -= lead.len();
+        }
+        // A name may also mislead: `key: -----BEGIN` reads like a password. What the text says alone counts too.
+        within.extend(self.scan(text).findings);
+        let within = self.joined(within);
+        self.take_out(text.as_bytes(), within)
+    }
+
+    /// Returns `findings` in ascending order, those that overlap as one: what the policy refuses, or what is surer.
+    fn joined(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        findings.sort_by_key(|finding| finding.span.start);
+        let weight = |finding: &Finding| {
+            let is_refused = self.policy().action(finding.kind) == Action::Refuse;
+            (is_refused, finding.confidence)
+        };
+        let mut joined: Vec<Finding> = Vec::with_capacity(findings.len());
+        for mut finding in findings {
+            let Some(last) = joined
+                .last_mut()
+                .filter(|last| finding.span.start < last.span.end)
+            else {
+                joined.push(finding);
+                continue;
+            };
+            finding.span = last.span.start..last.span.end.max(finding.span.end);
+            if weight(&finding) > weight(last) {
+                *last = finding;
+            } else {
+                last.span = finding.span;
+            }
+        }
+        joined
     }
 }
 
@@ -116,60 +166,28 @@ impl Walk<'_> {
 
     fn key(&mut self, name: &str) -> Result<String, ScrubError> {
         let scrubbed = self.scrubber.scrub(name)?;
-        self.report(scrubbed.findings, 0, true);
+        self.report(scrubbed.findings, true);
         Ok(scrubbed.text)
     }
 
-    /// Scrubs the text of a value with its key before it, as a reader sees it. Returns whether anything was taken out.
+    /// Scrubs the text of the value under `key`. Returns whether anything was taken out.
     fn text(&mut self, text: &str, key: &str) -> Result<(String, bool), ScrubError> {
-        let lead = if key.is_empty() || key.len() > MAX_KEY {
-            String::new()
-        } else {
-            format!("{}: ", spaced(key))
-        };
-        let scrubbed = self.scrubber.scrub(format!("{lead}{text}"))?;
-        // A finding in the key's copy alone was reported with the key.
-        let inside: Vec<_> = scrubbed
-            .findings
-            .iter()
-            .filter(|finding| finding.span.end > lead.len())
-            .cloned()
-            .collect();
-        let crosses = scrubbed
-            .findings
-            .iter()
-            .any(|finding| finding.span.start < lead.len());
-        if inside.is_empty() {
-            return Ok((text.to_owned(), false));
-        }
-        if crosses {
-            let alone = self.scrubber.scrub(text)?;
-            let is_changed = alone.text != text;
-            self.report(alone.findings, 0, false);
-            return Ok((alone.text, is_changed));
-        }
-        let left = scrubbed
-            .text
-            .get(lead.len()..)
-            .unwrap_or_default()
-            .to_owned();
-        let keeps = inside
-            .iter()
-            .all(|finding| self.scrubber.policy().action(finding.kind) == Action::Keep);
-        self.report(inside, lead.len(), false);
-        Ok((left, !keeps))
+        let scrubbed = self.scrubber.scrub_field(key, text)?;
+        let is_taken =
+            |finding: &Finding| self.scrubber.policy().action(finding.kind) != Action::Keep;
+        let is_changed = scrubbed.findings.iter().any(is_taken);
+        self.report(scrubbed.findings, false);
+        Ok((scrubbed.text, is_changed))
     }
 
-    fn report(&mut self, findings: Vec<Finding>, shift: usize, is_key: bool) {
-        for mut finding in findings {
-            finding.span =
-                finding.span.start.saturating_sub(shift)..finding.span.end.saturating_sub(shift);
-            self.findings.push(JsonFinding {
-                pointer: self.pointer.clone(),
-                is_key,
-                finding,
-            });
-        }
+    fn report(&mut self, findings: Vec<Finding>, is_key: bool) {
+        let pointer = &self.pointer;
+        let place = |finding| JsonFinding {
+            pointer: pointer.clone(),
+            is_key,
+            finding,
+        };
+        self.findings.extend(findings.into_iter().map(place));
     }
 }
 

@@ -496,3 +496,53 @@ fn json_is_scrubbed_with_its_keys_as_context() {
         Err(ScrubError::TooDeep { got: 129, max: 128 })
     );
 }
+
+#[test]
+fn a_finding_in_a_key_does_not_hide_what_the_key_says_of_its_value() {
+    let value = serde_json::json!({"date of birth of ada@example.org": "1980-02-03"});
+    let scrubbed = scrubber().scrub_json(&value).unwrap();
+    let left = serde_json::json!({"date of birth of [email]": "[birth_date]"});
+    assert_eq!(scrubbed.value, left);
+    let spans: Vec<_> = (scrubbed.findings.iter())
+        .map(|found| (found.is_key, found.finding.kind, found.finding.span.clone()))
+        .collect();
+    assert_eq!(
+        spans,
+        [(true, Kind::Email, 17..32), (false, Kind::BirthDate, 0..10)]
+    );
+}
+
+#[test]
+fn a_field_of_a_draft_is_read_as_a_field_of_json() {
+    let scrubber = scrubber();
+    for (name, text, left) in [
+        ("date_of_birth", "1980-02-03", "[birth_date]"),
+        ("passport", "X1234567", "[document]"),
+        ("phone", "2125550123", "[phone]"),
+        ("password", "hunter2hunter2", "[secret]"),
+    ] {
+        assert_eq!(scrubber.clean(None, text).findings, 0, "{text} alone");
+        let clean = scrubber.clean(Some(name), text);
+        assert_eq!((clean.text.as_str(), clean.findings), (left, 1), "{name}");
+        let json = scrubber
+            .scrub_json(&serde_json::json!({name: text}))
+            .unwrap();
+        assert_eq!(json.value, serde_json::json!({name: left}));
+        // Nothing is found again.
+        assert_eq!(scrubber.clean(Some(name), left).findings, 0, "{name}");
+    }
+}
+
+#[test]
+fn of_a_finding_that_begins_in_the_key_the_part_in_the_value_is_taken_out() {
+    let value = "-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY-----";
+    let clean = scrubber().clean(Some("-----BEGIN PRIVATE KEY"), value);
+    assert_eq!((clean.text.as_str(), clean.findings), ("[private_key]", 1));
+}
+
+#[test]
+fn a_forbidden_text_counts_as_a_finding() {
+    let scrubber = Scrubber::new(Policy::all(Action::Refuse), Salt::from_bytes([7; 32]));
+    let clean = scrubber.clean(None, "jane@example.org");
+    assert_eq!((clean.findings, clean.is_forbidden), (1, true));
+}
