@@ -112,9 +112,9 @@ formats! {
     "Spain CIF" NationalId b"LdddddddX" es_cif 50 55 TAX | ID, [[1, 8], [1, 7, 1]];
     "Poland card" Document b"LLLdddddd" pl_card 45 50 ID, [[3, 6]];
     "Netherlands BSN" NationalId b"ddddddddd" nl_bsn 25 45 ID, [[4, 2, 3], [3, 3, 3], [4, 3, 2]];
-    "Australia TFN" NationalId b"ddddddddd" au_tfn 25 50 TAX, [[3, 3, 3]];
-    "Australia ACN" NationalId b"ddddddddd" au_acn 20 50 ID | TAX, [[3, 3, 3]];
-    "Canada SIN" NationalId b"ddddddddd" ca_sin 25 52 ID | TAX, [[3, 3, 3]];
+    "Australia TFN" NationalId b"ddddddddd" au_tfn 25 45 TAX, [[3, 3, 3]];
+    "Australia ACN" NationalId b"ddddddddd" au_acn 20 45 ID | TAX, [[3, 3, 3]];
+    "Canada SIN" NationalId b"ddddddddd" ca_sin 25 45 ID | TAX, [[3, 3, 3]];
     "Portugal NIF" NationalId b"ddddddddd" pt_nif 25 45 ID | TAX, [[3, 3, 3]];
     "Israel ID" NationalId b"ddddddddd" luhn_number 20 20 ID, [];
     "France SIREN" NationalId b"ddddddddd" luhn_number 15 20 TAX, [[3, 3, 3]];

@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use super::fold::Folded;
-use super::text::{AT, COLONS, COMPOUND, DIGITS, HOMES, Hit, LEAD, LONG, Text, is_word};
+use super::text::{
+    AT, COLONS, COMPOUND, DIGITS, HOMES, Hit, LEAD, LONG, SIGNS, Text, is_base64, is_word,
+};
 use super::vocabulary::{
     FIRST, LAST, NAME_CUE, SECRET, STREET_AFTER, STREET_BEFORE, TITLE, Vocabulary,
 };
@@ -90,6 +92,7 @@ fn candidates(text: &Text, depth: usize) -> Vec<Candidate> {
         depth,
         found: Vec::new(),
         read_to: 0,
+        decoded_to: [0; 4],
         numbers_to: 0,
         short: (0, 0),
     };
@@ -107,6 +110,8 @@ struct Reader<'t, 'a> {
     found: Vec<Candidate>,
     /// Nothing before this offset is looked at again: a key, a URL.
     read_to: usize,
+    /// Up to where base64 was decoded, by the remainder of its beginning over four.
+    decoded_to: [usize; 4],
     /// No number begins before this offset.
     numbers_to: usize,
     /// Single digits with the same blank or dash between them: how many, and where the last one ended.
@@ -131,6 +136,11 @@ impl Reader<'_, '_> {
         }
         if hit.marks & LONG != 0 && self.long(index, hit) {
             return;
+        }
+        if hit.marks & SIGNS != 0
+            && let Some(found) = self.wrapped(start)
+        {
+            return self.whole(Some(found));
         }
         if hit.flags & SECRET != 0 {
             self.whole(secret::assigned(text, (start, end)));
@@ -178,26 +188,55 @@ impl Reader<'_, '_> {
         is_found
     }
 
-    /// Returns the base64 at `start` as what its text contains.
-    fn wrapped(&self, start: usize) -> Option<Candidate> {
-        if self.depth > 0 {
+    /// Returns the base64 at `start` as the surest of what its text contains. It may stand behind a path's slash, where
+    /// it is decoded for itself.
+    fn wrapped(&mut self, start: usize) -> Option<Candidate> {
+        let text = self.text;
+        let phase = start % 4;
+        // What was decoded in the same steps of four from an earlier character says nothing new.
+        if self.depth > 0 || start < self.decoded_to[phase] {
             return None;
         }
-        let (decoded, end) = secret::unwrap_base64(self.text, start)?;
-        let folded = Folded::new(&decoded);
+        let (mut at, mut surest) = (start, None::<Candidate>);
+        loop {
+            let decoded = secret::unwrap_base64(text, at, at > start);
+            self.decoded_to[phase] = decoded.end;
+            surest = [surest, self.inner(&decoded.text)]
+                .into_iter()
+                .flatten()
+                .max_by_key(|found| found.confidence);
+            if !decoded.goes_on {
+                break;
+            }
+            at = decoded.end - secret::WRAPPED_OVERLAP;
+        }
+        let surest = surest?;
+        let rest = text.bytes.get(at..).unwrap_or_default();
+        let len = rest.iter().take_while(|byte| is_base64(**byte)).count();
+        let padding = rest[len..]
+            .iter()
+            .take(2)
+            .take_while(|byte| **byte == b'=')
+            .count();
+        text.work(len);
+        Some(Candidate {
+            start,
+            end: at + len + padding,
+            ..surest
+        })
+    }
+
+    /// Returns the surest of what decoded text contains.
+    fn inner(&self, decoded: &[u8]) -> Option<Candidate> {
+        let folded = Folded::new(decoded);
         let inner = Text::new(&folded.text, self.text.vocabulary);
         let found = candidates(&inner, self.depth + 1);
         self.text.work(inner.steps() as usize);
-        let surest = found
+        found
             .into_iter()
             .filter(|found| !matches!(found.kind, Kind::PersonName | Kind::Address))
             .max_by_key(|found| found.confidence)
-            .filter(|found| found.confidence >= MIN_WRAPPED_CONFIDENCE)?;
-        Some(Candidate {
-            start,
-            end,
-            ..surest
-        })
+            .filter(|found| found.confidence >= MIN_WRAPPED_CONFIDENCE)
     }
 
     /// Returns whether the token is a digit in a long list of single digits that goes on behind it.

@@ -468,17 +468,24 @@ fn entropy(key: &[u8]) -> u32 {
     (sum * 100.0) as u32
 }
 
-/// Decodes the base64 (RFC 4648, both alphabets) that starts at `at`, at most [`MAX_WRAPPED`] characters; returns the
-/// text and the end of the run, if what comes out is text.
-pub(super) fn unwrap_base64(text: &Text, at: usize) -> Option<(alloc::vec::Vec<u8>, usize)> {
-    let is_base64 =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
-    if is_base64(text.before(at)) {
-        return None;
-    }
-    let rest = text.bytes.get(at..)?;
+/// Base64 that was decoded.
+pub(super) struct Decoded {
+    /// What it says; empty where that is no text.
+    pub(super) text: alloc::vec::Vec<u8>,
+    /// The offset up to which it was read.
+    pub(super) end: usize,
+    /// Whether more of it follows.
+    pub(super) goes_on: bool,
+}
+
+/// Decodes the base64 (RFC 4648, both alphabets) that starts at `at`, at most [`MAX_WRAPPED`] characters.
+/// `goes_on` says that the characters before it belong to it.
+pub(super) fn unwrap_base64(text: &Text, at: usize, goes_on: bool) -> Decoded {
     let mut decoded = alloc::vec::Vec::new();
     let (mut bits, mut filled, mut len) = (0u32, 0, 0);
+    let rest = text.bytes.get(at..).unwrap_or_default();
+    // Bytes of `decoded` that are known to be text.
+    let (mut checked, mut wrong) = (0, None);
     for &byte in rest.iter().take(MAX_WRAPPED) {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -491,28 +498,66 @@ pub(super) fn unwrap_base64(text: &Text, at: usize) -> Option<(alloc::vec::Vec<u
         len += 1;
         bits = bits << 6 | u32::from(value);
         filled += 6;
-        if filled >= 8 {
-            filled -= 8;
-            let byte = (bits >> filled) as u8;
-            // Text has no control characters; random bytes show some at once.
-            if byte < 0x20 && !is_blank(byte) || byte == 0x7f {
-                text.work(len);
-                return None;
+        if filled < 8 {
+            continue;
+        }
+        filled -= 8;
+        let byte = (bits >> filled) as u8;
+        // Text has no control characters; random bytes show some at once.
+        if byte < 0x20 && !is_blank(byte) || byte == 0x7f {
+            wrong = Some(decoded.len());
+            break;
+        }
+        decoded.push(byte);
+        if decoded.len() - checked >= CHECKED {
+            wrong = invalid(&decoded, &mut checked, goes_on);
+            if wrong.is_some() {
+                break;
             }
-            decoded.push(byte);
         }
     }
+    let wrong = wrong.or_else(|| invalid(&decoded, &mut checked, goes_on));
     text.work(len);
-    let padding = rest[len..]
-        .iter()
-        .take(2)
-        .take_while(|byte| **byte == b'=')
-        .count();
-    let is_text = core::str::from_utf8(&decoded).is_ok();
-    (len >= MIN_WRAPPED && is_text).then_some((decoded, at + len + padding))
+    if len < MIN_WRAPPED || wrong.is_some() {
+        decoded.clear();
+    }
+    Decoded {
+        text: decoded,
+        end: wrong.map_or(at + len, |wrong| at + wrong / 3 * 4 + 1),
+        goes_on: wrong.is_none() && len == MAX_WRAPPED,
+    }
 }
+
+/// Returns the first of `decoded` from `checked` on that is no UTF-8, and moves `checked` behind what is. A character
+/// may be cut where what is decoded at once begins and ends.
+fn invalid(decoded: &[u8], checked: &mut usize, goes_on: bool) -> Option<usize> {
+    while goes_on
+        && *checked < 3
+        && decoded
+            .get(*checked)
+            .is_some_and(|byte| byte & 0xc0 == 0x80)
+    {
+        *checked += 1;
+    }
+    match core::str::from_utf8(decoded.get(*checked..)?) {
+        Ok(text) => {
+            *checked += text.len();
+            None
+        }
+        Err(error) => {
+            *checked += error.valid_up_to();
+            error.error_len().map(|_| *checked)
+        }
+    }
+}
+
+/// Bytes after which what was decoded is held against UTF-8. Guess: short enough to stop soon in what is no text.
+const CHECKED: usize = 64;
 
 /// Characters of base64 that are worth a look: twelve bytes, such as a short address.
 const MIN_WRAPPED: usize = 16;
 /// Characters of base64 that are decoded at once.
 const MAX_WRAPPED: usize = 8 * 1024;
+/// Characters of base64 that are decoded with those before them and again with those after them: longer than most
+/// that is found, and a multiple of four.
+pub(super) const WRAPPED_OVERLAP: usize = 512;

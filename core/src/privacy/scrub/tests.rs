@@ -367,6 +367,32 @@ fn what_is_hidden_from_programs_is_found_as_a_person_sees_it() {
     assert_found(Kind::Email, "data {} end", "bWFpbCBqYW5lQGV4YW1wbGUub3Jn");
     assert_found(Kind::Card, "data {} end", "Y2FyZCA0MTExMTExMTExMTExMTEx");
     assert_nothing("data dGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcw== end");
+    // Signs among the first characters, a path before it, and bytes far behind its beginning.
+    for text in [
+        "data {} end",
+        "\"{}\"",
+        "/data/{} end",
+        "see src/{}",
+        "(in a/ab/abc/{})",
+        "/tmp/x-y/run/{}.txt",
+        "x={}",
+    ] {
+        assert_found(Kind::Email, text, "bWFpbCBqYW5lQGV4YW1wbGUub3Jn");
+        if !text.contains('/') {
+            assert_found(Kind::Email, text, "b2s/IG1haWwgamFuZUBleGFtcGxlLm9yZw==");
+        }
+    }
+    let far = [
+        "bG9yZW0gaXBzdW0g".repeat(900),
+        "bWFpbCBqYW5lQGV4YW1wbGUub3JnIA==".to_string(),
+    ];
+    assert_found(Kind::Email, "data {} end", &far.concat());
+    let middle = [
+        "bG9yZW0gaXBzdW0g".repeat(900),
+        "bWFpbCBqYW5lQGV4YW1wbGUub3Jn".to_string(),
+        "bG9yZW0gaXBzdW0g".repeat(900),
+    ];
+    assert_found(Kind::Email, "data {} end", &middle.concat());
     // Base64 of the first line's base64: unwrapped once, no more.
     assert_nothing("data YldGcGJDQnFZVzVsUUdWNFlXMXdiR1V1YjNKbg== end");
 }

@@ -14,7 +14,7 @@ pub(super) struct Hit {
     /// Length in bytes, at most [`u16::MAX`] is told.
     pub(super) len: u16,
     /// Which rules look at it.
-    pub(super) marks: u8,
+    pub(super) marks: u16,
     /// What the word says.
     pub(super) flags: Flags,
     /// How many words that say something come before it.
@@ -32,21 +32,23 @@ impl Hit {
 }
 
 /// The token has a digit.
-pub(super) const DIGITS: u8 = 1;
+pub(super) const DIGITS: u16 = 1;
 /// An `@`.
-pub(super) const AT: u8 = 1 << 1;
+pub(super) const AT: u16 = 1 << 1;
 /// `://` or `::`.
-pub(super) const COLONS: u8 = 1 << 2;
+pub(super) const COLONS: u16 = 1 << 2;
 /// Capitals before a digit, as in `ZZ 12 34`.
-pub(super) const LEAD: u8 = 1 << 3;
+pub(super) const LEAD: u16 = 1 << 3;
 /// A directory below which people's directories are.
-pub(super) const HOMES: u8 = 1 << 4;
+pub(super) const HOMES: u16 = 1 << 4;
 /// A long token, or one that begins like a key.
-pub(super) const LONG: u8 = 1 << 5;
+pub(super) const LONG: u16 = 1 << 5;
 /// A word that ends like a street, before a number.
-pub(super) const COMPOUND: u8 = 1 << 6;
+pub(super) const COMPOUND: u16 = 1 << 6;
 /// The word begins with a capital.
-pub(super) const CAPITAL: u8 = 1 << 7;
+pub(super) const CAPITAL: u16 = 1 << 7;
+/// Characters of base64 begin here, as many as are worth a look, with signs among the letters.
+pub(super) const SIGNS: u16 = 1 << 8;
 
 /// Folded text with its hits, in ascending order.
 pub(super) struct Text<'a> {
@@ -139,6 +141,15 @@ impl<'a> Text<'a> {
         if previous == b'-' && &bytes[start..end] == b"BEGIN" {
             marks |= LONG;
         }
+        if len < LONG_TOKEN
+            && matches!(next, b'+' | b'/' | b'-' | b'_')
+            && !is_base64(previous)
+            && bytes
+                .get(start..start + LONG_TOKEN)
+                .is_some_and(|blob| blob.iter().all(|byte| is_base64(*byte)))
+        {
+            marks |= SIGNS;
+        }
         if len >= LONG_TOKEN
             || (matches!(next, b'-' | b'_' | b'.') && secret::starts_key(&bytes[start..]))
         {
@@ -159,7 +170,7 @@ impl<'a> Text<'a> {
     }
 
     /// Returns the marks of a capitalised word that a number follows.
-    fn before_number(&self, start: usize, end: usize, seen: u8) -> u8 {
+    fn before_number(&self, start: usize, end: usize, seen: u8) -> u16 {
         let rest = &self.bytes[end..];
         let skipped = rest
             .iter()
@@ -182,7 +193,7 @@ impl<'a> Text<'a> {
         if compound { COMPOUND } else { 0 }
     }
 
-    fn hit(&mut self, start: usize, end: usize, marks: u8, flags: Flags) {
+    fn hit(&mut self, start: usize, end: usize, marks: u16, flags: Flags) {
         self.hits.push(Hit {
             at: start as u32,
             len: u16::try_from(end - start).unwrap_or(u16::MAX),
@@ -335,6 +346,11 @@ const STREET_ENDS: [&[u8]; 20] = [
     b"steig", b"straat", b"laan", b"plein", b"gracht", b"singel", b"gatan", b"vagen", b"grand",
     b"torget",
 ];
+
+/// Returns whether `byte` is a character of base64 (RFC 4648), in either alphabet.
+pub(super) fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
 
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
