@@ -18,7 +18,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use zeroize::Zeroizing;
 
 use crate::store::{
-    file::{Stamp, classify, create, io_error, make_private_dir, open_existing},
+    file::{Stamp, classify, create, io_error, open_existing, open_or_make},
     index::{Entry, Index},
 };
 
@@ -149,17 +149,11 @@ impl BlockStore {
         bounds: Bounds,
         generate: impl FnOnce() -> Result<Secrets, StoreError>,
     ) -> Result<Self, StoreError> {
-        make_private_dir(dir)?;
         let path = dir.join(FILE_NAME);
-        let exists = path
-            .try_exists()
-            .map_err(|source| io_error(&path, source))?;
-        let database = if exists {
-            open_existing(&path, STAMP)?
-        } else {
+        let database = open_or_make(&path, STAMP, || {
             let secrets = generate()?;
-            create(&path, STAMP, |transaction| fill(transaction, &secrets))?
-        };
+            create(&path, STAMP, |transaction| fill(transaction, &secrets))
+        })?;
         let mut store = Self {
             index: Index::default(),
             touched: HashMap::new(),

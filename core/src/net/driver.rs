@@ -412,12 +412,8 @@ impl<X: NetworkBehaviour> Driver<X> {
         for action in self.relays.due(now) {
             match action {
                 relays::Action::Dial(peer, address) => {
-                    let options = DialOpts::peer_id(peer)
-                        .addresses(vec![address])
-                        .condition(PeerCondition::DisconnectedAndNotDialing)
-                        .build();
                     // A dial under way is as good as this one.
-                    let _ = self.swarm.dial(options);
+                    let _ = self.dial_relay(peer, address);
                 }
                 relays::Action::Reserve(peer, address) => {
                     if let Ok(listener) = self.swarm.listen_on(circuit_of(&address, peer))

@@ -136,11 +136,14 @@ fn sealing_gives_the_bytes_of_rfc_9180() {
             assert_eq!(sealed, unhex(expected), "sequence number {sequence}");
         }
     }
+    assert_exports(|exporter, out| context.export(exporter, out).unwrap());
+}
+
+/// Both ends of a context export the appendix's values.
+fn assert_exports(export: impl Fn(&[u8], &mut [u8])) {
     for (exporter_context, expected) in EXPORTS {
         let mut exported = [0; 32];
-        context
-            .export(&unhex(exporter_context), &mut exported)
-            .unwrap();
+        export(&unhex(exporter_context), &mut exported);
         assert_eq!(exported.to_vec(), unhex(expected));
     }
 }
@@ -166,13 +169,7 @@ fn opening_reads_the_bytes_of_rfc_9180() {
             .unwrap();
         assert_eq!(opened, unhex(PLAINTEXT));
     }
-    for (exporter_context, expected) in EXPORTS {
-        let mut exported = [0; 32];
-        context
-            .export(&unhex(exporter_context), &mut exported)
-            .unwrap();
-        assert_eq!(exported.to_vec(), unhex(expected));
-    }
+    assert_exports(|exporter, out| context.export(exporter, out).unwrap());
 }
 
 /// The chunks' cipher, under the key and nonces that the appendix's key schedule gives.

@@ -47,7 +47,7 @@ pub(super) fn classify(path: &Path, error: redb::Error) -> StoreError {
     }
 }
 
-pub(super) fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
+fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -62,6 +62,22 @@ fn open_private_file(path: &Path, new: bool) -> Result<fs::File, StoreError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|source| io_error(path, source))
+}
+
+/// Opens the file at `path`, which must carry `stamp`, or lets `make` make it where there is none; its directory too.
+pub(super) fn open_or_make(
+    path: &Path,
+    stamp: Stamp,
+    make: impl FnOnce() -> Result<Database, StoreError>,
+) -> Result<Database, StoreError> {
+    if let Some(dir) = path.parent() {
+        make_private_dir(dir)?;
+    }
+    if path.try_exists().map_err(|source| io_error(path, source))? {
+        open_existing(path, stamp)
+    } else {
+        make()
+    }
 }
 
 /// Opens a file that must carry `stamp`.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::store::{
     StoreError,
-    file::{Stamp, classify, create, io_error, make_private_dir, open_existing},
+    file::{Stamp, classify, create, open_or_make},
 };
 
 /// The open file. Only one process can hold it: drop it soon.
@@ -32,19 +32,13 @@ impl KeyringFile {
     /// # Errors
     /// The directory or file is not accessible, in use, damaged or foreign. Nothing that was there is changed then.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
-        make_private_dir(dir)?;
         let path = dir.join(Self::NAME);
-        let exists = path
-            .try_exists()
-            .map_err(|source| io_error(&path, source))?;
-        let database = if exists {
-            open_existing(&path, STAMP)?
-        } else {
+        let database = open_or_make(&path, STAMP, || {
             create(&path, STAMP, |transaction| {
                 transaction.open_table(KEYS)?;
                 Ok(())
-            })?
-        };
+            })
+        })?;
         Ok(Self { path, database })
     }
 
@@ -162,6 +156,19 @@ mod tests {
         keyring
     }
 
+    /// Puts `row` under each of `epochs` into the file.
+    fn write(file: &KeyringFile, epochs: impl IntoIterator<Item = u64>, row: &Row) {
+        let transaction = file.database.begin_write().unwrap();
+        for epoch in epochs {
+            transaction
+                .open_table(KEYS)
+                .unwrap()
+                .insert(epoch, row)
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+
     fn keys(keyring: &Keyring) -> Vec<(SealKey, Validity)> {
         let entries = keyring.entries();
         entries
@@ -230,13 +237,7 @@ mod tests {
             file.save(&keyring(1)).unwrap();
             let (epoch, mut row) = file.rows().unwrap().remove(0);
             damage(&mut row);
-            let transaction = file.database.begin_write().unwrap();
-            transaction
-                .open_table(KEYS)
-                .unwrap()
-                .insert(epoch, &*row)
-                .unwrap();
-            transaction.commit().unwrap();
+            write(&file, [epoch], &row);
             let error = file.load().unwrap_err();
             assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
             let error = error.to_string();
@@ -253,15 +254,7 @@ mod tests {
         let file = KeyringFile::open(dir.path()).unwrap();
         file.save(&keyring(1)).unwrap();
         let (_, row) = file.rows().unwrap().remove(0);
-        let transaction = file.database.begin_write().unwrap();
-        for epoch in 0..MAX_SECRETS as u64 {
-            transaction
-                .open_table(KEYS)
-                .unwrap()
-                .insert(epoch, &*row)
-                .unwrap();
-        }
-        transaction.commit().unwrap();
+        write(&file, 0..MAX_SECRETS as u64, &row);
         let error = file.load().unwrap_err().to_string();
         assert!(error.contains("at most 8, got 9"), "{error}");
     }

@@ -28,26 +28,32 @@ impl<X: NetworkBehaviour> Driver<X> {
     /// rust-libp2p's relay client dials the relay by itself, but gives the circuit up where somebody else is dialling that
     /// relay already, as a peer that starts does.
     pub(super) fn dial_address(&mut self, address: Multiaddr, reply: Answer) {
-        match relay_of(&address) {
-            Some((relay, at)) if !self.swarm.is_connected(&relay) => {
-                let options = DialOpts::peer_id(relay)
-                    .addresses(vec![at])
-                    .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .build();
-                match self.swarm.dial(options) {
-                    // The second: it is being dialled.
-                    Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {
-                        self.park(Parked {
-                            relay,
-                            address,
-                            reply,
-                        });
-                    }
-                    Err(error) => drop(reply.send(Err(error.to_string()))),
-                }
-            }
-            _ => self.dial_now(address, reply),
+        let relay = relay_of(&address).filter(|(relay, _)| !self.swarm.is_connected(relay));
+        let Some((relay, at)) = relay else {
+            return self.dial_now(address, reply);
+        };
+        match self.dial_relay(relay, at) {
+            // The second: it is being dialled.
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => self.park(Parked {
+                relay,
+                address,
+                reply,
+            }),
+            Err(error) => drop(reply.send(Err(error.to_string()))),
         }
+    }
+
+    /// Dials a relay that is neither connected nor being dialled.
+    pub(super) fn dial_relay(
+        &mut self,
+        relay: Libp2pId,
+        address: Multiaddr,
+    ) -> Result<(), DialError> {
+        let options = DialOpts::peer_id(relay)
+            .addresses(vec![address])
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .build();
+        self.swarm.dial(options)
     }
 
     fn dial_now(&mut self, address: Multiaddr, reply: Answer) {
