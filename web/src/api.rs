@@ -114,10 +114,7 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     let peer = Peer::start(JoinOptions::read(options)?)
         .await
         .map_err(|e| error(e.code(), &e.to_string()))?;
-    let tab = ChorusPeer {
-        peer,
-        status: Rc::default(),
-    };
+    let tab = ChorusPeer::of(peer);
     let status = tab.status.clone();
     let call = move |name: &str, value: JsValue| {
         // What a listener throws is its own affair.
@@ -130,6 +127,16 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
         .watch(move |event| report(event, &status, &call))
         .await;
     Ok(tab)
+}
+
+impl ChorusPeer {
+    /// Wraps a peer that runs already.
+    pub(crate) fn of(peer: Peer) -> Self {
+        Self {
+            peer,
+            status: Rc::default(),
+        }
+    }
 }
 
 fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(&str, JsValue)) {

@@ -15,13 +15,13 @@ use chorus_core::{
     digest::{ContentId, Digest},
     key::PeerId,
     learner::{Classes, Digits},
-    net::{Event, ShareOptions},
+    net::Event,
     node::{self, Path, PeerInfo, Role},
-    packet::{Packet, Where},
+    packet::Packet,
 };
 use futures::{channel::oneshot, future};
 use futures_timer::Delay;
-use js_sys::{Array, Function, Uint8Array};
+use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, prelude::*};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -30,7 +30,7 @@ use yew::Renderer;
 
 use crate::{
     api::{
-        JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value,
+        ChorusPeer, JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value,
     },
     page::listener::{Listener, wake_listeners},
     peer::{Learner, Learning, Lesson, Options, Peer, StartError, text},
@@ -88,7 +88,8 @@ impl Mounted {
     }
 }
 
-/// Shows a view in `root` and starts its peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `error`.
+/// Shows a view in `root` and starts its peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `error`;
+/// `dialogs` are those of `www/chorus.js`.
 ///
 /// # Errors
 /// An `Error` with code `ERR_INVALID_ARGUMENT`. That the peer could not start shows in the view.
@@ -97,6 +98,7 @@ pub fn mount(
     root: Element,
     join: JsValue,
     view: JsValue,
+    dialogs: Object,
     on_event: Option<Function>,
 ) -> Result<Mounted, JsValue> {
     let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
@@ -120,6 +122,8 @@ pub fn mount(
         }
     };
     let page = Rc::new(Page {
+        dialogs,
+        root: root.clone(),
         store: Rc::default(),
         peer: RefCell::default(),
         learner: RefCell::default(),
@@ -127,6 +131,7 @@ pub fn mount(
         has_searched: Cell::default(),
         sampled: Cell::new(0),
         fetching: RefCell::default(),
+        sealed: RefCell::default(),
         is_notifying: Cell::new(false),
         is_closed: Cell::new(false),
         retry: RefCell::default(),
@@ -159,6 +164,9 @@ pub fn mount(
 }
 
 struct Page {
+    /// What is asked before anything leaves; see `www/dialog.js`.
+    dialogs: Object,
+    root: Element,
     store: Rc<Store>,
     peer: RefCell<Option<Peer>>,
     learner: RefCell<Option<Learner>>,
@@ -167,6 +175,8 @@ struct Page {
     has_searched: Cell<bool>,
     sampled: Cell<usize>,
     fetching: RefCell<BTreeSet<ContentId>>,
+    /// Files that are sealed, for this tab or for others.
+    sealed: RefCell<BTreeSet<ContentId>>,
     is_notifying: Cell<bool>,
     is_closed: Cell<bool>,
     /// Ends the wait for the next attempt to start.
@@ -386,13 +396,21 @@ impl Page {
             size,
             at_ms: js_sys::Date::now(),
         }));
-        if packet.packet_type() == FILE {
+        let is_sealed = packet.packet_type() == SEALED;
+        if is_sealed {
+            self.sealed.borrow_mut().insert(packet.cid());
+        }
+        if is_sealed || packet.packet_type() == FILE {
             let stage = if is_own {
                 FileStage::Own
             } else {
                 FileStage::Offered
             };
-            let name = name_of(packet).unwrap_or_else(|| "unnamed".into()).into();
+            let name = match name_of(packet) {
+                _ if is_sealed => "Something sealed".into(),
+                Some(name) => name.into(),
+                None => "unnamed".into(),
+            };
             self.change(Action::FileSeen(FileRow {
                 cid,
                 name,
@@ -403,8 +421,8 @@ impl Page {
         }
     }
 
+    /// Asks whether `file` may leave, and shares it where it may.
     async fn share(self: &Rc<Self>, file: web_sys::File) -> Result<(), String> {
-        let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
         let size = file.size();
         if size > DEFAULT_MAX_OBJECT as f64 {
             return Err(format!(
@@ -413,28 +431,47 @@ impl Page {
                 DEFAULT_MAX_OBJECT / 1_000_000
             ));
         }
-        let buffer = JsFuture::from(file.array_buffer())
-            .await
-            .map_err(|e| text(&e))?;
-        let mut options = ShareOptions::new(FILE);
-        options.instructions.whither = Where::Memory {
-            region: file.name().chars().take(MAX_NAME).collect(),
-        };
-        let content = Uint8Array::new(&buffer).to_vec();
-        peer.handle
-            .share_bytes(content, options)
-            .await
-            .map_err(|e| e.to_string())?;
-        Ok(())
+        self.ask("share", &file).await.map(drop)
     }
 
-    async fn fetch(self: &Rc<Self>, cid: ContentId) -> Result<FileStage, String> {
+    /// Calls one of the dialogs with the peer, `subject` and the view's element.
+    async fn ask(&self, dialog: &str, subject: &JsValue) -> Result<JsValue, String> {
         let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
-        let (_, content) = peer.handle.get(cid).await.map_err(|e| e.to_string())?;
-        let parts = Array::of1(&Uint8Array::from(&content[..]));
+        let call: Function = Reflect::get(&self.dialogs, &dialog.into())
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| format!("there is no dialog “{dialog}”"))?;
+        let peer = ChorusPeer::of(peer).into();
+        let answer = call.call3(&JsValue::NULL, &peer, subject, &self.root);
+        let answer = JsFuture::from(Promise::resolve(&answer.map_err(|e| text(&e))?)).await;
+        answer.map_err(|e| text(&e))
+    }
+
+    async fn fetch(self: &Rc<Self>, cid: ContentId, is_sealed: bool) -> Result<FileStage, String> {
+        let content = if is_sealed {
+            self.open(cid).await?
+        } else {
+            let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
+            let (_, content) = peer.handle.get(cid).await.map_err(|e| e.to_string())?;
+            Uint8Array::from(&content[..])
+        };
+        let parts = Array::of1(&content);
         let blob = Blob::new_with_u8_array_sequence(&parts).map_err(|e| text(&e))?;
         let url = Url::create_object_url_with_blob(&blob).map_err(|e| text(&e))?;
         Ok(FileStage::Ready(url.into()))
+    }
+
+    /// Fetches what is sealed, opens it and names the file as it is called inside.
+    async fn open(self: &Rc<Self>, cid: ContentId) -> Result<Uint8Array, String> {
+        let cid: Rc<str> = cid.to_string().into();
+        let opened = self.ask("open", &(&*cid).into()).await?;
+        let field = |name: &str| Reflect::get(&opened, &name.into()).map_err(|e| text(&e));
+        if let Some(name) = field("name")?.as_string() {
+            let name = name.into();
+            self.change(Action::FileNamed { cid, name });
+        }
+        field("content")?
+            .dyn_into()
+            .map_err(|_| "nothing was inside".into())
     }
 }
 
@@ -446,6 +483,15 @@ impl Control for PageControl {
         let page = self.0.clone();
         spawn_local(async move {
             if let Err(why) = page.share(file).await {
+                page.change(Action::Noticed(why.into()));
+            }
+        });
+    }
+
+    fn ledger(&self) {
+        let page = self.0.clone();
+        spawn_local(async move {
+            if let Err(why) = page.ask("ledger", &JsValue::NULL).await {
                 page.change(Action::Noticed(why.into()));
             }
         });
@@ -463,9 +509,10 @@ impl Control for PageControl {
             cid: text.clone(),
             stage: FileStage::Fetching(0),
         });
+        let is_sealed = page.sealed.borrow().contains(&cid);
         spawn_local(async move {
             let stage = page
-                .fetch(cid)
+                .fetch(cid, is_sealed)
                 .await
                 .unwrap_or_else(|why| FileStage::Failed(why.into()));
             page.fetching.borrow_mut().remove(&cid);
@@ -546,8 +593,8 @@ async fn fetch_digits(base: &str) -> Result<Digits, String> {
 
 /// The type of packets that carry a file.
 const FILE: &str = "file";
-/// Longest file name that travels, in characters.
-const MAX_NAME: usize = 200;
+/// The type of packets that carry what is sealed.
+const SEALED: &str = "sealed";
 /// Waits before the relay is asked again at the start: the first, doubled each time, and the longest. Guess.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(30);

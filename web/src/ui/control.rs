@@ -13,8 +13,10 @@ pub(crate) struct Sample {
 
 /// What the page may ask of its peer. Every call returns at once; what comes of it arrives as a change of state.
 pub(crate) trait Control {
-    /// Shares a file with the network.
+    /// Asks whether a file may leave, and shares it.
     fn share(&self, file: web_sys::File);
+    /// Shows what left this tab.
+    fn ledger(&self);
     /// Fetches an offered file.
     fn fetch(&self, cid: &str);
     /// Switches learning on or off.

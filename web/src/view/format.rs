@@ -62,6 +62,9 @@ pub fn packet_type(name: &str) -> &str {
         "weights" => "What a model learned",
         "file" => "A file",
         "tensors" => "Numbers for a model",
+        "sealed" => "Something sealed",
+        "seal-key" => "A key for sealed files",
+        "revocation" => "Something taken back",
         other => other,
     }
 }

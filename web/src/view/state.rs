@@ -224,6 +224,13 @@ pub enum Action {
         /// How far.
         stage: FileStage,
     },
+    /// A sealed file was opened: what it is called.
+    FileNamed {
+        /// Which.
+        cid: Rc<str>,
+        /// Its name, which was inside.
+        name: Rc<str>,
+    },
     /// Who holds which digits is known, or has changed.
     Held {
         /// Those of this tab; none before it has chosen.
@@ -344,14 +351,8 @@ impl State {
             Action::PeerLeft { id, at_ms } => self.on_left(&id, at_ms),
             Action::PacketSeen(row) => self.on_packet(row),
             Action::FileSeen(row) => self.on_file(row),
-            Action::FileMoved { cid, stage } => {
-                if let Some(file) = Rc::make_mut(&mut self.files)
-                    .iter_mut()
-                    .find(|f| f.cid == cid)
-                {
-                    file.stage = stage;
-                }
-            }
+            Action::FileMoved { cid, stage } => self.with_file(&cid, |file| file.stage = stage),
+            Action::FileNamed { cid, name } => self.with_file(&cid, |file| file.name = name),
             Action::Held { own, others } => {
                 let learner = Rc::make_mut(&mut self.learner);
                 (learner.own, learner.others) = (own, others);
@@ -429,6 +430,13 @@ impl State {
         let files = Rc::make_mut(&mut self.files);
         files.insert(0, row);
         files.truncate(MAX_FILES);
+    }
+
+    fn with_file(&mut self, cid: &str, change: impl FnOnce(&mut FileRow)) {
+        let files = Rc::make_mut(&mut self.files);
+        if let Some(file) = files.iter_mut().find(|file| &*file.cid == cid) {
+            change(file);
+        }
     }
 }
 

@@ -64,13 +64,16 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
     let row = |file: &FileRow| row(file, props.controls.as_ref());
     html! {
         <section class={classes!("card", props.span)} aria-labelledby="files-title">
-            <header><h2 id="files-title">{ "Files" }</h2></header>
+            <header>
+                <h2 id="files-title">{ "Files" }</h2>
+                <span class="aside">{ ledger(props.controls.as_ref()) }</span>
+            </header>
             <div class={classes!("drop", is_over.then_some("over"))} {ondragover} {ondragleave} {ondrop}>
                 <label class="button primary pick">
                     <input type="file" class="hidden" {onchange} disabled={props.controls.is_none()} />
                     { "Share a file" }
                 </label>
-                <span class="note">{ "Up to 10 MB. Everybody in this network can see it." }</span>
+                <span class="note">{ "Up to 10 MB. You see what would leave, and say who may read it, before it does." }</span>
             </div>
             if props.files.is_empty() {
                 <p class="empty">{ "Files that you or the others share appear here. They travel from tab to tab, checked piece by piece." }</p>
@@ -80,6 +83,16 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
                 </div>
             }
         </section>
+    }
+}
+
+fn ledger(controls: Option<&Controls>) -> Html {
+    let Some(controls) = controls.cloned() else {
+        return Html::default();
+    };
+    let onclick = Callback::from(move |_| controls.ledger());
+    html! {
+        <button type="button" class="button small" {onclick} data-action="ledger">{ "What left this tab" }</button>
     }
 }
 
