@@ -1,5 +1,5 @@
-//! What a tab remembers: its identities and its blocks, in IndexedDB (W3C Indexed Database API 3.0), and which tab uses
-//! which identity, by the Web Locks API.
+//! What a tab remembers: its identities, its blocks and a few records, in IndexedDB (W3C Indexed Database API 3.0), and
+//! which tab uses which identity, by the Web Locks API.
 //!
 //! A profile has numbered identity slots. A tab takes the first slot whose lock is free and holds the lock as long as
 //! it lives, so two tabs are never the same peer, and a reload finds its slot again. Where IndexedDB or Web Locks are
@@ -10,6 +10,7 @@
 
 mod database;
 mod lock;
+mod record;
 mod store;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
 
 pub use lock::LockGuard;
+pub use record::{Records, Whose};
 pub use store::{BlockStore, Writer};
 
 use crate::storage::database::{Database, text_of};
@@ -152,6 +154,11 @@ impl Storage {
             }
             _ => BlockStore::in_memory(max_bytes),
         }
+    }
+
+    /// Opens the records of `identity`.
+    pub fn records(&self, identity: &Identity) -> Records {
+        Records::new(self.database.clone(), identity.slot)
     }
 
     async fn acquire_slot(&self, database: &Database) -> Result<Identity, StorageError> {
