@@ -190,7 +190,8 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Stale`] past [`PreparedPacket::MAX_AGE`]; [`HandleError`] where the peer is closed.
     pub async fn publish(&self, prepared: PreparedPacket) -> Result<Packet, HandleError> {
-        let (packet, blocks) = prepared.fresh_at(wall())?;
+        prepared.check_age(wall())?;
+        let (packet, blocks) = prepared.into_parts();
         self.command(Command::Share {
             packet: packet.clone(),
             blocks,

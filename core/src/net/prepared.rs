@@ -46,11 +46,11 @@ impl PreparedPacket {
         (self.as_cbor().len() + blocks) as u64
     }
 
-    /// Hands out packet and blocks, to be shared at `now`.
+    /// Says whether it may still be shared at `now`.
     ///
     /// # Errors
     /// [`HandleError::Stale`] past [`Self::MAX_AGE`].
-    pub(super) fn fresh_at(self, now: Timestamp) -> Result<(Packet, Vec<Block>), HandleError> {
+    pub fn check_age(&self, now: Timestamp) -> Result<(), HandleError> {
         let age = now.saturating_duration_since(self.packet.timestamp());
         if age > Self::MAX_AGE {
             return Err(HandleError::Stale {
@@ -58,7 +58,11 @@ impl PreparedPacket {
                 max_secs: Self::MAX_AGE.as_secs(),
             });
         }
-        Ok((self.packet, self.blocks))
+        Ok(())
+    }
+
+    pub(super) fn into_parts(self) -> (Packet, Vec<Block>) {
+        (self.packet, self.blocks)
     }
 }
 
@@ -89,10 +93,10 @@ mod tests {
     #[test]
     fn a_packet_that_was_prepared_ten_minutes_ago_is_shared_and_an_older_one_is_not() {
         let last = MADE.saturating_add(PreparedPacket::MAX_AGE);
-        assert!(prepared().fresh_at(last).is_ok());
+        assert!(prepared().check_age(last).is_ok());
         let late = last.saturating_add(Duration::from_millis(1));
         assert_eq!(
-            prepared().fresh_at(late).unwrap_err().to_string(),
+            prepared().check_age(late).unwrap_err().to_string(),
             "a prepared packet must be shared within 600 s, it is 601 s old"
         );
     }
