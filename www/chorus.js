@@ -4,20 +4,30 @@ let loading
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
-  loading ??= instantiate().catch(error => {
+  loading ??= instantiate(import('./chorus_web.js'), new URL('chorus_web_bg.wasm', import.meta.url)).catch(error => {
     loading = undefined
-    throw fail('ERR_LOAD', `the wasm cannot be loaded: ${error?.message ?? error}`)
+    throw error
   })
   return loading
 }
 
-async function instantiate () {
+/** Loads the wasm at `url` with the module that wraps it and is on its way. For privacy.js. */
+export async function instantiate (wrapper, url) {
   // Both at once: neither waits for the other to arrive.
-  const wasm = fetch(new URL('chorus_web_bg.wasm', import.meta.url))
+  const wasm = fetch(url)
   wasm.catch(() => {})
-  const web = await import('./chorus_web.js')
-  await web.default({ module_or_path: wasm })
-  return web
+  try {
+    const module = await wrapper
+    await module.default({ module_or_path: wasm })
+    return module
+  } catch (error) {
+    throw fail('ERR_LOAD', `the wasm cannot be loaded: ${error?.message ?? error}`)
+  }
+}
+
+/** Loads what previews, seals, opens and tells the ledger: at the first share, not at the start. */
+export function privacy () {
+  return import('./privacy.js')
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */
@@ -82,12 +92,20 @@ class Peer {
     })
   }
 
-  async share (init) {
+  async preview (init) {
     const peer = this.#open()
-    const { type, content, name, ttl, quality } = init ?? {}
+    const { type, content, ttl, recipients } = init ?? {}
     if (typeof type !== 'string') throw fail('ERR_INVALID_ARGUMENT', 'type must be a string')
     if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw fail('ERR_INVALID_ARGUMENT', `ttl must be a whole number of seconds > 0, got ${ttl}`)
-    return await peer.share(type, await bytesOf(content), name ?? content?.name, ttl, quality)
+    // An empty list may be a mistake in naming the recipients; it must not make the packet everybody's.
+    if (recipients !== undefined && !(Array.isArray(recipients) && recipients.length > 0)) throw fail('ERR_INVALID_ARGUMENT', 'recipients must be a list of at least one peer id')
+    const { preview } = await privacy()
+    return await preview(peer, { ...init, name: init.name ?? content?.name })
+  }
+
+  async share (init) {
+    const preview = await this.preview(init)
+    return await preview.share()
   }
 
   async get (cid) { return await this.#open().get(String(cid)) }
@@ -101,6 +119,23 @@ class Peer {
   async shareTensors (tensors, options = {}) {
     return await this.share({ type: 'tensors', ...options, content: safetensors(tensors) })
   }
+
+  async receiveSealed () {
+    const peer = this.#open()
+    return await (await privacy()).receiveSealed(peer)
+  }
+
+  async open (cid) {
+    const peer = this.#open()
+    return await (await privacy()).open(peer, String(cid))
+  }
+
+  async ledger () {
+    const peer = this.#open()
+    return await (await privacy()).ledger(peer)
+  }
+
+  async exportLedger () { return await this.#open().ledger() }
 
   on (event, listener) { return this.#listeners.on(event, listener) }
 
@@ -122,14 +157,6 @@ class Peer {
     if (!this.#peer) throw fail('ERR_CLOSED', 'the peer is closed')
     return this.#peer
   }
-}
-
-async function bytesOf (content) {
-  if (typeof content === 'string') return new TextEncoder().encode(content)
-  if (content instanceof Blob) return new Uint8Array(await content.arrayBuffer())
-  if (content instanceof ArrayBuffer) return new Uint8Array(content)
-  if (ArrayBuffer.isView(content)) return new Uint8Array(content.buffer, content.byteOffset, content.byteLength)
-  throw fail('ERR_INVALID_ARGUMENT', 'content must be a string, Blob, ArrayBuffer or typed array')
 }
 
 /** Packs tensors in the safetensors format: header length (u64 LE), JSON header, data. */
@@ -164,7 +191,8 @@ function safetensors (tensors) {
   return bytes
 }
 
-function fail (code, message) {
+/** Makes an error with a code. For privacy.js. */
+export function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 

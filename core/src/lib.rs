@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
 //! | domain | [`packet`], [`privacy`], [`seal`], [`learner`], `webrtc`, [`status`] | foundation |
+//! | orchestration | [`release`] | everything above |
 //! | node | [`node`] | everything above |
 //! | driver | `net` (feature `net`) | `node`, and libp2p |
 //!
@@ -30,6 +31,7 @@ pub mod net;
 pub mod node;
 pub mod packet;
 pub mod privacy;
+pub mod release;
 pub mod seal;
 pub mod status;
 pub mod time;

@@ -9,6 +9,7 @@ mod driver;
 mod gather;
 mod handle;
 mod patient;
+mod prepared;
 mod protocol;
 mod relays;
 mod scoped;
@@ -26,6 +27,7 @@ use libp2p::{
     relay,
     swarm::{self, NetworkBehaviour},
 };
+pub use prepared::PreparedPacket;
 pub use store::{MemoryStore, Retention, Store, StoreError};
 
 use crate::{node, time::Timestamp};

@@ -16,7 +16,6 @@ mod http;
 mod meter;
 mod metrics;
 mod node;
-mod sealing;
 mod store;
 mod transport;
 

@@ -1,23 +1,19 @@
 //! What JavaScript sees. `www/chorus.js` wraps these classes in the API that contract.md fixes; names here are its own.
 
 mod error;
+mod outgoing;
 mod streams;
 mod value;
 
 use std::{cell::RefCell, rc::Rc};
 
-use chorus_core::{
-    bounds::DEFAULT_MAX_OBJECT,
-    net::{Event, ShareOptions},
-    node,
-    packet::Where,
-    status,
-};
-use js_sys::{Array, Function, Uint8Array};
+use chorus_core::{net::Event, node, status};
+use js_sys::{Array, Function};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 pub(crate) use error::{error, handle_error};
+pub use outgoing::Prepared;
 pub use streams::RawStream;
 pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, status_value};
 
@@ -188,40 +184,6 @@ impl ChorusPeer {
     #[wasm_bindgen(getter)]
     pub fn network(&self) -> String {
         self.peer.handle.network().to_owned()
-    }
-
-    /// Shares content; resolves to the packet's content id.
-    pub async fn share(
-        &self,
-        packet_type: String,
-        content: Uint8Array,
-        name: Option<String>,
-        ttl_secs: Option<f64>,
-        quality: JsValue,
-    ) -> Result<String, JsValue> {
-        let size = u64::from(content.length());
-        if size > DEFAULT_MAX_OBJECT {
-            let text = format!("content has {size} bytes, the limit is {DEFAULT_MAX_OBJECT}");
-            return Err(error("ERR_TOO_LARGE", &text));
-        }
-        let mut options = ShareOptions::new(&packet_type);
-        if let Some(ttl) = ttl_secs {
-            options.ttl_secs = ttl as u64;
-        }
-        if let Some(name) = name {
-            options.instructions.whither = Where::Memory { region: name };
-        }
-        if !quality.is_undefined() && !quality.is_null() {
-            options.quality = serde_wasm_bindgen::from_value(quality)
-                .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("quality: {e}")))?;
-        }
-        let packet = self
-            .peer
-            .handle
-            .share_bytes(content.to_vec(), options)
-            .await
-            .map_err(handle_error)?;
-        Ok(packet.cid().to_string())
     }
 
     /// Fetches a packet with its content.

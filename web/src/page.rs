@@ -333,7 +333,7 @@ impl Page {
             }),
             Lesson::Held { own, others } => page.change(Action::Held { own, others }),
         };
-        if let Some(learner) = Learner::start(peer.handle, learning, on_lesson).await {
+        if let Some(learner) = Learner::start(peer, learning, on_lesson).await {
             learner.switch(train);
             *self.learner.borrow_mut() = Some(learner);
             self.change(Action::LearningSwitched(train));

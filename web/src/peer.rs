@@ -1,5 +1,6 @@
 //! A peer in a tab: bootstrap, identity, storage, transports and the driver, put together.
 
+mod keys;
 mod learning;
 
 use std::rc::Rc;
@@ -15,10 +16,11 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::Response;
 
+pub use keys::key_packets;
 pub use learning::{Learner, Learning, Lesson};
 
 use crate::{
-    storage::{self, Identity, Mode, Writer},
+    storage::{self, Identity, Ledger, Mode, Records, Writer},
     transport::{self, webrtc::Connections},
 };
 
@@ -93,9 +95,13 @@ pub struct Peer {
     pub slot: Option<u32>,
     /// Why something is not remembered although it should be.
     pub setback: Option<Rc<str>>,
+    /// What is kept beside the blocks.
+    pub records: Rc<Records>,
+    /// What left.
+    pub ledger: Rc<Ledger>,
     writer: Option<Writer>,
     // The lock on the identity is held as long as the peer lives.
-    _identity: Rc<Identity>,
+    identity: Rc<Identity>,
 }
 
 impl std::fmt::Debug for Peer {
@@ -149,10 +155,14 @@ impl Peer {
             .await
             .map_err(|e| StartError::Identity(e.to_string()))?;
         let store = storage.blocks(&identity, MAX_STORED).await;
+        let records = Rc::new(storage.records(&identity));
+        let (ledger, damage) = Ledger::open(records.clone()).await;
         let setback = storage
             .setback()
             .or(identity.setback())
-            .map(|why| why.to_string().into());
+            .map(ToString::to_string)
+            .or(damage.map(|why| why.to_string()))
+            .map(Into::into);
         let writer = store.writer();
 
         let key = Keypair::from_seed(identity.seed());
@@ -182,9 +192,16 @@ impl Peer {
             connections,
             slot: identity.slot(),
             setback,
+            records,
+            ledger: Rc::new(ledger),
             writer,
-            _identity: Rc::new(identity),
+            identity: Rc::new(identity),
         })
+    }
+
+    /// Returns the seed of the peer's Ed25519 key.
+    pub(crate) fn seed(&self) -> &[u8; 32] {
+        self.identity.seed()
     }
 
     /// Closes every connection and waits until what is to be kept is kept.

@@ -1,5 +1,5 @@
-//! What a tab remembers: its identities and its blocks, in IndexedDB (W3C Indexed Database API 3.0), and which tab uses
-//! which identity, by the Web Locks API.
+//! What a tab remembers: its identities, its blocks and a few records, in IndexedDB (W3C Indexed Database API 3.0), and
+//! which tab uses which identity, by the Web Locks API.
 //!
 //! A profile has numbered identity slots. A tab takes the first slot whose lock is free and holds the lock as long as
 //! it lives, so two tabs are never the same peer, and a reload finds its slot again. Where IndexedDB or Web Locks are
@@ -9,7 +9,9 @@
 //! What it does not do: it does not encrypt what it keeps. Whoever can read the profile can read the keys.
 
 mod database;
+mod ledger;
 mod lock;
+mod record;
 mod store;
 
 use std::cell::Cell;
@@ -17,7 +19,9 @@ use std::cell::Cell;
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
 
+pub use ledger::{Ledger, LedgerError, entry_of};
 pub use lock::LockGuard;
+pub use record::{Records, Whose};
 pub use store::{BlockStore, Writer};
 
 use crate::storage::database::{Database, text_of};
@@ -152,6 +156,11 @@ impl Storage {
             }
             _ => BlockStore::in_memory(max_bytes),
         }
+    }
+
+    /// Opens the records of `identity`.
+    pub fn records(&self, identity: &Identity) -> Records {
+        Records::new(self.database.clone(), identity.slot)
     }
 
     async fn acquire_slot(&self, database: &Database) -> Result<Identity, StorageError> {

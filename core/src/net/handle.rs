@@ -8,7 +8,7 @@ use futures::{
 };
 use libp2p::Multiaddr;
 
-use super::{Event, wall};
+use super::{Event, PreparedPacket, wall};
 use crate::{
     digest::{ContentId, Digest},
     key::{Keypair, PeerId},
@@ -36,6 +36,14 @@ pub enum HandleError {
     /// The content is too large to list its blocks.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// A packet was prepared too long ago.
+    #[error("a prepared packet must be shared within {max_secs} s, it is {age_secs} s old")]
+    Stale {
+        /// How old it is, in seconds, rounded up.
+        age_secs: u64,
+        /// The bound, in seconds.
+        max_secs: u64,
+    },
     /// An address could not be dialled.
     #[error("cannot dial {address}: {reason}")]
     Dial {
@@ -133,7 +141,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError`] where the draft is not a valid packet or the peer is closed.
     pub async fn share(&self, draft: PacketDraft) -> Result<Packet, HandleError> {
-        self.publish(draft, Vec::new()).await
+        self.publish(self.sign(draft, Vec::new())?).await
     }
 
     /// Shares bytes: inline when they are few, else as blocks that the packet links to.
@@ -145,6 +153,19 @@ impl Handle {
         content: Vec<u8>,
         options: ShareOptions,
     ) -> Result<Packet, HandleError> {
+        self.publish(self.prepare(content, options)?).await
+    }
+
+    /// Makes the packet that shares bytes, signed and dated now: inline when they are few, else as blocks that it links to.
+    /// Nothing leaves before [`Self::publish`].
+    ///
+    /// # Errors
+    /// [`HandleError`] where the options do not make a valid packet.
+    pub fn prepare(
+        &self,
+        content: Vec<u8>,
+        options: ShareOptions,
+    ) -> Result<PreparedPacket, HandleError> {
         let (mut draft, blocks) = if content.len() <= INLINE_MAX {
             (
                 PacketDraft::inline(&options.packet_type, content),
@@ -161,17 +182,27 @@ impl Handle {
         draft.instructions = options.instructions;
         draft.quality = options.quality;
         draft.ttl_secs = options.ttl_secs;
-        self.publish(draft, blocks).await
+        self.sign(draft, blocks)
     }
 
-    async fn publish(&self, draft: PacketDraft, blocks: Vec<Block>) -> Result<Packet, HandleError> {
-        let packet = draft.sign(&self.key, &self.network, wall())?;
+    /// Publishes what was prepared, byte for byte, and serves its blocks.
+    ///
+    /// # Errors
+    /// [`HandleError::Stale`] past [`PreparedPacket::MAX_AGE`]; [`HandleError`] where the peer is closed.
+    pub async fn publish(&self, prepared: PreparedPacket) -> Result<Packet, HandleError> {
+        prepared.check_age(wall())?;
+        let (packet, blocks) = prepared.into_parts();
         self.command(Command::Share {
             packet: packet.clone(),
             blocks,
         })
         .await?;
         Ok(packet)
+    }
+
+    fn sign(&self, draft: PacketDraft, blocks: Vec<Block>) -> Result<PreparedPacket, HandleError> {
+        let packet = draft.sign(&self.key, &self.network, wall())?;
+        Ok(PreparedPacket::new(packet, blocks))
     }
 
     /// Fetches a packet and its content, from here or from whoever has it.

@@ -169,6 +169,26 @@ fn what_one_peer_shares_another_gets_through_the_relay_when_the_first_is_gone() 
 }
 
 #[test]
+fn what_is_prepared_leaves_byte_for_byte_and_not_before_it_is_published() {
+    block_on(async {
+        let peer = start_peer(104, Vec::new());
+        let bytes = content(3_000_000);
+        let prepared = peer.prepare(bytes.clone(), ShareOptions::new("file"));
+        let prepared = prepared.unwrap();
+        assert_eq!(peer.query(Filter::default()).await.unwrap(), []);
+        let blocks: Vec<_> = prepared.blocks().map(<[u8]>::to_vec).collect();
+        assert_eq!(blocks[..blocks.len() - 1].concat(), bytes);
+        let form = prepared.as_cbor().to_vec();
+        let all = form.len() + blocks.concat().len();
+        assert_eq!(prepared.bytes(), all as u64);
+        let packet = peer.publish(prepared).await.unwrap();
+        assert_eq!(packet.as_cbor(), form);
+        let (known, got) = peer.get(packet.cid()).await.unwrap();
+        assert_eq!((known.as_cbor(), got), (&form[..], bytes));
+    });
+}
+
+#[test]
 fn small_packets_reach_peers_of_another_relay_by_gossip() {
     block_on(async {
         let (_one, first) = start_relay(111, 7111, Vec::new());

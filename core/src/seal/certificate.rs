@@ -214,13 +214,26 @@ impl KeyCertificate {
     /// [`SealKeyError::NotYet`], [`SealKeyError::Expired`].
     pub fn recipient(&self, now: Timestamp) -> Result<Recipient, SealKeyError> {
         self.validity.check_at(self.identity, now)?;
-        Ok(Recipient(self.key))
+        Ok(Recipient {
+            key: self.key,
+            identity: self.identity,
+        })
     }
 }
 
 /// A certified key that was valid when it was looked up. Only [`KeyCertificate::recipient`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Recipient(pub(super) SealKey);
+pub struct Recipient {
+    pub(super) key: SealKey,
+    pub(super) identity: PeerId,
+}
+
+impl Recipient {
+    /// Returns who reads what is sealed to it.
+    pub const fn identity(&self) -> PeerId {
+        self.identity
+    }
+}
 
 /// Reads a time, which must be one that exists: what is clamped would not be what was signed.
 fn timestamp(millis: u64) -> Result<Timestamp, LimitError> {

@@ -58,7 +58,7 @@ fn a_certificate_keeps_its_bytes() {
         (identity().peer_id(), secret(1).public(), validity(5))
     );
     assert_eq!(
-        read.recipient(NOW).map(|recipient| recipient.0),
+        read.recipient(NOW).map(|recipient| recipient.key),
         Ok(secret(1).public())
     );
 }
@@ -340,13 +340,13 @@ fn only_a_later_epoch_replaces_a_certificate() {
             Err(refused)
         );
         assert_eq!(
-            directory.recipient(peer, NOW).unwrap().0,
+            directory.recipient(peer, NOW).unwrap().key,
             secret(1).public()
         );
     }
     assert_eq!(directory.insert(certificate(2, 6), NOW), Ok(true));
     assert_eq!(
-        directory.recipient(peer, NOW).unwrap().0,
+        directory.recipient(peer, NOW).unwrap().key,
         secret(2).public()
     );
     let end = validity(6).until;

@@ -40,7 +40,7 @@ pub(super) fn write(
     info: &[u8],
     rng: &mut impl CryptoRng,
 ) -> Result<(Vec<u8>, Stream), SealError> {
-    let keys: BTreeSet<SealKey> = recipients.iter().map(|recipient| recipient.0).collect();
+    let keys: BTreeSet<SealKey> = recipients.iter().map(|recipient| recipient.key).collect();
     LimitError::check_len("recipients", keys.len(), MAX_RECIPIENTS)?;
     if keys.is_empty() {
         return Err(SealError::NoRecipient);

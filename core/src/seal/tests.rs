@@ -28,7 +28,10 @@ pub(super) fn context() -> Context<'static> {
 }
 
 pub(super) fn recipient(secret: &SealSecret) -> Recipient {
-    Recipient(secret.public())
+    Recipient {
+        key: secret.public(),
+        identity: Keypair::from_seed(&[8; 32]).peer_id(),
+    }
 }
 
 /// Seals to one recipient, whose secret has seed 1.

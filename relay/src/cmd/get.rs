@@ -13,6 +13,7 @@ use chorus_core::{
     net::{self, Handle},
     node::Event,
     packet::Packet,
+    release::sealing::{SEALED_TYPE, open_parcel},
     seal::{KeyCertificate, Keyring},
 };
 use futures::StreamExt;
@@ -24,7 +25,6 @@ use crate::{
         Failure, client, identity,
         keys::{self, OwnKeys},
     },
-    sealing::{SEALED_TYPE, open_parcel},
     store::StoreError,
 };
 

@@ -9,9 +9,10 @@ use std::{
 
 use chorus_core::{
     key::{Keypair, PeerId},
-    net::{Handle, HandleError},
+    net::{Handle, HandleError, ShareOptions},
     node::{Filter, MAX_QUERY},
     packet::Packet,
+    release::sealing::{KEY_TYPE, certificate_of, key_options, publishes, renew},
     seal::{Directory, KeyCertificate, Keyring, Recipient},
     time::Timestamp,
 };
@@ -19,7 +20,6 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 use crate::{
     cmd::{Failure, new_seed},
-    sealing::{KEY_TYPE, certificate_of, key_options, publishes, renew},
     store::{KeyringFile, StoreError, now_ms},
 };
 
@@ -64,7 +64,11 @@ impl OwnKeys {
         let cid = match known.iter().find(|packet| publishes(packet, certificate)) {
             Some(packet) => packet.cid(),
             None => {
-                let options = key_options(certificate, now());
+                let how = key_options(certificate, now());
+                let options = ShareOptions {
+                    ttl_secs: how.ttl_secs,
+                    ..ShareOptions::new(how.packet_type)
+                };
                 let content = certificate.as_bytes().to_vec();
                 handle.share_bytes(content, options).await?.cid()
             }

@@ -10,6 +10,7 @@ use chorus_core::{
     key::PeerId,
     net::ShareOptions,
     packet::{DEFAULT_TTL_SECS, Instructions, Where},
+    release::sealing::{SEALED_TYPE, seal_parcel},
     seal::{MAX_RECIPIENTS, Parcel, Recipient, sealed_len},
 };
 use serde::Deserialize;
@@ -21,7 +22,6 @@ use crate::{
         keys::{self, OwnKeys},
         print_line,
     },
-    sealing::{SEALED_TYPE, seal_parcel},
 };
 
 /// What `--json` may say about the packet.

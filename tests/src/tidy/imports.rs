@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 6] = [
     FOUNDATION,
     DOMAIN,
     &["config"],
-    &["orchestration"],
+    &["orchestration", "release"],
     &["node"],
     &["sim", "net"],
 ];

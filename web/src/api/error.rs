@@ -22,6 +22,7 @@ fn code_of(error: &HandleError) -> &'static str {
             "ERR_INVALID_CONTENT"
         }
         HandleError::Node(_) => "ERR_PEER",
+        HandleError::Stale { .. } => "ERR_STALE",
         HandleError::Packet(_) | HandleError::Block(_) => "ERR_INVALID_PACKET",
         HandleError::Dial { .. } => "ERR_DIAL",
         _ => "ERR_UNKNOWN",

@@ -8,14 +8,19 @@ use chorus_core::{
         Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, parameters_from_bytes,
         parameters_to_bytes,
     },
-    net::{Event, Handle, ShareOptions},
+    net::{Event, Handle, HandleError, ShareOptions},
     node,
     packet::{Instructions, Packet},
-    time::Instant,
+    time::{Instant, Timestamp},
 };
 use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
 use futures_timer::Delay;
 use wasm_bindgen_futures::spawn_local;
+
+use crate::{
+    peer::Peer,
+    storage::{Ledger, entry_of},
+};
 
 /// What a learner reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,11 +77,11 @@ impl std::fmt::Debug for Learner {
 }
 
 impl Learner {
-    /// Starts a learner on the peer behind `handle`, switched off; `on_lesson` hears what comes of it.
+    /// Starts a learner on `peer`, switched off; `on_lesson` hears what comes of it.
     ///
     /// Returns `None` where the peer is closed.
     pub async fn start(
-        handle: Handle,
+        peer: Peer,
         learning: Learning,
         on_lesson: impl FnMut(Lesson) + 'static,
     ) -> Option<Self> {
@@ -86,6 +91,7 @@ impl Learner {
             seed,
             has_searched,
         } = learning;
+        let (handle, ledger) = (peer.handle, peer.ledger);
         let mut exchange = Exchange::new(handle.id(), Config::default(), digits, seed).ok()?;
         if let Some(given) = given {
             exchange = exchange.with_classes(given);
@@ -96,6 +102,7 @@ impl Learner {
         let (to_run, weights) = mpsc::channel(WEIGHTS_QUEUE);
         let run = Run {
             handle,
+            ledger,
             exchange: exchange.clone(),
             tabs: BTreeSet::new(),
             on_lesson: Box::new(on_lesson),
@@ -125,6 +132,7 @@ impl Learner {
 
 struct Run {
     handle: Handle,
+    ledger: Rc<Ledger>,
     exchange: Rc<RefCell<Exchange<PeerId>>>,
     /// Connected peers that may be tabs; those that have said so are the exchange's neighbours.
     tabs: BTreeSet<PeerId>,
@@ -284,9 +292,10 @@ impl Run {
             },
             ..Instructions::default()
         };
+        let ledger = self.ledger.clone();
         spawn_local(async move {
-            // A peer that is closing shares nothing more.
-            let _ = handle.share_bytes(bytes, options).await;
+            // A peer that is closing shares nothing more; and what is not noted does not leave.
+            let _ = note_and_share(&handle, &ledger, bytes, options).await;
         });
     }
 
@@ -318,6 +327,24 @@ impl Run {
             }
         });
     }
+}
+
+async fn note_and_share(
+    handle: &Handle,
+    ledger: &Ledger,
+    bytes: Vec<u8>,
+    options: ShareOptions,
+) -> Result<(), HandleError> {
+    let prepared = handle.prepare(bytes, options)?;
+    let at = Timestamp::from_millis(js_sys::Date::now() as u64);
+    if ledger
+        .note_learned(entry_of(prepared.packet(), at))
+        .await
+        .is_ok()
+    {
+        handle.publish(prepared).await?;
+    }
+    Ok(())
 }
 
 fn now() -> Instant {

@@ -1,5 +1,5 @@
-//! IndexedDB as futures: one database with a store of identities and one of blocks. Every handler is detached when its
-//! future ends or is dropped.
+//! IndexedDB as futures: one database with a store of identities, one of blocks and one of records. Every handler is
+//! detached when its future ends or is dropped.
 
 use std::rc::Rc;
 
@@ -59,9 +59,11 @@ impl Database {
             move || {
                 if let Ok(database) = request.result() {
                     let database: IdbDatabase = database.unchecked_into();
-                    // A store that cannot be made shows as an error of the first request to it.
-                    let _ = database.create_object_store(IDENTITIES);
-                    let _ = database.create_object_store(BLOCKS);
+                    // What an older version made is there already and stays. A store that cannot be made shows as an error
+                    // of the first request to it.
+                    for store in [IDENTITIES, BLOCKS, RECORDS] {
+                        let _ = database.create_object_store(store);
+                    }
                 }
             }
         });
@@ -183,6 +185,41 @@ impl Database {
         completed(&transaction).await.map_err(&failed)
     }
 
+    pub(super) async fn record(
+        &self,
+        key: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        let failed = request_error("read a record");
+        let (_, store) = self
+            .begin(RECORDS, IdbTransactionMode::Readonly)
+            .map_err(&failed)?;
+        read(&store, key).await.map_err(&failed)
+    }
+
+    /// Puts `value` in the place of what is stored under `key`, where that is what `may_replace` wants: looks and writes in
+    /// one transaction, so that nobody writes between. Returns whether it did, once it is on disk.
+    pub(super) async fn replace_record(
+        &self,
+        key: &str,
+        value: &[u8],
+        may_replace: impl FnOnce(Option<&[u8]>) -> bool,
+    ) -> Result<bool, StorageError> {
+        let failed = request_error("write a record");
+        let (transaction, store) = self
+            .begin(RECORDS, IdbTransactionMode::Readwrite)
+            .map_err(&failed)?;
+        let stored = read(&store, key).await.map_err(&failed)?;
+        if !may_replace(stored.as_ref().map(|stored| stored.as_slice())) {
+            return Ok(false);
+        }
+        let value = Uint8Array::from(value);
+        let written = store.put_with_key(&value, &key.into());
+        value.fill(0, 0, value.length());
+        written.map_err(&failed)?;
+        completed(&transaction).await.map_err(&failed)?;
+        Ok(true)
+    }
+
     fn begin(
         &self,
         store: &str,
@@ -195,6 +232,21 @@ impl Database {
         let store = transaction.object_store(store)?;
         Ok((transaction, store))
     }
+}
+
+/// Reads the bytes under `key`; what is no array of bytes reads as no bytes.
+async fn read(store: &IdbObjectStore, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, JsValue> {
+    let value = settled(&store.get(&key.into())?).await?;
+    if value.is_undefined() {
+        return Ok(None);
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    if let Some(array) = value.dyn_ref::<Uint8Array>() {
+        bytes.resize(array.length() as usize, 0);
+        array.copy_to(&mut bytes);
+        array.fill(0, 0, array.length());
+    }
+    Ok(Some(bytes))
 }
 
 /// Returns the name and message of what JavaScript threw, shortened.
@@ -299,11 +351,13 @@ async fn completed(transaction: &IdbTransaction) -> Result<(), JsValue> {
     }
 }
 
-/// Version of the database's layout.
-const VERSION: u32 = 1;
+/// Version of the database's layout: 1 had no records.
+const VERSION: u32 = 2;
 /// Key: slot number. Value: the 32 bytes of an Ed25519 seed.
 const IDENTITIES: &str = "identities";
 /// Key: slot, `/`, content id. Value: see [`super::store`].
 const BLOCKS: &str = "blocks";
+/// Key: slot, `/`, name; without a slot where all tabs share it. Value: bytes.
+const RECORDS: &str = "records";
 /// Blocks read at a time: at most 16 MiB.
 const BATCH: u32 = 16;

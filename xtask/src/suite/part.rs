@@ -196,9 +196,14 @@ fn tidy(suite: &mut Suite) -> Result<()> {
     let native = [
         "--workspace",
         "--exclude=chorus-web",
+        "--exclude=chorus-privacy",
         "--features=chorus-core/sim",
     ];
-    let web = ["--package=chorus-web", "--target=wasm32-unknown-unknown"];
+    let web = [
+        "--package=chorus-web",
+        "--package=chorus-privacy",
+        "--target=wasm32-unknown-unknown",
+    ];
     let deny = ["--", "--deny=warnings"];
     suite.check(
         "clippy, native",

@@ -216,6 +216,12 @@ impl Scrubber {
         }
     }
 
+    /// Returns what is left of `value`, which is `finding`'s, or `None` where the policy refuses the whole text. For previews.
+    pub fn replacement(&self, finding: &Finding, value: &[u8]) -> Option<String> {
+        let mut left = String::new();
+        self.replace(finding, value, &mut left).ok().map(|()| left)
+    }
+
     fn replace(
         &self,
         finding: &Finding,

@@ -55,7 +55,7 @@ impl Scrubber {
     ///
     /// # Errors
     /// [`ScrubError::Refused`], for a finding in the name too.
-    pub(super) fn scrub_field(&self, name: &str, text: &str) -> Result<ScrubbedText, ScrubError> {
+    pub fn scrub_field(&self, name: &str, text: &str) -> Result<ScrubbedText, ScrubError> {
         if name.is_empty() || name.len() > MAX_KEY {
             return self.scrub(text);
         }

@@ -1,30 +1,30 @@
-//! Sealed delivery, without IO: which packets carry keys and envelopes, and what they mean.
+//! Sealed delivery: which packets carry keys and envelopes, and what they mean.
 //!
 //! A peer publishes its certificate in a packet of type `seal-key`, its only content. A file for it travels in a packet
 //! of type `sealed`, whose content is an envelope around a parcel: neither the file's name nor its type is outside.
 
-use chorus_core::{
-    key::{Keypair, PeerId},
-    net::ShareOptions,
-    packet::{MAX_TTL_SECS, Packet, Payload},
-    seal::{
-        Context, KeyCertificate, Keyring, Parcel, ParcelError, Recipient, SealError, SealKeyError,
-        SealSecret, UnverifiedCertificate, Validity, open, seal,
-    },
-    time::Timestamp,
-};
-use rand_chacha::rand_core::CryptoRng;
+use alloc::vec::Vec;
+
+use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::key::{Keypair, PeerId};
+use crate::packet::{MAX_TTL_SECS, Packet, Payload};
+use crate::seal::{
+    Context, KeyCertificate, Keyring, Parcel, ParcelError, Recipient, SealError, SealKeyError,
+    SealSecret, UnverifiedCertificate, Validity, open, seal,
+};
+use crate::time::Timestamp;
+
 /// The type of packets that carry a key certificate.
-pub(crate) const KEY_TYPE: &str = "seal-key";
+pub const KEY_TYPE: &str = "seal-key";
 /// The type of packets that carry an envelope; also what envelopes are for ([`Context::purpose`]).
-pub(crate) const SEALED_TYPE: &str = "sealed";
+pub const SEALED_TYPE: &str = "sealed";
 
 /// Why a packet of type `seal-key` gives no key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum KeyPacketError {
+pub enum KeyPacketError {
     /// The certificate is not inside the packet.
     #[error("a {KEY_TYPE} packet must carry its certificate itself, {cid} links to it", cid = .0.cid())]
     Linked(Packet),
@@ -44,7 +44,7 @@ pub(crate) enum KeyPacketError {
 /// Why a sealed file is not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum OpenError {
+pub enum OpenError {
     /// The envelope is not for these keys, or changed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -58,7 +58,7 @@ pub(crate) enum OpenError {
 ///
 /// # Errors
 /// [`SealKeyError::Limit`] where too many keys are still of use.
-pub(crate) fn renew(
+pub fn renew(
     keyring: &mut Keyring,
     (identity, network): (&Keypair, &str),
     now: Timestamp,
@@ -77,17 +77,26 @@ pub(crate) fn renew(
     Ok((certificate, true))
 }
 
-/// How a certificate is published: as long as it is valid.
-pub(crate) fn key_options(certificate: &KeyCertificate, now: Timestamp) -> ShareOptions {
+/// How a packet with a certificate is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyOptions {
+    /// The packet's type.
+    pub packet_type: &'static str,
+    /// How long it lives, in seconds.
+    pub ttl_secs: u64,
+}
+
+/// Returns how a certificate is published: as long as it is valid.
+pub fn key_options(certificate: &KeyCertificate, now: Timestamp) -> KeyOptions {
     let left = certificate.validity().until.saturating_duration_since(now);
-    ShareOptions {
+    KeyOptions {
+        packet_type: KEY_TYPE,
         ttl_secs: left.as_secs().clamp(1, MAX_TTL_SECS),
-        ..ShareOptions::new(KEY_TYPE)
     }
 }
 
 /// Whether `packet` publishes `certificate`.
-pub(crate) fn publishes(packet: &Packet, certificate: &KeyCertificate) -> bool {
+pub fn publishes(packet: &Packet, certificate: &KeyCertificate) -> bool {
     packet.packet_type() == KEY_TYPE
         && packet.author() == certificate.identity()
         && matches!(packet.payload(), Payload::Inline(bytes) if bytes == certificate.as_bytes())
@@ -97,7 +106,7 @@ pub(crate) fn publishes(packet: &Packet, certificate: &KeyCertificate) -> bool {
 ///
 /// # Errors
 /// [`KeyPacketError`].
-pub(crate) fn certificate_of(
+pub fn certificate_of(
     packet: &Packet,
     network: &str,
     now: Timestamp,
@@ -117,7 +126,7 @@ pub(crate) fn certificate_of(
 ///
 /// # Errors
 /// Its name or type is too long, or there are too many recipients.
-pub(crate) fn seal_parcel(
+pub fn seal_parcel(
     parcel: &Parcel,
     recipients: &[Recipient],
     (network, author): (&str, PeerId),
@@ -131,7 +140,7 @@ pub(crate) fn seal_parcel(
 ///
 /// # Errors
 /// [`OpenError`].
-pub(crate) fn open_parcel(
+pub fn open_parcel(
     envelope: &[u8],
     keyring: &Keyring,
     (network, author): (&str, PeerId),

@@ -1,7 +1,9 @@
-use std::time::Duration;
+use alloc::string::ToString;
+use core::time::Duration;
 
-use chorus_core::packet::PacketDraft;
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+use crate::packet::PacketDraft;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 
 use super::*;
 

@@ -1,0 +1,248 @@
+//! JSON, searched value by value: a key says what its value is. What is changed is written anew, everything else stays as
+//! it stands, with its order, its blanks and its numbers as they were written.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::de::IgnoredAny;
+
+use crate::privacy::scrub::ScrubError;
+use crate::release::reader::Reader;
+
+/// Says whether `text` is a JSON object or array, nested at most 128 deep.
+pub(in crate::release) fn is_json(text: &str) -> bool {
+    text.trim_ascii_start().starts_with(['{', '['])
+        && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Scrubs `text`. Returns what is left, and how often something was taken out.
+pub(in crate::release) fn scrub(
+    reader: &mut Reader<'_>,
+    text: &str,
+) -> Result<(String, u64), ScrubError> {
+    if !is_json(text) {
+        return reader.piece(&|| "content".into(), None, text);
+    }
+    let mut walk = Walk {
+        reader,
+        text,
+        at: 0,
+        copied: 0,
+        left: String::new(),
+        taken: 0,
+        frames: Vec::new(),
+    };
+    walk.run()?;
+    let rest = text.get(walk.copied..).unwrap_or_default();
+    walk.left.push_str(rest);
+    Ok((walk.left, walk.taken))
+}
+
+struct Walk<'a, 'b, 'c> {
+    reader: &'a mut Reader<'b>,
+    text: &'c str,
+    /// Where the walk is.
+    at: usize,
+    /// Up to where the text is in `left`.
+    copied: usize,
+    left: String,
+    taken: u64,
+    frames: Vec<Frame>,
+}
+
+/// An object or array that is open.
+#[derive(Default)]
+struct Frame {
+    /// Whether it is an object, and a key comes next.
+    is_key_next: bool,
+    is_object: bool,
+    /// The key as it was, of an array that around it: it says what the values are. Empty where it is long.
+    key: String,
+    /// The key as it leaves, or the place in an array.
+    shown: String,
+    place: u64,
+    keys: Keys,
+}
+
+/// The keys of one object, so that those that become equal stay apart.
+#[derive(Default)]
+struct Keys {
+    seen: BTreeSet<String>,
+    renamed: BTreeSet<String>,
+    next: BTreeMap<String, u64>,
+}
+
+impl Keys {
+    /// Takes in a key that is `changed` or not; returns it as it leaves, where it has to be another.
+    fn take(&mut self, key: &str, is_changed: bool) -> Option<String> {
+        if !is_changed && !self.renamed.contains(key) {
+            self.seen.insert(key.to_owned());
+            return None;
+        }
+        let mut free = key.to_owned();
+        while self.seen.contains(&free) {
+            let next = self.next.entry(key.to_owned()).or_insert(1);
+            *next += 1;
+            free = format!("{key} {next}");
+        }
+        self.seen.insert(free.clone());
+        self.renamed.insert(free.clone());
+        Some(free)
+    }
+}
+
+impl Walk<'_, '_, '_> {
+    fn run(&mut self) -> Result<(), ScrubError> {
+        while let Some(byte) = self.text.as_bytes().get(self.at).copied() {
+            match byte {
+                b'{' | b'[' => self.open(byte == b'{'),
+                b'}' | b']' => {
+                    self.frames.pop();
+                    self.at += 1;
+                }
+                b',' => {
+                    if let Some(frame) = self.frames.last_mut() {
+                        frame.is_key_next = frame.is_object;
+                        frame.place += 1;
+                    }
+                    self.at += 1;
+                }
+                b':' => {
+                    if let Some(frame) = self.frames.last_mut() {
+                        frame.is_key_next = false;
+                    }
+                    self.at += 1;
+                }
+                b'"' => self.string()?,
+                b'-' | b'0'..=b'9' => self.number()?,
+                _ => self.at += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, is_object: bool) {
+        let key = self.frames.last().filter(|_| !is_object);
+        let key = key.map(|frame| frame.key.clone()).unwrap_or_default();
+        self.frames.push(Frame {
+            is_key_next: is_object,
+            is_object,
+            key,
+            ..Frame::default()
+        });
+        self.at += 1;
+    }
+
+    fn string(&mut self) -> Result<(), ScrubError> {
+        let start = self.at;
+        let mut is_escaped = false;
+        let rest = self.text.as_bytes().get(start + 1..).unwrap_or_default();
+        let end = rest.iter().position(|byte| {
+            let is_end = *byte == b'"' && !is_escaped;
+            is_escaped = *byte == b'\\' && !is_escaped;
+            is_end
+        });
+        self.at = end.map_or(self.text.len(), |end| start + 2 + end);
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        let text: Cow<'_, str> = if raw.contains('\\') {
+            match serde_json::from_str(raw) {
+                Ok(text) => Cow::Owned(text),
+                // Half of a pair of surrogates: read as it stands.
+                Err(_) => Cow::Borrowed(raw.trim_matches('"')),
+            }
+        } else {
+            Cow::Borrowed(raw.trim_matches('"'))
+        };
+        // An escape must not hide from stage 2.
+        let is_hidden = self.reader.has_identifier(&text) && !self.reader.has_identifier(raw);
+        let is_key = self.frames.last().is_some_and(|frame| frame.is_key_next);
+        let after = if is_key {
+            self.key(&text)?
+        } else {
+            self.value(&text)?
+        };
+        match after {
+            Some(after) => self.splice(start, &after),
+            None if is_hidden => self.splice(start, &text),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Scrubs a key; returns it where it is another now.
+    fn key(&mut self, text: &str) -> Result<Option<String>, ScrubError> {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.shown = "(key)".into();
+        }
+        let (clean, taken) = self.piece(None, text)?;
+        let Some(frame) = self.frames.last_mut() else {
+            return Ok(None);
+        };
+        let after = frame.keys.take(&clean, taken > 0);
+        let shown = after.as_deref().unwrap_or(text);
+        frame.shown = shown.chars().take(MAX_SHOWN).collect();
+        frame.key.clear();
+        if text.len() <= MAX_KEY {
+            frame.key.push_str(text);
+        }
+        Ok(after)
+    }
+
+    fn value(&mut self, text: &str) -> Result<Option<String>, ScrubError> {
+        let key = self.frames.last().map(|frame| frame.key.clone());
+        let (clean, taken) = self.piece(key.as_deref(), text)?;
+        Ok((taken > 0).then_some(clean))
+    }
+
+    fn number(&mut self) -> Result<(), ScrubError> {
+        let start = self.at;
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+        let len = rest.iter().position(|byte| !is_part(byte));
+        self.at = start + len.unwrap_or(rest.len());
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        match self.value(raw)? {
+            Some(after) => self.splice(start, &after),
+            // What stands for an identifier is no number.
+            None if self.reader.has_identifier(raw) => self.splice(start, raw),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, key: Option<&str>, text: &str) -> Result<(String, u64), ScrubError> {
+        let frames = &self.frames;
+        let place = || {
+            let part = |frame: &Frame| {
+                if frame.is_object {
+                    frame.shown.replace('~', "~0").replace('/', "~1")
+                } else {
+                    format!("{}", frame.place)
+                }
+            };
+            let parts: Vec<String> = frames.iter().map(part).collect();
+            format!("content /{}", parts.join("/"))
+        };
+        let (clean, taken) = self.reader.piece(&place, key, text)?;
+        self.taken += taken;
+        Ok((clean, taken))
+    }
+
+    /// Writes `text` as a string in place of what stands from `start` to here.
+    fn splice(&mut self, start: usize, text: &str) {
+        let before = self.text.get(self.copied..start).unwrap_or_default();
+        self.left.push_str(before);
+        // Strings are always writable.
+        self.left
+            .push_str(&serde_json::to_string(text).unwrap_or_default());
+        self.copied = self.at;
+    }
+}
+
+/// Bytes of a key that may say what its value is. Source: the scrubber reads no longer ones.
+const MAX_KEY: usize = 64;
+/// Characters of a key in a place.
+const MAX_SHOWN: usize = 64;

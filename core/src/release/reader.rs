@@ -1,0 +1,325 @@
+//! Stage 1's reader: scrubs each text of a draft as what it is, and notes what it found for the preview.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::error::ReleaseError;
+use super::format::json;
+use super::preview::{Found, MAX_FOUND};
+use crate::privacy::scrub::{Action, Finding, Kind, ScrubError, Scrubber};
+use crate::privacy::{Change, Clean, MIN_IDENTIFIER};
+
+/// A place of ours among the texts of a draft.
+///
+/// Its key is shorter than any identifier that is looked for, and too short for the scrubber to find anything in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// The content, where it is text.
+    Content,
+    /// What the content is called.
+    Name,
+    /// The packet's type.
+    Type,
+    /// The metric that the integration waits for.
+    When,
+    /// The region, pattern or locus.
+    Where,
+    /// The metric, context or task.
+    Why,
+    /// The name of what is to be integrated.
+    What,
+    /// Its format.
+    WhatFormat,
+    /// The name of a metric, by its place.
+    Metric(u16),
+    /// The name of a tensor, by its place.
+    Tensor(u16),
+}
+
+impl Slot {
+    /// Returns the key: three bytes at most.
+    pub(super) fn key(self) -> String {
+        match self {
+            Self::Content => "c".into(),
+            Self::Name => "n".into(),
+            Self::Type => "t".into(),
+            Self::When => "w1".into(),
+            Self::Where => "w2".into(),
+            Self::Why => "w3".into(),
+            Self::What => "w4".into(),
+            Self::WhatFormat => "w5".into(),
+            Self::Metric(place) => numbered('q', place),
+            Self::Tensor(place) => numbered('s', place),
+        }
+    }
+
+    /// Returns the slot of a key.
+    pub(super) fn of(key: &str) -> Option<Self> {
+        Some(match key {
+            "c" => Self::Content,
+            "n" => Self::Name,
+            "t" => Self::Type,
+            "w1" => Self::When,
+            "w2" => Self::Where,
+            "w3" => Self::Why,
+            "w4" => Self::What,
+            "w5" => Self::WhatFormat,
+            _ => match *key.as_bytes() {
+                [b'q', high, low] => Self::Metric(number(high, low)?),
+                [b's', high, low] => Self::Tensor(number(high, low)?),
+                _ => return None,
+            },
+        })
+    }
+
+    /// Returns how the place is called in a preview.
+    pub(super) const fn place(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Name => "name",
+            Self::Type => "packet type",
+            Self::When => "instruction when",
+            Self::Where => "instruction where",
+            Self::Why => "instruction why",
+            Self::What | Self::WhatFormat => "instruction what",
+            Self::Metric(_) => "name of a metric",
+            Self::Tensor(_) => "name of a tensor",
+        }
+    }
+
+    /// The places of metrics and of tensors: as many as two signs tell apart.
+    pub(super) const MAX_NUMBER: usize = SIGNS as usize * SIGNS as usize;
+}
+
+/// Signs that number slots: printable ASCII from `!` to `z`.
+const SIGNS: u16 = 90;
+
+fn numbered(lead: char, place: u16) -> String {
+    let sign = |digit: u16| char::from(b'!' + digit.to_le_bytes()[0]);
+    [lead, sign(place / SIGNS % SIGNS), sign(place % SIGNS)]
+        .iter()
+        .collect()
+}
+
+fn number(high: u8, low: u8) -> Option<u16> {
+    let digit = |sign: u8| Some(u16::from(sign.checked_sub(b'!')?)).filter(|d| *d < SIGNS);
+    Some(digit(high)? * SIGNS + digit(low)?)
+}
+
+/// Scrubs, and notes.
+pub(super) struct Reader<'a> {
+    scrubber: &'a Scrubber,
+    /// Whether the content is JSON.
+    is_json: bool,
+    /// What stage 2 will look for, in lower case.
+    identifiers: Vec<String>,
+    /// Whether what is found stays: the owner wants it so.
+    is_kept: bool,
+    calls: Vec<Call>,
+    /// What was found in all, by kind.
+    pub(super) by_kind: BTreeMap<&'static str, u64>,
+    noted: usize,
+    refusal: Option<(String, Kind, &'static str)>,
+}
+
+/// What was found in one text.
+struct Call {
+    slot: Option<Slot>,
+    found: Vec<Found>,
+    is_changed: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        scrubber: &'a Scrubber,
+        is_json: bool,
+        identifiers: &BTreeMap<String, String>,
+    ) -> Self {
+        let identifiers = identifiers.values().filter(|i| i.len() >= MIN_IDENTIFIER);
+        Self {
+            scrubber,
+            is_json,
+            identifiers: identifiers.map(|i| i.to_ascii_lowercase()).collect(),
+            is_kept: false,
+            calls: Vec::new(),
+            by_kind: BTreeMap::new(),
+            noted: 0,
+            refusal: None,
+        }
+    }
+
+    /// Whether the content is read as JSON.
+    pub(super) const fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Notes what is in content that stays as it is.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Refused`] where the policy refuses it all the same.
+    pub(super) fn inspect(&mut self, content: &str) -> Result<(), ReleaseError> {
+        self.is_kept = true;
+        let clean = self.read(Some(&Slot::Content.key()), content);
+        self.is_kept = false;
+        if clean.is_forbidden {
+            return Err(self.refusal_or(|| crate::privacy::PrivacyError::Forbidden {
+                place: "content".into(),
+                findings: 1,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Scrubs `text`, which stands in the field `name`.
+    pub(super) fn read(&mut self, name: Option<&str>, text: &str) -> Clean {
+        let slot = name.and_then(Slot::of);
+        self.calls.push(Call {
+            slot,
+            found: Vec::new(),
+            is_changed: false,
+        });
+        let place = slot.map_or("name or embedded entry", Slot::place);
+        let result = match slot {
+            Some(Slot::Content) if self.is_json => json::scrub(self, text),
+            // The key of a slot says nothing.
+            Some(_) => self.piece(&|| place.to_owned(), None, text),
+            None => self.piece(&|| place.to_owned(), name, text),
+        };
+        match result {
+            Ok((text, findings)) => {
+                if let Some(call) = self.calls.last_mut() {
+                    call.is_changed = findings > 0;
+                }
+                Clean {
+                    text,
+                    findings,
+                    is_forbidden: false,
+                }
+            }
+            Err(error) => {
+                if let ScrubError::Refused { kind, label, .. } = error {
+                    self.refusal = Some((place.to_owned(), kind, label));
+                }
+                Clean {
+                    findings: 1,
+                    is_forbidden: true,
+                    ..Clean::default()
+                }
+            }
+        }
+    }
+
+    /// Scrubs one text or a piece of one, until nothing is found any more. Returns what is left, and how often something
+    /// was taken out.
+    pub(super) fn piece(
+        &mut self,
+        place: &dyn Fn() -> String,
+        key: Option<&str>,
+        text: &str,
+    ) -> Result<(String, u64), ScrubError> {
+        let mut taken = 0u64;
+        let mut left: Option<String> = None;
+        for _ in 0..MAX_ROUNDS {
+            let source = left.as_deref().unwrap_or(text);
+            let scrubbed = self.scrubber.scrub_field(key.unwrap_or_default(), source)?;
+            let before = taken;
+            for finding in &scrubbed.findings {
+                let action = self.action(finding.kind);
+                taken += u64::from(action != Action::Keep);
+                self.note(place, finding, action, source);
+            }
+            if taken == before {
+                break;
+            }
+            // What was put in may make sense of what stands beside it.
+            left = Some(scrubbed.text);
+        }
+        Ok((left.unwrap_or_else(|| text.to_owned()), taken))
+    }
+
+    /// Says whether an identifier stands in `text`.
+    pub(super) fn has_identifier(&self, text: &str) -> bool {
+        if self.identifiers.is_empty() || text.len() < MIN_IDENTIFIER {
+            return false;
+        }
+        let text = text.to_ascii_lowercase();
+        self.identifiers
+            .iter()
+            .any(|one| text.contains(one.as_str()))
+    }
+
+    fn action(&self, kind: Kind) -> Action {
+        if self.is_kept {
+            return Action::Keep;
+        }
+        self.scrubber.policy().action(kind)
+    }
+
+    fn note(
+        &mut self,
+        place: &dyn Fn() -> String,
+        finding: &Finding,
+        action: Action,
+        source: &str,
+    ) {
+        *self.by_kind.entry(finding.kind.name()).or_default() += 1;
+        if self.noted >= MAX_FOUND {
+            return;
+        }
+        self.noted += 1;
+        let after = if action == Action::Keep {
+            None
+        } else {
+            let value = source.get(finding.span.clone()).unwrap_or_default();
+            self.scrubber.replacement(finding, value.as_bytes())
+        };
+        let found = Found::new(&place(), finding, action, (source, after));
+        if let Some(call) = self.calls.last_mut() {
+            call.found.push(found);
+        }
+    }
+
+    /// Returns why a text was refused, or `other`.
+    pub(super) fn refusal_or<E: Into<ReleaseError>>(
+        &mut self,
+        other: impl FnOnce() -> E,
+    ) -> ReleaseError {
+        match self.refusal.take() {
+            Some((place, kind, label)) => ReleaseError::Refused { place, kind, label },
+            None => other().into(),
+        }
+    }
+
+    /// Returns what was noted; `changes` are those of the stages, and know the places of names.
+    pub(super) fn into_found(self, changes: &[Change]) -> Vec<Found> {
+        // What stays as it is was no change to the stages.
+        let mut changes = changes.iter();
+        let mut all = Vec::new();
+        for call in self.calls {
+            let change = if call.is_changed {
+                changes.next()
+            } else {
+                None
+            };
+            let is_named = call.slot.is_none();
+            for mut found in call.found {
+                if let Some(change) = change.filter(|_| is_named) {
+                    found.place.clone_from(&change.place);
+                }
+                all.push(found);
+            }
+        }
+        all
+    }
+}
+
+/// Returns what the scrubber leaves of `line`, or of a text in it, as a word for what was found: `[email]`.
+pub(super) fn mask(kind: Kind) -> String {
+    format!("[{kind}]")
+}
+
+/// Times that a text is read until nothing is found. Guess: masks make sense of their neighbours once.
+const MAX_ROUNDS: usize = 4;

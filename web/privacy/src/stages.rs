@@ -1,0 +1,259 @@
+//! The way of content through all stages to the bytes that a packet carries, with the preview.
+
+use std::collections::BTreeMap;
+
+use chorus_core::bounds::LimitError;
+use chorus_core::packet::Instructions;
+use chorus_core::privacy::ledger::Budget;
+use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
+use chorus_core::privacy::range::{Anonymity, Fact, Ladder};
+use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
+use chorus_core::privacy::{Anonymiser, Limits, PrivacyError};
+use chorus_core::release::{
+    Entry, NoiseWish, Outgoing, Preview, ReleaseError, Rules, prepare, sealing,
+};
+use chorus_core::time::Timestamp;
+use js_sys::{Array, Uint8Array};
+use rand_chacha::rand_core::RngCore as _;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+use zeroize::Zeroizing;
+
+use crate::budget::Reserved;
+use crate::error::{error, rng};
+use crate::keyring::{peer, recipients, secret, time};
+
+/// What is to leave, as JavaScript says it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Init {
+    #[serde(rename = "type")]
+    packet_type: String,
+    name: Option<String>,
+    ttl: Option<u64>,
+    #[serde(default)]
+    quality: BTreeMap<String, f64>,
+    instructions: Option<Instructions>,
+    #[serde(default)]
+    recipients: Vec<String>,
+    #[serde(default)]
+    verbatim: bool,
+    noise: Option<Noise>,
+    #[serde(default)]
+    identifiers: BTreeMap<String, String>,
+    #[serde(default)]
+    facts: BTreeMap<String, f64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Noise {
+    clip_norm: f64,
+    noise_multiplier: f64,
+}
+
+/// Returns fresh secrets for [`Stages`], to be kept: 64 bytes.
+///
+/// # Errors
+/// The browser has no secure generator.
+#[wasm_bindgen(js_name = newSecrets)]
+pub fn new_secrets() -> Result<Uint8Array, JsValue> {
+    let mut secrets = Zeroizing::new([0; SECRETS]);
+    rng()?.fill_bytes(&mut *secrets);
+    Ok(Uint8Array::from(&secrets[..]))
+}
+
+/// Takes content through all stages. Dear to make: it reads its words once.
+#[wasm_bindgen]
+pub struct Stages {
+    rules: Rules,
+    secret: NodeSecret,
+    network: String,
+}
+
+#[wasm_bindgen]
+impl Stages {
+    /// Makes the stages of a peer on `network` with the secrets that it keeps.
+    ///
+    /// # Errors
+    /// `ERR_NOT_KEPT`: the secrets are damaged.
+    #[wasm_bindgen(constructor)]
+    pub fn new(secrets: &Uint8Array, network: String) -> Result<Self, JsValue> {
+        let secrets = secret(secrets);
+        let halves = secrets.split_first_chunk::<32>();
+        let parts = halves.and_then(|(salt, rest)| Some((*salt, <[u8; 32]>::try_from(rest).ok()?)));
+        let Some((salt, names)) = parts else {
+            return Err(error("ERR_NOT_KEPT", &"the stored secrets are damaged"));
+        };
+        let secret = NodeSecret::from_bytes(names);
+        let epoch = EpochLength::default().epoch_of(Timestamp::from_millis(0));
+        let rules = Rules {
+            scrubber: Scrubber::new(Policy::default(), Salt::from_bytes(salt)),
+            anonymiser: Anonymiser::new(secret.pseudonyms(&network, epoch)),
+            anonymity: Anonymity::default(),
+            published: Vec::new(),
+            limits: Limits::default(),
+            budget: Budget::default(),
+        };
+        Ok(Self {
+            rules,
+            secret,
+            network,
+        })
+    }
+
+    /// Takes `content` through all stages as `init` (JSON) says, in a packet that `author` is to sign, at `now`
+    /// (milliseconds since 1970). `keys` are binary forms of packets with the recipients' certificates.
+    ///
+    /// # Errors
+    /// `ERR_REFUSED`: the policy refuses what was found, or a check is not met. `ERR_NO_KEY`: a recipient has no valid
+    /// key. `ERR_TOO_LARGE`, `ERR_INVALID_PACKET`, `ERR_INVALID_ARGUMENT`.
+    pub fn prepare(
+        &mut self,
+        init: &str,
+        content: Vec<u8>,
+        reserved: Option<Reserved>,
+        keys: &Array,
+        author: &str,
+        now: f64,
+    ) -> Result<Released, JsValue> {
+        let init: Init =
+            serde_json::from_str(init).map_err(|e| error("ERR_INVALID_ARGUMENT", &e))?;
+        let (now, author) = (time(now), peer(author)?);
+        let epoch = EpochLength::default().epoch_of(now);
+        self.rules.anonymiser = Anonymiser::new(self.secret.pseudonyms(&self.network, epoch));
+        let to = recipients(&init.recipients, keys, &self.network, now)?;
+        let mut grant = reserved.map(Reserved::into_grant);
+        let mut rng = rng()?;
+        let outgoing = init.outgoing(content);
+        let prepared =
+            prepare(outgoing, &self.rules, grant.as_mut(), &mut rng).map_err(|e| refused(&e))?;
+        if to.is_empty() {
+            let open = prepared.into_open();
+            return Ok(Released {
+                options: Options {
+                    packet_type: open.packet_type,
+                    ttl: open.ttl_secs,
+                    quality: open.quality,
+                    instructions: Some(open.instructions),
+                },
+                content: open.content,
+                preview: open.preview,
+            });
+        }
+        let sealed = prepared.seal(&to, &self.network, author, &mut rng);
+        let sealed = sealed.map_err(|e| error("ERR_INVALID_ARGUMENT", &e))?;
+        let (packet_type, ttl) = (sealed.packet_type().to_owned(), sealed.ttl_secs());
+        let (content, preview) = sealed.into_parts();
+        Ok(Released {
+            content,
+            options: Options {
+                packet_type,
+                ttl,
+                quality: BTreeMap::new(),
+                instructions: None,
+            },
+            preview,
+        })
+    }
+}
+
+impl Init {
+    fn outgoing(self, content: Vec<u8>) -> Outgoing {
+        let fact = |(name, value)| {
+            let ladder = Ladder::Sizes;
+            (name, Fact { value, ladder })
+        };
+        let mut outgoing = Outgoing::new(self.packet_type, content);
+        outgoing.name = self.name;
+        outgoing.ttl_secs = self.ttl.unwrap_or(outgoing.ttl_secs);
+        outgoing.quality = self.quality;
+        outgoing.instructions = self.instructions;
+        outgoing.identifiers = self.identifiers;
+        outgoing.facts = self.facts.into_iter().map(fact).collect();
+        outgoing.noise = self.noise.map(|noise| NoiseWish {
+            clip_norm: noise.clip_norm,
+            noise_multiplier: noise.noise_multiplier,
+        });
+        outgoing.is_verbatim = self.verbatim;
+        outgoing
+    }
+}
+
+/// What went through all stages, and has not left.
+#[wasm_bindgen]
+pub struct Released {
+    content: Vec<u8>,
+    options: Options,
+    preview: Preview,
+}
+
+/// How the packet is to be made.
+#[derive(Serialize)]
+struct Options {
+    #[serde(rename = "type")]
+    packet_type: String,
+    ttl: u64,
+    quality: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<Instructions>,
+}
+
+#[wasm_bindgen]
+impl Released {
+    /// The content that the packet carries: with recipients, the envelope.
+    #[wasm_bindgen(getter)]
+    pub fn content(&self) -> Uint8Array {
+        self.content.as_slice().into()
+    }
+
+    /// How the packet is to be made: JSON.
+    #[wasm_bindgen(getter)]
+    pub fn options(&self) -> String {
+        // Nothing in it cannot be written.
+        serde_json::to_string(&self.options).unwrap_or_default()
+    }
+
+    /// What the owner is to see: JSON. It holds what was found.
+    #[wasm_bindgen(getter)]
+    pub fn preview(&self) -> String {
+        serde_json::to_string(&self.preview).unwrap_or_default()
+    }
+
+    /// The ledger's entry for the packet `cid` that leaves at `now`: JSON.
+    pub fn entry(&self, cid: String, now: f64) -> String {
+        serde_json::to_string(&Entry::of(&self.preview, cid, time(now))).unwrap_or_default()
+    }
+}
+
+/// The type of packets that carry a key certificate.
+#[wasm_bindgen(js_name = keyType)]
+pub fn key_type() -> String {
+    sealing::KEY_TYPE.into()
+}
+
+/// The type of packets that carry an envelope.
+#[wasm_bindgen(js_name = sealedType)]
+pub fn sealed_type() -> String {
+    sealing::SEALED_TYPE.into()
+}
+
+fn refused(failed: &ReleaseError) -> JsValue {
+    let code = match failed {
+        ReleaseError::Refused { .. }
+        | ReleaseError::Privacy(PrivacyError::Forbidden { .. } | PrivacyError::Invalid { .. }) => {
+            "ERR_REFUSED"
+        }
+        ReleaseError::Limit(LimitError { what, .. }) if what.starts_with("bytes of") => {
+            "ERR_TOO_LARGE"
+        }
+        ReleaseError::Limit(_) | ReleaseError::Privacy(PrivacyError::Limit(_)) => {
+            "ERR_INVALID_PACKET"
+        }
+        _ => "ERR_INVALID_ARGUMENT",
+    };
+    error(code, failed)
+}
+
+/// Bytes of a peer's secrets: a salt for hashes, and the secret of its pseudonyms.
+const SECRETS: usize = 64;

@@ -1,0 +1,208 @@
+// What a page needs to share with care, loaded by chorus.js at the first share: previews, sealing keys, opening, the ledger.
+//
+// The one place of this logic, for the API (chorus.js) and for the dashboard (chorus_web.js), which is handed these
+// functions. `peer` is a ChorusPeer of chorus_web.js: it signs, stores and sends. chorus_privacy.js scrubs, seals and opens.
+
+import { fail, instantiate } from './chorus.js'
+
+let loading
+
+/** Loads the second wasm once. */
+function load () {
+  loading ??= instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url)).catch(error => {
+    loading = undefined
+    throw error
+  })
+  return loading
+}
+
+/** What is kept for a peer while its page is open: its stages, and the last of its turns with the sealing keys. */
+const kept = new WeakMap()
+
+function of (peer) {
+  if (!kept.has(peer)) kept.set(peer, { turn: Promise.resolve() })
+  return kept.get(peer)
+}
+
+/**
+ * Takes content through all stages; nothing leaves.
+ *
+ * @returns {Promise<Preview>}
+ */
+export async function preview (peer, init) {
+  const { content, recipients = [], noise, ...rest } = init
+  const [module, bytes] = await Promise.all([load(), bytesOf(content)])
+  const stages = await stagesOf(peer, module)
+  const keys = recipients.length > 0 ? await peer.keyPackets(module.keyType(), recipients) : []
+  const through = (reserved, noise) => {
+    try {
+      return stages.prepare(JSON.stringify({ ...rest, recipients, noise }), bytes, reserved, keys, peer.id, Date.now())
+    } catch (error) {
+      throw coded(error)
+    }
+  }
+  if (noise == null) return new Preview(peer, through())
+  // Nothing is spent on what would be refused anyway.
+  through().free()
+  return new Preview(peer, through(await reserve(peer, module, noise.noiseMultiplier), noise))
+}
+
+/** What would leave, byte for byte. It leaves with `share`, within ten minutes, or never. */
+class Preview {
+  #released
+  #prepared
+
+  constructor (peer, released, prepared = peer.prepare(released.content, JSON.parse(released.options))) {
+    this.#released = released
+    this.#prepared = prepared
+    Object.assign(this, shown(JSON.parse(released.preview)))
+    this.cid = prepared.cid
+    this.packet = prepared.packet
+    this.json = prepared.json
+    this.blocks = prepared.blocks
+  }
+
+  async share () {
+    const [prepared, released] = this.#take()
+    const entry = released.entry(prepared.cid, Date.now())
+    released.free()
+    return await prepared.share(entry)
+  }
+
+  discard () {
+    if (this.#prepared) for (const held of this.#take()) held.free()
+  }
+
+  #take () {
+    if (!this.#prepared) throw fail('ERR_STALE', 'this was shared or discarded before')
+    const taken = [this.#prepared, this.#released]
+    this.#prepared = this.#released = undefined
+    return taken
+  }
+}
+
+/** Makes or renews the peer's sealing key and publishes its certificate; resolves to when it expires. */
+export async function receiveSealed (peer) {
+  const module = await load()
+  return await inTurn(peer, async () => {
+    const before = await peer.record(KEYRING, false)
+    const renewed = module.renewKeyring(before, peer.network, Date.now())
+    try {
+      const { isChanged, key, epoch, from, until } = renewed
+      if (isChanged) await replace(peer, KEYRING, before, renewed.keyring)
+      const expires = new Date(until)
+      const packets = isChanged ? [] : await peer.keyPackets(module.keyType(), [peer.id])
+      const certificate = peer.certify(key, epoch, from, until)
+      if (packets.some(packet => includes(packet, certificate))) return expires
+      const ttl = Math.max(1, Math.min(MAX_TTL_SECS, Math.floor((until - Date.now()) / 1000)))
+      await peer.prepare(certificate, { type: module.keyType(), ttl }).share()
+      return expires
+    } finally {
+      renewed.free()
+      before?.fill(0)
+    }
+  })
+}
+
+/** Fetches a sealed packet and opens it. */
+export async function open (peer, cid) {
+  const [module, packet] = await Promise.all([load(), peer.get(cid)])
+  if (packet.type !== module.sealedType()) throw fail('ERR_INVALID_CONTENT', `${cid} is not sealed: it is of type ${packet.type}`)
+  const keyring = await peer.record(KEYRING, false)
+  const opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
+  keyring?.fill(0)
+  const { content, name, type } = opened
+  opened.free()
+  return { content, name, type, author: packet.author }
+}
+
+/** Lists what left this tab, and what is left of the profile's privacy budget. */
+export async function ledger (peer) {
+  const { entries } = JSON.parse(await peer.ledger())
+  const stored = await peer.record(BUDGET, true)
+  const [epsilon, delta, spent] = (await load()).budgetOf(stored, peer.network)
+  return { entries: entries.map(camel), budget: { epsilon, delta, spent } }
+}
+
+async function stagesOf (peer, module) {
+  const mine = of(peer)
+  mine.stages ??= secretsOf(peer, module).then(secrets => {
+    const stages = new module.Stages(secrets, peer.network)
+    secrets.fill(0)
+    return stages
+  })
+  mine.stages.catch(() => { mine.stages = undefined })
+  return await mine.stages
+}
+
+async function secretsOf (peer, module) {
+  const before = await peer.record(SECRETS, false)
+  if (before) return before
+  const fresh = module.newSecrets()
+  await replace(peer, SECRETS, undefined, fresh)
+  return fresh
+}
+
+/** Books one release; the booking is on disk when this resolves. Other tabs may book at the same time. */
+async function reserve (peer, module, noiseMultiplier) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const stored = await peer.record(BUDGET, true)
+    const reserved = module.reserve(stored, peer.network, noiseMultiplier)
+    if (await peer.replaceRecord(BUDGET, true, stored, reserved.bytes)) return reserved
+    reserved.free()
+  }
+  throw fail('ERR_BUSY', 'other tabs book in the privacy budget all the time')
+}
+
+async function replace (peer, name, before, bytes) {
+  const isReplaced = await peer.replaceRecord(name, false, before, bytes)
+  if (!isReplaced) throw fail('ERR_NOT_KEPT', `the stored ${name} changed meanwhile`)
+}
+
+/** Runs `work` when all earlier work of the peer with its keys is done. */
+function inTurn (peer, work) {
+  const mine = of(peer)
+  const result = mine.turn.then(work)
+  mine.turn = result.catch(() => {})
+  return result
+}
+
+/** The preview as the API shows it. Keys of maps (kinds, names of metrics) stay as they are. */
+function shown (preview) {
+  const { findings, checks, noise, ...rest } = preview
+  return { ...camel(rest), findings: findings.map(camel), checks: checks.map(camel), noise: noise && camel(noise) }
+}
+
+function camel (object) {
+  const name = key => key.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [name(key), value]))
+}
+
+async function bytesOf (content) {
+  if (typeof content === 'string') return new TextEncoder().encode(content)
+  if (content instanceof Blob) return new Uint8Array(await content.arrayBuffer())
+  if (content instanceof ArrayBuffer) return new Uint8Array(content)
+  if (ArrayBuffer.isView(content)) return new Uint8Array(content.buffer, content.byteOffset, content.byteLength)
+  throw fail('ERR_INVALID_ARGUMENT', 'content must be a string, Blob, ArrayBuffer or typed array')
+}
+
+/** Whether `bytes` hold `part` in one piece. */
+function includes (bytes, part) {
+  for (let at = bytes.indexOf(part[0]); at >= 0 && at + part.length <= bytes.length; at = bytes.indexOf(part[0], at + 1)) {
+    if (part.every((byte, i) => bytes[at + i] === byte)) return true
+  }
+  return false
+}
+
+/** A wasm that runs out of memory throws what has no code. */
+function coded (error) {
+  return error?.code ? error : fail('ERR_UNKNOWN', String(error?.message ?? error))
+}
+
+const KEYRING = 'keyring'
+const SECRETS = 'secrets'
+const BUDGET = 'budget'
+/** Bookings that are tried when other tabs book at the same time. Guess. */
+const MAX_ATTEMPTS = 16
+/** A packet's longest life. Source: core, packet::MAX_TTL_SECS. */
+const MAX_TTL_SECS = 30 * 86400
