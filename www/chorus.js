@@ -30,6 +30,13 @@ export function privacy () {
   return import('./privacy.js')
 }
 
+/** What a view asks before anything leaves, and what left. For boot.js and widget.js. */
+export const dialogs = {
+  share: async (peer, file, root) => (await import('./dialog.js')).share(peer, file, root),
+  ledger: async (peer, _, root) => (await import('./dialog.js')).showLedger(peer, root),
+  open: async (peer, cid) => (await privacy()).open(peer, cid)
+}
+
 /** Joins the mesh through a relay; resolves to a peer. */
 export async function join (options = {}) {
   const { relay = new URL('.', import.meta.url).href, ...rest } = options

@@ -8,7 +8,7 @@ import { fail, instantiate } from './chorus.js'
 let loading
 
 /** Loads the second wasm once. */
-function load () {
+export function load () {
   loading ??= instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url)).catch(error => {
     loading = undefined
     throw error

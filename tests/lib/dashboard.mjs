@@ -89,12 +89,34 @@ export class Dashboard {
     }`, null, ms, `who holds which digit: ${isDone}`)
   }
 
-  /** Shares `bytes` with the page's button; resolves to the packet's content id. */
-  async share (name, bytes) {
+  /** Chooses a file with the page's button and waits until the page asks; resolves to the id of what would leave. */
+  async offer (name, bytes) {
     await this.page.locator('input[type=file]').setInputFiles({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(bytes) })
-    return await this.tab.until(
-      ([name, size]) => document.querySelector(`.files [data-name="${name}"][data-size="${size}"][data-state="own"]`)?.dataset.cid,
-      [name, bytes.length], PATIENCE_MS, `${name} is shared`)
+    return await this.asked()
+  }
+
+  /** Waits until the page asks whether something may leave, other than `before`; resolves to the id of it. */
+  asked (before) {
+    return this.tab.until(before => {
+      const dialog = document.querySelector('dialog.ask')
+      const isReady = dialog?.querySelector('[data-answer="yes"]') && !dialog.querySelector('[aria-busy]')
+      return isReady && dialog.dataset.cid !== before && dialog.dataset.cid
+    }, before, PATIENCE_MS, 'the page asks')
+  }
+
+  /** Answers the dialog that is open and waits until it is gone. */
+  async answer (answer) {
+    const dialog = this.page.locator('dialog.ask')
+    await dialog.locator(`[data-answer="${answer}"]`).click()
+    await dialog.waitFor({ state: 'detached', timeout: PATIENCE_MS })
+  }
+
+  /** Shares `bytes` with the page's buttons; resolves to the packet's content id. */
+  async share (name, bytes) {
+    const cid = await this.offer(name, bytes)
+    await this.answer('yes')
+    await this.tab.until(cid => document.querySelector(`.files [data-cid="${cid}"][data-state="own"]`) != null, cid, PATIENCE_MS, `${name} is shared`)
+    return cid
   }
 
   /** Waits until the file of the packet `cid` is listed, fetches it with the page's buttons and resolves to its bytes. */

@@ -30,7 +30,8 @@ use yew::Renderer;
 
 use crate::{
     api::{
-        ChorusPeer, JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value,
+        ChorusPeer, JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of,
+        status_value,
     },
     page::listener::{Listener, wake_listeners},
     peer::{Learner, Learning, Lesson, Options, Peer, StartError, text},
@@ -81,6 +82,9 @@ impl Mounted {
         // The identity and the database are free again once nobody holds the peer.
         self.page.learner.take();
         self.page.retry.take();
+        if let Some(api) = self.page.api.take() {
+            free(&api);
+        }
         let peer = self.page.peer.take();
         if let Some(peer) = peer {
             peer.close().await;
@@ -126,12 +130,12 @@ pub fn mount(
         root: root.clone(),
         store: Rc::default(),
         peer: RefCell::default(),
+        api: RefCell::default(),
         learner: RefCell::default(),
         digits: RefCell::default(),
         has_searched: Cell::default(),
         sampled: Cell::new(0),
         fetching: RefCell::default(),
-        sealed: RefCell::default(),
         is_notifying: Cell::new(false),
         is_closed: Cell::new(false),
         retry: RefCell::default(),
@@ -169,14 +173,14 @@ struct Page {
     root: Element,
     store: Rc<Store>,
     peer: RefCell<Option<Peer>>,
+    /// The same, as JavaScript sees it.
+    api: RefCell<Option<JsValue>>,
     learner: RefCell<Option<Learner>>,
     digits: RefCell<Option<Arc<Digits>>>,
     /// Whether the peer has looked for others already.
     has_searched: Cell<bool>,
     sampled: Cell<usize>,
     fetching: RefCell<BTreeSet<ContentId>>,
-    /// Files that are sealed, for this tab or for others.
-    sealed: RefCell<BTreeSet<ContentId>>,
     is_notifying: Cell<bool>,
     is_closed: Cell<bool>,
     /// Ends the wait for the next attempt to start.
@@ -252,6 +256,7 @@ impl Page {
 
     async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
         *self.peer.borrow_mut() = Some(peer.clone());
+        *self.api.borrow_mut() = Some(ChorusPeer::of(peer.clone()).into());
         let id = peer.handle.id();
         self.change(Action::Started {
             id: id.to_string().into(),
@@ -397,9 +402,6 @@ impl Page {
             at_ms: js_sys::Date::now(),
         }));
         let is_sealed = packet.packet_type() == SEALED;
-        if is_sealed {
-            self.sealed.borrow_mut().insert(packet.cid());
-        }
         if is_sealed || packet.packet_type() == FILE {
             let stage = if is_own {
                 FileStage::Own
@@ -417,6 +419,7 @@ impl Page {
                 size,
                 author,
                 stage,
+                is_sealed,
             }));
         }
     }
@@ -436,11 +439,10 @@ impl Page {
 
     /// Calls one of the dialogs with the peer, `subject` and the view's element.
     async fn ask(&self, dialog: &str, subject: &JsValue) -> Result<JsValue, String> {
-        let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
+        let peer = self.api.borrow().clone().ok_or("the peer is not up")?;
         let call: Function = Reflect::get(&self.dialogs, &dialog.into())
             .and_then(JsCast::dyn_into)
             .map_err(|_| format!("there is no dialog “{dialog}”"))?;
-        let peer = ChorusPeer::of(peer).into();
         let answer = call.call3(&JsValue::NULL, &peer, subject, &self.root);
         let answer = JsFuture::from(Promise::resolve(&answer.map_err(|e| text(&e))?)).await;
         answer.map_err(|e| text(&e))
@@ -509,7 +511,7 @@ impl Control for PageControl {
             cid: text.clone(),
             stage: FileStage::Fetching(0),
         });
-        let is_sealed = page.sealed.borrow().contains(&cid);
+        let is_sealed = page.store.state().has_sealed(&text);
         spawn_local(async move {
             let stage = page
                 .fetch(cid, is_sealed)
@@ -549,6 +551,15 @@ impl Control for PageControl {
 
     fn dismiss(&self) {
         self.0.change(Action::NoticeDismissed);
+    }
+}
+
+/// Frees a class of this module that JavaScript was handed: it holds the peer until then.
+fn free(object: &JsValue) {
+    let free = Reflect::get(object, &"free".into()).and_then(JsCast::dyn_into::<Function>);
+    if let Ok(free) = free {
+        // It was there, so this frees it.
+        let _ = free.call0(object);
     }
 }
 

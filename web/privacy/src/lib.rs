@@ -1,4 +1,5 @@
-//! What a tab needs to share with care: the five stages, sealing and opening. Loaded at the first share, so that a page
+//! What a tab needs to share with care: the five stages, sealing, opening, and what is shown of
+//! them. Loaded at the first share, so that a page
 //! that only watches does not wait for it.
 //!
 //! Functions of plain data: this module stores nothing and sends nothing. `www/privacy.js` calls it and the peer's own
@@ -11,6 +12,9 @@ pub mod budget;
 #[cfg(target_arch = "wasm32")]
 mod error;
 #[cfg(target_arch = "wasm32")]
+pub mod html;
+#[cfg(target_arch = "wasm32")]
 pub mod keyring;
 #[cfg(target_arch = "wasm32")]
 pub mod stages;
+pub mod view;

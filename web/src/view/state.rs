@@ -120,6 +120,8 @@ pub struct FileRow {
     pub author: Rc<str>,
     /// How far it is.
     pub stage: FileStage,
+    /// Whether it is sealed, for this tab or for others.
+    pub is_sealed: bool,
 }
 
 /// How far a file is.
@@ -277,6 +279,13 @@ impl State {
     pub fn members(&self) -> usize {
         let is_member = |p: &&PeerRow| p.is_known && p.kind != Kind::Relay;
         self.peers.iter().filter(is_member).count()
+    }
+
+    /// Returns whether the file of packet `cid` is sealed.
+    pub fn has_sealed(&self, cid: &str) -> bool {
+        self.files
+            .iter()
+            .any(|file| &*file.cid == cid && file.is_sealed)
     }
 
     /// Returns how many connected peers are relays.

@@ -11,11 +11,12 @@ use serde_json::Value;
 
 use crate::process;
 
-/// Packages with tests that run natively, and the features these need. The page's pure half is among them.
-pub(crate) const SELECTION: [&str; 6] = [
+/// Packages with tests that run natively, and the features these need. The page's pure halves are among them.
+pub(crate) const SELECTION: [&str; 7] = [
     "--package=chorus-core",
     "--package=chorus-relay",
     "--package=chorus-web",
+    "--package=chorus-privacy",
     "--package=chorus-tests",
     "--features",
     "chorus-core/sim",

@@ -106,7 +106,7 @@ fn package(suite: &mut Suite, dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests of the page's pure half, checks that the page builds (which checks what it imports), and runs the
+/// Runs the tests of the page's pure halves, checks that the page builds (which checks what it imports), and runs the
 /// core's tests as wasm.
 ///
 /// The same golden bits, compiled to wasm32, prove that a tab and a server compute alike. They run under WASI, since
@@ -114,6 +114,7 @@ fn package(suite: &mut Suite, dir: &str) -> Result<()> {
 /// to a cold build. What needs a real browser is in the part `browser`.
 fn web(suite: &mut Suite) -> Result<()> {
     package(suite, "web")?;
+    package(suite, "web/privacy")?;
     suite.record("page", page::build(page::Profile::Dev));
     install::rust_target("wasm32-wasip1")?;
     let runner = format!(

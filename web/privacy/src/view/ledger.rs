@@ -8,7 +8,7 @@ use super::{counted, escape, short, size};
 
 /// A privacy budget and what was spent of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-pub struct Budget {
+pub(super) struct Budget {
     /// ε spent.
     pub spent: f64,
     /// ε that may be spent.
@@ -84,7 +84,13 @@ pub fn ledger(ledger: &Ledger) -> String {
     if ledger.entries.is_empty() {
         html.push_str("<p class=\"empty\">Nothing yet.</p>");
     } else {
-        let rows: String = ledger.entries.iter().rev().take(MAX_ROWS).map(row).collect();
+        let rows: String = ledger
+            .entries
+            .iter()
+            .rev()
+            .take(MAX_ROWS)
+            .map(row)
+            .collect();
         html.push_str(&format!(
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"What left, newest first\"><ul class=\"rows left\">\
              {rows}</ul></div>"
@@ -116,7 +122,11 @@ fn row(entry: &Entry) -> String {
         other => other,
     };
     let name = match (&entry.name, entry.count) {
-        (Some(name), 1) => format!("{} <span class=\"sub\">{}</span>", escape(name), escape(what)),
+        (Some(name), 1) => format!(
+            "{} <span class=\"sub\">{}</span>",
+            escape(name),
+            escape(what)
+        ),
         (_, 1) => escape(what),
         (_, count) => format!("{}, {count} times", escape(what)),
     };
@@ -135,7 +145,10 @@ fn row(entry: &Entry) -> String {
         (found, false) => notes.push(format!("{} taken out", counted(found, "finding"))),
     }
     if entry.dropped_total > 0 {
-        notes.push(format!("{} left out", counted(entry.dropped_total, "hidden note")));
+        notes.push(format!(
+            "{} left out",
+            counted(entry.dropped_total, "hidden note")
+        ));
     }
     format!(
         "<li data-cid=\"{cid}\" data-type=\"{kind}\"><div><div class=\"name\">{name}</div><div class=\"sub\">{notes} · <code title=\"{cid}\">\
@@ -178,15 +191,24 @@ mod tests {
         sealed["readers"] = serde_json::json!([EVIL]);
         sealed["packetType"] = EVIL.into();
         let html = shown(serde_json::json!([sealed]));
-        assert!(!html.contains("<img") && html.contains("sealed to …lert(1)&gt;"), "{html}");
+        assert!(
+            !html.contains("<img") && html.contains("sealed to …lert(1)&gt;"),
+            "{html}"
+        );
     }
 
     #[test]
     fn the_newest_stands_first_and_rounds_of_weights_are_one_line() {
-        let html = shown(serde_json::json!([entry(Some("older"), 1), entry(None, 120)]));
+        let html = shown(serde_json::json!([
+            entry(Some("older"), 1),
+            entry(None, 120)
+        ]));
         let (newer, older) = (html.find("120 times").unwrap(), html.find("older").unwrap());
         assert!(newer < older);
-        assert!(html.contains("2 findings taken out · 1 hidden note left out"), "{html}");
+        assert!(
+            html.contains("2 findings taken out · 1 hidden note left out"),
+            "{html}"
+        );
         assert!(html.contains("ε = 2.00 of 8.00 is spent"));
     }
 

@@ -80,7 +80,16 @@ struct Noise {
 struct Measured {
     name: String,
     figure: f64,
+    bound: f64,
+    side: Side,
     is_met: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Side {
+    AtMost,
+    AtLeast,
 }
 
 /// Returns what the dialog shows. Inputs carry `data-choice`, buttons `data-answer`.
@@ -160,7 +169,11 @@ fn taken_out(offer: &Offer) -> String {
         if hidden > 0 {
             html.push_str(&format!("<p class=\"note\">And {hidden} more.</p>"));
         }
-        let checked = if offer.preview.is_verbatim { " checked" } else { "" };
+        let checked = if offer.preview.is_verbatim {
+            " checked"
+        } else {
+            ""
+        };
         html.push_str(&format!(
             "<label><input type=\"checkbox\" data-choice=\"verbatim\"{checked}> Leave the content as it is. I have read \
              what was found.</label>"
@@ -200,12 +213,35 @@ fn row(found: &Found) -> String {
     format!(
         "<li><span class=\"sub\">{place} · {kind}, {sure}\u{202f}% sure{kept}</span><q>{left}{change}{right}</q></li>",
         place = escape(&found.place),
-        kind = escape(&found.kind.replace('_', " ")),
+        kind = escape(kind(&found.kind)),
         sure = found.confidence,
         kept = if is_kept { ", stays" } else { "" },
         left = escape(&found.context_before),
         right = escape(&found.context_after),
     )
+}
+
+/// Returns what was found in the words of people who never read of it.
+fn kind(name: &str) -> &str {
+    match name {
+        "email" => "e-mail address",
+        "phone" => "telephone number",
+        "iban" | "bank_account" => "bank account",
+        "card" => "payment card",
+        "national_id" => "identity number",
+        "document" => "number of a document",
+        "ip_address" => "network address",
+        "mac_address" => "number of a device",
+        "credential_url" => "link with a password",
+        "secret" => "key or password",
+        "private_key" => "private key",
+        "wallet" => "wallet",
+        "user_path" => "path with a user's name",
+        "birth_date" => "date of birth",
+        "address" => "postal address",
+        "person_name" => "person's name",
+        other => other,
+    }
 }
 
 fn noise(offer: &Offer) -> String {
@@ -215,9 +251,7 @@ fn noise(offer: &Offer) -> String {
     let samples: String = noise
         .sample
         .iter()
-        .map(|(before, after)| {
-            format!("<li><del>{before:.4}</del> <ins>{after:.4}</ins></li>")
-        })
+        .map(|(before, after)| format!("<li><del>{before:.4}</del> <ins>{after:.4}</ins></li>"))
         .collect();
     format!(
         "<section><h3>Noise</h3><p>{} lose what is yours alone: together at most {} long, noise {} times as large. This \
@@ -266,7 +300,17 @@ fn exactly(offer: &Offer) -> String {
         .iter()
         .map(|check| {
             let sign = if check.is_met { "✓" } else { "✗" };
-            format!("<li>{sign} {}: {}</li>", escape(&check.name), check.figure)
+            let side = match check.side {
+                Side::AtMost => "at most",
+                Side::AtLeast => "at least",
+            };
+            let Measured {
+                name,
+                figure,
+                bound,
+                ..
+            } = check;
+            format!("<li>{sign} {}: {figure}, {side} {bound}</li>", escape(name))
         })
         .collect();
     let lines: String = offer
@@ -317,7 +361,9 @@ mod tests {
                     "clipNorm": 1.0, "multiplier": 4.0, "epsilonSpent": 2.0, "epsilonBudget": 8.0, "delta": 1e-5, "numbers": 4,
                     "sample": [[0.5, 0.75]],
                 },
-                "checks": [{ "name": EVIL, "figure": 0.0, "isMet": true }, { "name": "bytes", "figure": 9.0, "isMet": false }],
+                "checks": [{ "name": EVIL, "figure": 0.0, "bound": 0.0, "side": "at_most", "isMet": true }, {
+                    "name": "owners", "figure": 3.0, "bound": 5.0, "side": "at_least", "isMet": false
+                }],
                 "ttlSecs": 86_400, "lines": [EVIL],
             },
             "readers": [{ "id": EVIL, "isChosen": false }],
@@ -372,6 +418,7 @@ mod tests {
         assert!(html.contains("data-bytes=\"1500\">1.5 kB"), "{html}");
         assert!(html.contains("2 blocks with 1.2 kB of content"));
         assert!(html.contains("1 of 2") && html.contains("1 day"));
+        assert!(html.contains("✗ owners: 3, at least 5"), "{html}");
         assert!(html.contains("ε = 2.00 of 8.00"));
     }
 
@@ -381,6 +428,9 @@ mod tests {
         assert!(shown(offer.clone()).contains("data-choice=\"everybody\" checked"));
         offer["readers"][0]["isChosen"] = true.into();
         let html = shown(offer);
-        assert!(!html.contains("data-choice=\"everybody\" checked") && html.contains("Sealed: nobody else"));
+        assert!(
+            !html.contains("data-choice=\"everybody\" checked")
+                && html.contains("Sealed: nobody else")
+        );
     }
 }

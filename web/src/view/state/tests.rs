@@ -101,6 +101,7 @@ fn fetching_a_file_is_busy() {
         size: 10,
         author: "a".into(),
         stage: FileStage::Offered,
+        is_sealed: false,
     };
     let state = run([
         Action::Started {
@@ -116,6 +117,25 @@ fn fetching_a_file_is_busy() {
         stage: FileStage::Fetching(3),
     });
     assert_eq!(busy.own_category(), Category::Busy);
+}
+
+#[test]
+fn a_sealed_file_is_called_by_its_name_once_it_is_open() {
+    let file = FileRow {
+        cid: "f".into(),
+        name: "Something sealed".into(),
+        size: 10,
+        author: "a".into(),
+        stage: FileStage::Offered,
+        is_sealed: true,
+    };
+    let state = run([Action::FileSeen(file)]);
+    assert!(state.has_sealed("f") && !state.has_sealed("g"));
+    let state = state.after(Action::FileNamed {
+        cid: "f".into(),
+        name: "wages.csv".into(),
+    });
+    assert_eq!(&*state.files[0].name, "wages.csv");
 }
 
 #[test]
