@@ -34,17 +34,20 @@ export async function preview (peer, init) {
   const [module, bytes] = await Promise.all([load(), bytesOf(content)])
   const stages = await stagesOf(peer, module)
   const keys = recipients.length > 0 ? await peer.keyPackets(module.keyType(), recipients) : []
-  const through = (reserved, noise) => {
-    try {
-      return stages.prepare(JSON.stringify({ ...rest, recipients, noise }), bytes, reserved, keys, peer.id, Date.now())
-    } catch (error) {
-      throw coded(error)
-    }
+  const how = JSON.stringify({ ...rest, recipients, noise })
+  const through = reserved => stages.prepare(how, bytes, reserved, keys, peer.id, Date.now())
+  try {
+    return new Preview(peer, through())
+  } catch (error) {
+    // The budget is touched only where nothing but the noise is missing.
+    if (error?.code !== NEEDS_NOISE) throw coded(error)
   }
-  if (noise == null) return new Preview(peer, through())
-  // Nothing is spent on what would be refused anyway.
-  through().free()
-  return new Preview(peer, through(await reserve(peer, module, noise.noiseMultiplier), noise))
+  const reserved = await reserve(peer, module, noise.noiseMultiplier)
+  try {
+    return new Preview(peer, through(reserved))
+  } catch (error) {
+    throw coded(error)
+  }
 }
 
 /** What would leave, byte for byte. It leaves with `share`, within ten minutes, or never. */
@@ -199,6 +202,8 @@ function coded (error) {
   return error?.code ? error : fail('ERR_UNKNOWN', String(error?.message ?? error))
 }
 
+/** What chorus_privacy.js throws where tensors are to get noise and no booking was given. */
+const NEEDS_NOISE = 'ERR_NEEDS_NOISE'
 const KEYRING = 'keyring'
 const SECRETS = 'secrets'
 const BUDGET = 'budget'

@@ -107,7 +107,7 @@ impl Stages {
     ///
     /// # Errors
     /// `ERR_REFUSED`: the policy refuses what was found, or a check is not met. `ERR_NO_KEY`: a recipient has no valid
-    /// key. `ERR_TOO_LARGE`, `ERR_INVALID_PACKET`, `ERR_INVALID_ARGUMENT`.
+    /// key. `ERR_NEEDS_NOISE`: all is well, but the noise is to be booked first. `ERR_TOO_LARGE`, `ERR_INVALID_PACKET`, `ERR_INVALID_ARGUMENT`.
     pub fn prepare(
         &mut self,
         init: &str,
@@ -244,6 +244,8 @@ fn refused(failed: &ReleaseError) -> JsValue {
         | ReleaseError::Privacy(PrivacyError::Forbidden { .. } | PrivacyError::Invalid { .. }) => {
             "ERR_REFUSED"
         }
+        // For `www/privacy.js`, which then books the noise.
+        ReleaseError::Privacy(PrivacyError::NoGrant { .. }) => "ERR_NEEDS_NOISE",
         ReleaseError::Limit(LimitError { what, .. }) if what.starts_with("bytes of") => {
             "ERR_TOO_LARGE"
         }
