@@ -3,7 +3,7 @@
 //   ?storage=memory forgets all with the tab    ?relay=https://… another relay    ?ice=none  WebRTC off, to see circuits
 
 import { mount } from './chorus_web.js'
-import { load } from './chorus.js'
+import { load, privacy } from './chorus.js'
 
 const asked = new URLSearchParams(location.search)
 const join = { relay: asked.get('relay') ?? new URL('.', import.meta.url).href }
@@ -15,7 +15,7 @@ if (asked.has('classes')) view.classes = asked.get('classes')
 const app = document.getElementById('app')
 try {
   await load()
-  mount(app, join, view)
+  mount(app, join, view, undefined, privacy)
 } catch (error) {
   const banner = document.createElement('p')
   banner.className = 'banner'

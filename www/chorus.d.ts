@@ -47,8 +47,15 @@ export interface Peer {
   readonly streams: Streams
 
   /**
-   * Signs and publishes a packet; resolves to its content id. Content that is too large for the packet itself travels as
-   * blocks that others verify one by one. At most 10 MB.
+   * Takes a packet through all stages: what the scrubber finds is taken out, identifiers become pseudonyms, tensors get
+   * noise where it is asked for, and what has recipients is sealed. Nothing leaves before `share` of what this resolves to.
+   * At most 10 MB. Loads a second module at the first call.
+   */
+  preview(packet: PacketInit): Promise<Preview>
+  /**
+   * Previews and shares in one: your code consents. Resolves to the packet's content id. Content without findings leaves
+   * byte for byte as it is. Content that is too large for the packet itself travels as blocks that others verify one by
+   * one.
    */
   share(packet: PacketInit): Promise<string>
   /** Fetches a packet and its content, from here or from whoever has it; verified. */
@@ -57,6 +64,19 @@ export interface Peer {
   query(filter?: Filter): AsyncIterable<Packet>
   /** Shares tensors as one packet in the safetensors format; its type is `tensors` unless the options say otherwise. */
   shareTensors(tensors: Record<string, Tensor>, options?: Partial<Omit<PacketInit, 'content'>>): Promise<string>
+
+  /**
+   * Lets others seal to this peer: makes a key, or replaces one that ends soon, keeps it in this profile and publishes its
+   * certificate. Resolves to when the key ends; call it again before.
+   */
+  receiveSealed(): Promise<Date>
+  /** Fetches a packet that was sealed to this peer and opens it. */
+  open(cid: string): Promise<Opened>
+
+  /** Lists everything that left this tab, also before a reload, and what is left of the privacy budget. */
+  ledger(): Promise<Ledger>
+  /** The list as JSON, as `chorus-relay` writes it too. */
+  exportLedger(): Promise<string>
 
   /** Listens until the function returned is called. What a listener throws goes to `reportError`. */
   on<K extends keyof PeerEvents>(event: K, listener: (value: PeerEvents[K]) => void): () => void
@@ -80,6 +100,155 @@ export interface PacketInit {
   ttl?: number
   /** Measurements of the content, at most 32 finite numbers. */
   quality?: Record<string, number>
+  /** Peer ids, at least one: the packet is sealed, and nobody else can read content, name or type. */
+  recipients?: string[]
+  /** Leaves the content as it is, whatever is found in it. Names are cleaned all the same. */
+  verbatim?: boolean
+  /** Noise for tensors; it is paid from the profile's privacy budget when the preview is made, shared or not. */
+  noise?: Noise
+  /** Names of the owner and the owner's things, by kind (`account`, `device`): pseudonyms stand for them wherever found. */
+  identifiers?: Record<string, string>
+  /** Numbers ≥ 0 that describe the owner: they leave as ranges that others share, or not at all. */
+  facts?: Record<string, number>
+}
+
+/** Gaussian noise for differential privacy. */
+export interface Noise {
+  /** The L2 norm to which all tensors together are clipped first. */
+  clipNorm: number
+  /** Standard deviation of the noise in clip norms. */
+  noiseMultiplier: number
+}
+
+/** What would leave, byte for byte. For the owner's eyes: it holds what was found. */
+export interface Preview {
+  /** The packet's content id. */
+  readonly cid: string
+  /** The packet's binary form, as it leaves. */
+  readonly packet: Uint8Array
+  /** The packet's JSON form. */
+  readonly json: string
+  /** The blocks of the content, as they leave: its parts in order, then the list of them; none where the packet holds it. */
+  readonly blocks: Uint8Array[]
+  /** Who can read it: everybody in the network, or these peers. */
+  readonly readers: 'everybody' | string[]
+
+  /** Type and name as they leave; with recipients, inside the envelope. */
+  readonly packetType: string
+  readonly name: string | null
+  /** What the content was read as. Of `opaque` content nothing is searched. */
+  readonly format: 'text' | 'json' | 'safetensors' | 'png' | 'jpeg' | 'opaque'
+  readonly isSearched: boolean
+  readonly isVerbatim: boolean
+  readonly notes: string[]
+  /** Bytes of the content before and after; with recipients, before it is sealed. */
+  readonly bytesBefore: number
+  readonly bytes: number
+  /** Bytes of the envelope, where there are recipients. */
+  readonly sealedBytes: number | null
+  /** SHA-256 of the content as it leaves, in hex; with recipients, before it is sealed. */
+  readonly contentDigest: string
+  /** What was found, at most 200, and how much in all. */
+  readonly findings: Finding[]
+  readonly findingsTotal: number
+  readonly findingsByKind: Record<string, number>
+  /** Embedded entries (EXIF and the like) that were dropped, at most 200, and how many in all. */
+  readonly dropped: { block: string, key: string }[]
+  readonly droppedTotal: number
+  /** What stands for identifiers, by kind. */
+  readonly pseudonyms: Record<string, string>
+  readonly epochs: Record<string, number>
+  readonly environment: Record<string, string>
+  /** What stands for facts, the facts that are not told, and how many owners share the ranges. */
+  readonly ranges: Record<string, { lower: number, upper: number }>
+  readonly suppressed: string[]
+  readonly crowd: number
+  /** The noise that was added, and the budget after it. */
+  readonly noise: NoiseShown | null
+  readonly checks: Check[]
+  /** Metrics, life and the six instructions: readable by everybody. */
+  readonly quality: Record<string, number>
+  readonly ttlSecs: number
+  readonly lines: [string, string, string, string, string, string]
+
+  /** Notes it in the ledger and lets it leave, within ten minutes (`ERR_STALE`) and once; resolves to the content id. */
+  share(): Promise<string>
+  /** Lets go of it: it never leaves. */
+  discard(): void
+}
+
+export interface Finding {
+  /** Where: `content`, `name`, a field. */
+  place: string
+  /** What: `email`, `iban`, `secret`, … */
+  kind: string
+  label: string
+  /** Percent. */
+  confidence: number
+  action: 'remove' | 'mask' | 'hash' | 'keep'
+  before: string
+  after: string
+  /** A few characters around it. */
+  contextBefore: string
+  contextAfter: string
+}
+
+export interface NoiseShown {
+  clipNorm: number
+  multiplier: number
+  epsilonSpent: number
+  epsilonBudget: number
+  delta: number
+  /** How many numbers got noise, and the first of them before and after. */
+  numbers: number
+  sample: [number, number][]
+}
+
+export interface Check {
+  name: string
+  figure: number
+  bound: number
+  side: 'at_most' | 'at_least'
+  isMet: boolean
+}
+
+/** What was sealed. The sender chose name and type. */
+export interface Opened {
+  content: Uint8Array
+  name: string
+  type: string
+  /** Peer id of whoever sealed it. */
+  author: string
+}
+
+export interface Ledger {
+  /** The oldest first. */
+  entries: LedgerEntry[]
+  /** What all tabs of this profile together may spend on noise in this network, and have spent. */
+  budget: { epsilon: number, delta: number, spent: number }
+}
+
+/** One thing that left, or several that are alike. Holds nothing of what was taken out. */
+export interface LedgerEntry {
+  /** When it left, RFC 3339; of several, the first. */
+  at: string
+  /** When the last of several left. */
+  until?: string
+  count: number
+  /** The packet's content id; of several, the last. */
+  cid: string
+  packetType: string
+  name: string | null
+  /** Bytes of the content; of several, in all. */
+  bytes: number
+  readers: 'everybody' | string[]
+  /** How much was found, by kind. */
+  findings: Record<string, number>
+  droppedTotal: number
+  /** ε that was spent after it. */
+  epsilonAfter: number | null
+  contentDigest: string
+  isVerbatim: boolean
 }
 
 /** A verified packet, in the JSON form that the network's contract fixes, and a few fields for convenience. */
@@ -256,12 +425,22 @@ export type ErrorCode =
   | 'ERR_TOO_LARGE'
   /** Too much is under way already. */
   | 'ERR_BUSY'
-  /** The browser does not keep what the peer stores: it ends with the tab. */
+  /** The browser does not keep what the peer stores: it ends with the tab. What cannot be noted in the ledger does not leave. */
   | 'ERR_NOT_KEPT'
   /** What arrived is not what its id says. */
   | 'ERR_INVALID_CONTENT'
   /** What was to be shared makes no valid packet. */
   | 'ERR_INVALID_PACKET'
+  /** The policy refuses to share what was found, such as a private key. Nothing has left. */
+  | 'ERR_REFUSED'
+  /** The privacy budget has no room for this noise. */
+  | 'ERR_BUDGET'
+  /** A recipient has published no key, or none that is still valid. */
+  | 'ERR_NO_KEY'
+  /** The packet is sealed to others. */
+  | 'ERR_NOT_FOR_ME'
+  /** A preview is older than ten minutes, or was shared or discarded before. */
+  | 'ERR_STALE'
   /** Another peer refused or did not answer. */
   | 'ERR_PEER'
   | 'ERR_DIAL'

@@ -70,12 +70,12 @@ class ChorusMesh extends HTMLElement {
     this.#root.replaceChildren(box)
     const view = VIEWS.includes(this.getAttribute('view')) ? this.getAttribute('view') : 'panel'
     try {
-      const [{ load }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      const [{ load, privacy }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
       await load()
       if (!this.isConnected || !this.#isStarting) return
       const storage = this.getAttribute('storage') ?? 'indexeddb'
       const learns = view !== 'bar'
-      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, (name, value) => this.#emit(name, value))
+      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, (name, value) => this.#emit(name, value), privacy)
     } catch (error) {
       this.#isStarting = false
       box.className = 'chorus widget'

@@ -110,10 +110,7 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     let peer = Peer::start(JoinOptions::read(options)?)
         .await
         .map_err(|e| error(e.code(), &e.to_string()))?;
-    let tab = ChorusPeer {
-        peer,
-        status: Rc::default(),
-    };
+    let tab = ChorusPeer::of(peer);
     let status = tab.status.clone();
     let call = move |name: &str, value: JsValue| {
         // What a listener throws is its own affair.
@@ -162,6 +159,16 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
             }
         }
         _ => {}
+    }
+}
+
+impl ChorusPeer {
+    /// Shows JavaScript a peer that runs already.
+    pub(crate) fn of(peer: Peer) -> Self {
+        Self {
+            peer,
+            status: Rc::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Puts a view of a peer into an element: the dashboard, or what the widget shows.
 
 mod listener;
+mod sharing;
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,9 +16,9 @@ use chorus_core::{
     digest::{ContentId, Digest},
     key::PeerId,
     learner::{Classes, Digits},
-    net::{Event, ShareOptions},
+    net::Event,
     node::{self, Path, PeerInfo, Role},
-    packet::{Packet, Where},
+    packet::Packet,
 };
 use futures::{channel::oneshot, future};
 use futures_timer::Delay;
@@ -32,7 +33,10 @@ use crate::{
     api::{
         JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of, status_value,
     },
-    page::listener::{Listener, wake_listeners},
+    page::{
+        listener::{Listener, wake_listeners},
+        sharing::Sharing,
+    },
     peer::{Learner, Learning, Lesson, Options, Peer, StartError, text},
     ui::{App, AppProps, Control, Controls, Sample, View},
     view::{
@@ -81,6 +85,7 @@ impl Mounted {
         // The identity and the database are free again once nobody holds the peer.
         self.page.learner.take();
         self.page.retry.take();
+        self.page.sharing.take();
         let peer = self.page.peer.take();
         if let Some(peer) = peer {
             peer.close().await;
@@ -88,7 +93,8 @@ impl Mounted {
     }
 }
 
-/// Shows a view in `root` and starts its peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `error`.
+/// Shows a view in `root` and starts its peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `error`;
+/// `privacy()` resolves to `www/privacy.js`, and is called when something is shared first.
 ///
 /// # Errors
 /// An `Error` with code `ERR_INVALID_ARGUMENT`. That the peer could not start shows in the view.
@@ -98,6 +104,7 @@ pub fn mount(
     join: JsValue,
     view: JsValue,
     on_event: Option<Function>,
+    privacy: Option<Function>,
 ) -> Result<Mounted, JsValue> {
     let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
     let options = JoinOptions::read(join)?;
@@ -122,6 +129,8 @@ pub fn mount(
     let page = Rc::new(Page {
         store: Rc::default(),
         peer: RefCell::default(),
+        privacy,
+        sharing: RefCell::default(),
         learner: RefCell::default(),
         digits: RefCell::default(),
         has_searched: Cell::default(),
@@ -161,6 +170,8 @@ pub fn mount(
 struct Page {
     store: Rc<Store>,
     peer: RefCell<Option<Peer>>,
+    privacy: Option<Function>,
+    sharing: RefCell<Option<Rc<Sharing>>>,
     learner: RefCell<Option<Learner>>,
     digits: RefCell<Option<Arc<Digits>>>,
     /// Whether the peer has looked for others already.
@@ -242,6 +253,10 @@ impl Page {
 
     async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
         *self.peer.borrow_mut() = Some(peer.clone());
+        if let Some(privacy) = &self.privacy {
+            let sharing = Sharing::new(privacy.clone(), peer.clone());
+            *self.sharing.borrow_mut() = Some(Rc::new(sharing));
+        }
         let id = peer.handle.id();
         self.change(Action::Started {
             id: id.to_string().into(),
@@ -404,7 +419,8 @@ impl Page {
     }
 
     async fn share(self: &Rc<Self>, file: web_sys::File) -> Result<(), String> {
-        let peer = self.peer.borrow().clone().ok_or("the peer is not up")?;
+        let sharing = self.sharing.borrow().clone();
+        let sharing = sharing.ok_or("the peer is not up")?;
         let size = file.size();
         if size > DEFAULT_MAX_OBJECT as f64 {
             return Err(format!(
@@ -413,18 +429,13 @@ impl Page {
                 DEFAULT_MAX_OBJECT / 1_000_000
             ));
         }
-        let buffer = JsFuture::from(file.array_buffer())
-            .await
-            .map_err(|e| text(&e))?;
-        let mut options = ShareOptions::new(FILE);
-        options.instructions.whither = Where::Memory {
-            region: file.name().chars().take(MAX_NAME).collect(),
-        };
-        let content = Uint8Array::new(&buffer).to_vec();
-        peer.handle
-            .share_bytes(content, options)
-            .await
-            .map_err(|e| e.to_string())?;
+        let init = object();
+        let name: String = file.name().chars().take(MAX_NAME).collect();
+        set(&init, "type", &FILE.into());
+        set(&init, "name", &name.into());
+        set(&init, "content", &file);
+        let preview = sharing.preview(&init).await.map_err(|e| text(&e))?;
+        preview.share().await.map_err(|e| text(&e))?;
         Ok(())
     }
 
