@@ -107,6 +107,33 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Builds the second module as it is shipped, with what its benchmark needs, and returns the directory with it alone.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_seal_bench() -> Result<PathBuf> {
+    install::rust_target("wasm32-unknown-unknown")?;
+    let (package, name) = MODULES[1];
+    process::run(&mut process::cargo([
+        "build",
+        "--target=wasm32-unknown-unknown",
+        "--profile=release-web",
+        "--package",
+        package,
+        "--features=bench",
+    ]))?;
+    let wasm = process::target()
+        .join("wasm32-unknown-unknown/release-web")
+        .join(name)
+        .with_extension("wasm");
+    let dir = process::target().join("bench-seal");
+    remove_dir(&dir)?;
+    fs::create_dir_all(&dir)?;
+    bind(&wasm, &dir, Profile::Release)?;
+    shrink(&dir.join(format!("{name}_bg.wasm")))?;
+    Ok(dir)
+}
+
 /// The page's weight after brotli, file by file.
 pub(crate) struct Weight {
     /// Path inside the page, and bytes after brotli.
