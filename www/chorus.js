@@ -1,6 +1,7 @@
 // The JavaScript API of Chorus: joins the mesh from any page. Types: chorus.d.ts. Wraps the wasm beside this file.
 
 let loading
+let caring
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
@@ -27,7 +28,11 @@ export async function instantiate (wrapper, url) {
 
 /** Loads what previews, seals, opens and tells the ledger: at the first share, not at the start. */
 export function privacy () {
-  return import('./privacy.js')
+  caring ??= import('./privacy.js').catch(error => {
+    caring = undefined
+    throw fail('ERR_LOAD', `privacy.js cannot be loaded: ${error?.message ?? error}`)
+  })
+  return caring
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */
@@ -150,6 +155,7 @@ class Peer {
     this.#peer = undefined
     if (!peer) return
     await peer.close()
+    await caring?.then(({ forget }) => forget(peer))
     this.#listeners.clear()
   }
 

@@ -127,6 +127,13 @@ export async function ledger (peer) {
   return { entries: entries.map(camel), budget: { epsilon, delta, spent } }
 }
 
+/** Erases what is kept in memory for a peer that is closed. */
+export async function forget (peer) {
+  const stages = await of(peer).stages?.catch(() => {})
+  kept.delete(peer)
+  stages?.free()
+}
+
 async function stagesOf (peer, module) {
   const mine = of(peer)
   mine.stages ??= secretsOf(peer, module).then(secrets => {

@@ -5,12 +5,14 @@ mod outgoing;
 mod streams;
 mod value;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use chorus_core::{net::Event, node, status};
+use futures_timer::Delay;
 use js_sys::{Array, Function};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use error::{error, handle_error};
 pub use outgoing::Prepared;
@@ -119,6 +121,14 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     let told = call.clone();
     tab.peer
         .watch_storage(move |reason| told("error", error("ERR_NOT_KEPT", &reason)));
+    if let Some(why) = tab.peer.damage.clone() {
+        let told = call.clone();
+        spawn_local(async move {
+            // Once whoever started the peer can listen.
+            Delay::new(Duration::ZERO).await;
+            told("error", error("ERR_NOT_KEPT", &why));
+        });
+    }
     tab.peer
         .watch(move |event| report(event, &status, &call))
         .await;

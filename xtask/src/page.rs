@@ -343,3 +343,25 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_loaded_at_the_first_share_is_weighed_apart_and_each_has_its_bound() {
+        let weight = |start: u64, share: u64| Weight {
+            files: vec![
+                ("chorus_privacy_bg.wasm.br".into(), share),
+                ("chorus_web_bg.wasm.br".into(), start - 1),
+                ("style.css.br".into(), 1),
+            ],
+        };
+        let full = weight(MAX_START, MAX_SHARE);
+        assert_eq!((full.at_start(), full.at_share()), (MAX_START, MAX_SHARE));
+        assert!(full.check().is_ok());
+        assert!(weight(MAX_START + 1, MAX_SHARE).check().is_err());
+        assert!(weight(MAX_START, MAX_SHARE + 1).check().is_err());
+        assert!(full.to_string().contains("1000.0 KB in all"));
+    }
+}
