@@ -26,7 +26,7 @@ use libp2p::{
     relay,
     swarm::{self, NetworkBehaviour},
 };
-pub use store::{MemoryStore, Retention, Store, StoreError};
+pub use store::{MAX_PURGE, MemoryStore, Retention, Store, StoreError};
 
 use crate::{node, time::Timestamp};
 
@@ -71,6 +71,7 @@ impl Config {
         if part == Part::Relay {
             node.forward = true;
             node.mirror = Some(node::Mirror::default());
+            node.integrate = false;
         }
         Self {
             node,

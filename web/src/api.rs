@@ -243,6 +243,7 @@ impl ChorusPeer {
             packet_type,
             author,
             limit: limit.unwrap_or(0) as usize,
+            ..node::Filter::default()
         };
         let packets = self.peer.handle.query(filter).await.map_err(handle_error)?;
         Ok(packets

@@ -142,6 +142,7 @@ mod tests {
         let retention = Retention {
             expires: Timestamp::from_millis(u64::MAX),
             is_packet: true,
+            is_pinned: false,
         };
         store.put(&cid, b"block", retention).unwrap();
         assert_eq!(store.get(&cid).unwrap().unwrap(), b"block");
