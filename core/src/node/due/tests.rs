@@ -423,7 +423,7 @@ fn what_an_earlier_run_knew_counts_as_due_and_what_waits_waits_on() {
     for seed in 0..20 {
         let mut agenda = Agenda::default();
         // Number 2 is missing: 3 and 4 still wait for it.
-        let restored = [&chain[..2], &chain[3..], &[gate.clone()]].concat();
+        let restored = [&chain[..2], &chain[3..], core::slice::from_ref(&gate)].concat();
         for packet in shuffled(&restored, seed) {
             agenda.admit(&packet, at(0));
             told(&mut agenda, at(0));
