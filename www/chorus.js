@@ -84,19 +84,29 @@ class Peer {
 
   async share (init) {
     const peer = this.#open()
-    const { type, content, name, ttl, quality } = init ?? {}
+    const { type, content, name, ttl, quality, instructions } = init ?? {}
     if (typeof type !== 'string') throw fail('ERR_INVALID_ARGUMENT', 'type must be a string')
     if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw fail('ERR_INVALID_ARGUMENT', `ttl must be a whole number of seconds > 0, got ${ttl}`)
-    return await peer.share(type, await bytesOf(content), name ?? content?.name, ttl, quality)
+    // A file's own name is where its content goes, unless the instructions say that.
+    const called = name ?? (instructions?.where ? undefined : content?.name)
+    return await peer.share(type, await bytesOf(content), called, ttl, quality, read(instructions))
   }
 
   async get (cid) { return await this.#open().get(String(cid)) }
 
   async * query (filter = {}) {
-    const { type, author, limit } = filter
+    const { type, author, limit, superseded } = filter
     if (limit !== undefined && !(Number.isInteger(limit) && limit > 0 && limit < 2 ** 32)) throw fail('ERR_INVALID_ARGUMENT', `limit must be a whole number > 0, got ${limit}`)
-    yield * await this.#open().query(type, author, limit)
+    yield * await this.#open().query(type, author, limit, superseded)
   }
+
+  async revoke (cids) { return await this.#open().revoke([cids].flat().map(String)) }
+
+  async pin (cid) { await this.#open().pin(String(cid)) }
+
+  async unpin (cid) { await this.#open().unpin(String(cid)) }
+
+  async measure (metric, value) { await this.#open().measure(String(metric), Number(value)) }
 
   async shareTensors (tensors, options = {}) {
     return await this.share({ type: 'tensors', ...options, content: safetensors(tensors) })
@@ -122,6 +132,12 @@ class Peer {
     if (!this.#peer) throw fail('ERR_CLOSED', 'the peer is closed')
     return this.#peer
   }
+}
+
+/** Instructions as the core reads them: `performance_threshold_0.8` is the metric and the value it is to reach. */
+function read (instructions) {
+  const [, metric, value] = /^(.+)_threshold_([^_]+)$/.exec(instructions?.when) ?? []
+  return metric ? { ...instructions, when: { threshold: { metric, value: Number(value) } } } : instructions
 }
 
 async function bytesOf (content) {
@@ -168,5 +184,5 @@ function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 
-const EVENTS = ['peer', 'packet', 'status', 'pulse', 'progress', 'error']
+const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']
 const WIDTHS = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1 }

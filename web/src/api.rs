@@ -8,6 +8,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use chorus_core::{
     bounds::DEFAULT_MAX_OBJECT,
+    digest::ContentId,
     net::{Event, ShareOptions},
     node,
     packet::Where,
@@ -105,7 +106,8 @@ pub struct ChorusPeer {
     status: Rc<RefCell<Option<status::Status>>>,
 }
 
-/// Starts a peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `progress`.
+/// Starts a peer. `on_event(name, value)` hears of `peer`, `packet`, `due`, `undue`, `revoked`, `status` and
+/// `progress`.
 ///
 /// # Errors
 /// An `Error` with a stable `code`.
@@ -144,6 +146,17 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
         Event::Node(node::Event::PacketReceived { packet, .. }) => {
             call("packet", packet_value(&packet, None))
         }
+        Event::Node(node::Event::BecameDue { packet, round }) => {
+            let value = packet_value(&packet, None);
+            set(value.unchecked_ref(), "round", &(round as f64).into());
+            call("due", value);
+        }
+        Event::Node(node::Event::NeverDue { cid, reason }) => {
+            call("undue", about(cid, "reason", &reason.to_string()));
+        }
+        Event::Node(node::Event::Revoked { cid, by }) => {
+            call("revoked", about(cid, "by", &by.to_string()));
+        }
         Event::Node(node::Event::Progressed {
             cid,
             received,
@@ -169,6 +182,19 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
     }
 }
 
+/// What is said about a packet.
+fn about(cid: ContentId, name: &str, text: &str) -> JsValue {
+    let value = object();
+    set(&value, "cid", &cid.to_string().into());
+    set(&value, name, &text.into());
+    value.into()
+}
+
+fn parse_cid(cid: &str) -> Result<ContentId, JsValue> {
+    cid.parse()
+        .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))
+}
+
 #[wasm_bindgen]
 impl ChorusPeer {
     /// The peer's id.
@@ -191,6 +217,7 @@ impl ChorusPeer {
         name: Option<String>,
         ttl_secs: Option<f64>,
         quality: JsValue,
+        instructions: JsValue,
     ) -> Result<String, JsValue> {
         let size = u64::from(content.length());
         if size > DEFAULT_MAX_OBJECT {
@@ -198,6 +225,10 @@ impl ChorusPeer {
             return Err(error("ERR_TOO_LARGE", &text));
         }
         let mut options = ShareOptions::new(&packet_type);
+        if !instructions.is_undefined() {
+            options.instructions = serde_wasm_bindgen::from_value(instructions)
+                .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("instructions: {e}")))?;
+        }
         if let Some(ttl) = ttl_secs {
             options.ttl_secs = ttl as u64;
         }
@@ -219,11 +250,34 @@ impl ChorusPeer {
 
     /// Fetches a packet with its content.
     pub async fn get(&self, cid: String) -> Result<JsValue, JsValue> {
-        let id = cid
-            .parse()
-            .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))?;
+        let id = parse_cid(&cid)?;
         let (packet, content) = self.peer.handle.get(id).await.map_err(handle_error)?;
         Ok(packet_value(&packet, Some(&content)))
+    }
+
+    /// Takes back packets of this peer's own; resolves to the revocation's content id.
+    pub async fn revoke(&self, cids: Vec<String>) -> Result<String, JsValue> {
+        let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
+        let revoked = self.peer.handle.revoke(&cids?).await;
+        Ok(revoked.map_err(handle_error)?.cid().to_string())
+    }
+
+    /// Fetches a packet with its content and keeps both as long as the packet lives.
+    pub async fn pin(&self, cid: String) -> Result<(), JsValue> {
+        let pinned = self.peer.handle.pin(parse_cid(&cid)?).await;
+        pinned.map_err(handle_error)
+    }
+
+    /// Ends `pin`.
+    pub async fn unpin(&self, cid: String) -> Result<(), JsValue> {
+        let unpinned = self.peer.handle.unpin(parse_cid(&cid)?).await;
+        unpinned.map_err(handle_error)
+    }
+
+    /// Says what was measured, for packets that wait for it.
+    pub async fn measure(&self, metric: String, value: f64) -> Result<(), JsValue> {
+        let measured = self.peer.handle.measure(metric, value).await;
+        measured.map_err(handle_error)
     }
 
     /// Lists packets known here, newest first.
@@ -232,6 +286,7 @@ impl ChorusPeer {
         packet_type: Option<String>,
         author: Option<String>,
         limit: Option<u32>,
+        superseded: Option<bool>,
     ) -> Result<Array, JsValue> {
         let author = author
             .map(|a| {
@@ -243,7 +298,7 @@ impl ChorusPeer {
             packet_type,
             author,
             limit: limit.unwrap_or(0) as usize,
-            ..node::Filter::default()
+            superseded: superseded.unwrap_or(false),
         };
         let packets = self.peer.handle.query(filter).await.map_err(handle_error)?;
         Ok(packets
