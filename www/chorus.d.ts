@@ -78,6 +78,18 @@ export interface Peer {
   /** The list as JSON, as `chorus-relay` writes it too. */
   exportLedger(): Promise<string>
 
+  /**
+   * Takes back packets of one's own, at most 64 at a time; resolves to the revocation's content id. Peers and relays that
+   * hear of it forget the packets and their blocks. Who has read them has read them, and who never comes back never hears.
+   */
+  revoke(cids: string | string[]): Promise<string>
+  /** Fetches a packet with its content and keeps both as long as the packet lives, also across reloads; at most 256. */
+  pin(cid: string): Promise<void>
+  /** Ends `pin`: packet and content go when there is need. */
+  unpin(cid: string): Promise<void>
+  /** Says what this page measured: packets that wait for `metric` to reach at most `value` become due. */
+  measure(metric: string, value: number): Promise<void>
+
   /** Listens until the function returned is called. What a listener throws goes to `reportError`. */
   on<K extends keyof PeerEvents>(event: K, listener: (value: PeerEvents[K]) => void): () => void
   /** How the peer is doing, as last heard. */
@@ -110,6 +122,8 @@ export interface PacketInit {
   identifiers?: Record<string, string>
   /** Numbers ≥ 0 that describe the owner: they leave as ranges that others share, or not at all. */
   facts?: Record<string, number>
+  /** When, where, how, why, what and in which order to integrate; what is left out is as usual. */
+  instructions?: Instructions
 }
 
 /** Gaussian noise for differential privacy. */
@@ -251,6 +265,19 @@ export interface LedgerEntry {
   isVerbatim: boolean
 }
 
+/** What a packet asks of whoever integrates it. When and in which order are kept by every peer (see `due`); the rest is for the page. */
+export interface Instructions {
+  /** At once (the default); once a metric is measured to be at least a value, also written `performance_threshold_0.8`; every so many seconds (at least 10). */
+  when?: 'immediate' | `${string}_threshold_${number}` | { threshold: { metric: string, value: number } } | { periodic: { secs: number } }
+  where?: { memory: { region: string } } | { pattern: { pattern: string } } | { genetic: { locus: string } }
+  /** With `replace` and `order: { after }`, the packet supersedes that one of the same author: it is listed instead. */
+  how?: { merge: { weight: number } } | 'replace' | 'append'
+  why?: { optimize: { metric: string } } | { adapt: { context: string } } | { learn: { task: string } }
+  what?: { weights: { tensor: string, dtype: string, shape: number[] } } | { structure: { name: string, format: string } } | { parameters: { name: string } }
+  /** `first`: before all others of the same author and type that are not due yet. `after`: after that packet was due. */
+  order?: 'first' | { after: { cid: string } } | 'parallel'
+}
+
 /** A verified packet, in the JSON form that the network's contract fixes, and a few fields for convenience. */
 export interface Packet {
   /** CIDv1 of the packet's binary form. */
@@ -295,6 +322,8 @@ export interface Filter {
   author?: string
   /** At most so many; all by default. */
   limit?: number
+  /** Also those that a newer packet of their author supersedes. Default: false. */
+  superseded?: boolean
 }
 
 export interface Tensor {
@@ -310,6 +339,16 @@ export interface PeerEvents {
   peer: PeerInfo | PeerLeft
   /** A verified packet arrived that was not known before. */
   packet: Packet
+  /**
+   * A packet is to be integrated now, one's own too: what it waits for was measured, and what comes before it was due.
+   * `round` is how often it was due before: 0, and more where it is due periodically. What was due before a reload is not
+   * told again, except what waited for a measurement.
+   */
+  due: Packet & { round: number }
+  /** A packet that waited will not be due: it expired, was revoked, what it comes after will never be due, or too many wait. */
+  undue: { cid: string, reason: string }
+  /** A packet's author took it back, with the packet `by`. */
+  revoked: { cid: string, by: string }
   status: Status
   /** Reserved: the mesh's rhythm. Not sent yet. */
   pulse: unknown
@@ -423,9 +462,16 @@ export type ErrorCode =
   /** Nobody who can be reached holds it. */
   | 'ERR_NOT_FOUND'
   | 'ERR_TOO_LARGE'
+  /** Its author took it back. */
+  | 'ERR_REVOKED'
+  /** Only its author can take a packet back. */
+  | 'ERR_NOT_AUTHOR'
   /** Too much is under way already. */
   | 'ERR_BUSY'
-  /** The browser does not keep what the peer stores: it ends with the tab. What cannot be noted in the ledger does not leave. */
+  /**
+   * The browser does not keep what the peer stores: it ends with the tab. What cannot be noted in the ledger does not leave.
+   * Or there is no room for what is to be pinned.
+   */
   | 'ERR_NOT_KEPT'
   /** What arrived is not what its id says. */
   | 'ERR_INVALID_CONTENT'
