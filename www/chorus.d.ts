@@ -49,7 +49,7 @@ export interface Peer {
   /**
    * Takes a packet through all stages: what the scrubber finds is taken out, identifiers become pseudonyms, tensors get
    * noise where it is asked for, and what has recipients is sealed. Nothing leaves before `share` of what this resolves to.
-   * At most 10 MB. Loads a second module at the first call.
+   * At most 10 MB. Loads a second module from beside this one at the first call, so the first share needs the relay.
    */
   preview(packet: PacketInit): Promise<Preview>
   /**

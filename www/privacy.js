@@ -34,7 +34,8 @@ export async function preview (peer, init) {
   const [module, bytes] = await Promise.all([load(), bytesOf(content)])
   const stages = await stagesOf(peer, module)
   const keys = recipients.length > 0 ? await peer.keyPackets(module.keyType(), recipients) : []
-  const how = JSON.stringify({ ...rest, recipients, noise })
+  const published = rest.facts ? await publishedRanges(peer) : []
+  const how = JSON.stringify({ ...rest, recipients, noise, published })
   const through = reserved => stages.prepare(how, bytes, reserved, keys, peer.id, Date.now())
   try {
     return new Preview(peer, through())
@@ -151,6 +152,14 @@ async function secretsOf (peer, module) {
   const fresh = module.newSecrets()
   await replace(peer, SECRETS, undefined, fresh)
   return fresh
+}
+
+/** The ranges that others have told of themselves, newest first: facts hide among them. */
+async function publishedRanges (peer) {
+  const packets = await peer.query()
+  return packets
+    .filter(({ quality_metrics: quality }) => Object.keys(quality).some(name => name.startsWith('range.')))
+    .map(({ author, quality_metrics: quality }) => [author, quality])
 }
 
 /** Books one release; the booking is on disk when this resolves. Other tabs may book at the same time. */

@@ -234,7 +234,11 @@ impl ChorusPeer {
         let revoked = self.peer.handle.revoke(&cids?).await;
         let revoked = revoked.map_err(handle_error)?;
         // It holds no content, so it may leave before it is noted.
-        let noted = self.peer.ledger.note(entry_of(&revoked, outgoing::now())).await;
+        let noted = self
+            .peer
+            .ledger
+            .note(entry_of(&revoked, outgoing::now()))
+            .await;
         noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;
         Ok(revoked.cid().to_string())
     }
