@@ -47,8 +47,15 @@ export interface Peer {
   readonly streams: Streams
 
   /**
-   * Signs and publishes a packet; resolves to its content id. Content that is too large for the packet itself travels as
-   * blocks that others verify one by one. At most 10 MB.
+   * Takes a packet through all stages: what the scrubber finds is taken out, identifiers become pseudonyms, tensors get
+   * noise where it is asked for, and what has recipients is sealed. Nothing leaves before `share` of what this resolves to.
+   * At most 10 MB. Loads a second module from beside this one at the first call, so the first share needs the relay.
+   */
+  preview(packet: PacketInit): Promise<Preview>
+  /**
+   * Previews and shares in one: your code consents. Resolves to the packet's content id. Content without findings leaves
+   * byte for byte as it is. Content that is too large for the packet itself travels as blocks that others verify one by
+   * one.
    */
   share(packet: PacketInit): Promise<string>
   /** Fetches a packet and its content, from here or from whoever has it; verified. */
@@ -57,6 +64,31 @@ export interface Peer {
   query(filter?: Filter): AsyncIterable<Packet>
   /** Shares tensors as one packet in the safetensors format; its type is `tensors` unless the options say otherwise. */
   shareTensors(tensors: Record<string, Tensor>, options?: Partial<Omit<PacketInit, 'content'>>): Promise<string>
+
+  /**
+   * Lets others seal to this peer: makes a key, or replaces one that ends soon, keeps it in this profile and publishes its
+   * certificate. Resolves to when the key ends; call it again before.
+   */
+  receiveSealed(): Promise<Date>
+  /** Fetches a packet that was sealed to this peer and opens it. */
+  open(cid: string): Promise<Opened>
+
+  /** Lists everything that left this tab, also before a reload, and what is left of the privacy budget. */
+  ledger(): Promise<Ledger>
+  /** The list as JSON, as `chorus-relay` writes it too. */
+  exportLedger(): Promise<string>
+
+  /**
+   * Takes back packets of one's own, at most 64 at a time; resolves to the revocation's content id. Peers and relays that
+   * hear of it forget the packets and their blocks. Who has read them has read them, and who never comes back never hears.
+   */
+  revoke(cids: string | string[]): Promise<string>
+  /** Fetches a packet with its content and keeps both as long as the packet lives, also across reloads; at most 256. */
+  pin(cid: string): Promise<void>
+  /** Ends `pin`: packet and content go when there is need. */
+  unpin(cid: string): Promise<void>
+  /** Says what this page measured: packets that wait for `metric` to reach at most `value` become due. */
+  measure(metric: string, value: number): Promise<void>
 
   /** Listens until the function returned is called. What a listener throws goes to `reportError`. */
   on<K extends keyof PeerEvents>(event: K, listener: (value: PeerEvents[K]) => void): () => void
@@ -80,6 +112,170 @@ export interface PacketInit {
   ttl?: number
   /** Measurements of the content, at most 32 finite numbers. */
   quality?: Record<string, number>
+  /** Peer ids, at least one: the packet is sealed, and nobody else can read content, name or type. */
+  recipients?: string[]
+  /** Leaves the content as it is, whatever is found in it. Names are cleaned all the same. */
+  verbatim?: boolean
+  /** Noise for tensors; it is paid from the profile's privacy budget when the preview is made, shared or not. */
+  noise?: Noise
+  /** Names of the owner and the owner's things, by kind (`account`, `device`): pseudonyms stand for them wherever found. */
+  identifiers?: Record<string, string>
+  /** Numbers ≥ 0 that describe the owner: they leave as ranges that others share, or not at all. */
+  facts?: Record<string, number>
+  /** When, where, how, why, what and in which order to integrate; what is left out is as usual. */
+  instructions?: Instructions
+}
+
+/** Gaussian noise for differential privacy. */
+export interface Noise {
+  /** The L2 norm to which all tensors together are clipped first. */
+  clipNorm: number
+  /** Standard deviation of the noise in clip norms. */
+  noiseMultiplier: number
+}
+
+/** What would leave, byte for byte. For the owner's eyes: it holds what was found. */
+export interface Preview {
+  /** The packet's content id. */
+  readonly cid: string
+  /** The packet's binary form, as it leaves. */
+  readonly packet: Uint8Array
+  /** The packet's JSON form. */
+  readonly json: string
+  /** The blocks of the content, as they leave: its parts in order, then the list of them; none where the packet holds it. */
+  readonly blocks: Uint8Array[]
+  /** Who can read it: everybody in the network, or these peers. */
+  readonly readers: 'everybody' | string[]
+
+  /** Type and name as they leave; with recipients, inside the envelope. */
+  readonly packetType: string
+  readonly name: string | null
+  /** What the content was read as. Of `opaque` content nothing is searched. */
+  readonly format: 'text' | 'json' | 'safetensors' | 'png' | 'jpeg' | 'opaque'
+  readonly isSearched: boolean
+  readonly isVerbatim: boolean
+  readonly notes: string[]
+  /** Bytes of the content before and after; with recipients, before it is sealed. */
+  readonly bytesBefore: number
+  readonly bytes: number
+  /** Bytes of the envelope, where there are recipients. */
+  readonly sealedBytes: number | null
+  /** SHA-256 of the content as it leaves, in hex; with recipients, before it is sealed. */
+  readonly contentDigest: string
+  /** What was found, at most 200, and how much in all. */
+  readonly findings: Finding[]
+  readonly findingsTotal: number
+  readonly findingsByKind: Record<string, number>
+  /** Embedded entries (EXIF and the like) that were dropped, at most 200, and how many in all. */
+  readonly dropped: { block: string, key: string }[]
+  readonly droppedTotal: number
+  /** What stands for identifiers, by kind. */
+  readonly pseudonyms: Record<string, string>
+  readonly epochs: Record<string, number>
+  readonly environment: Record<string, string>
+  /** What stands for facts, the facts that are not told, and how many owners share the ranges. */
+  readonly ranges: Record<string, { lower: number, upper: number }>
+  readonly suppressed: string[]
+  readonly crowd: number
+  /** The noise that was added, and the budget after it. */
+  readonly noise: NoiseShown | null
+  readonly checks: Check[]
+  /** Metrics, life and the six instructions: readable by everybody. */
+  readonly quality: Record<string, number>
+  readonly ttlSecs: number
+  readonly lines: [string, string, string, string, string, string]
+
+  /** Notes it in the ledger and lets it leave, within ten minutes (`ERR_STALE`) and once; resolves to the content id. */
+  share(): Promise<string>
+  /** Lets go of it: it never leaves. */
+  discard(): void
+}
+
+export interface Finding {
+  /** Where: `content`, `name`, a field. */
+  place: string
+  /** What: `email`, `iban`, `secret`, … */
+  kind: string
+  label: string
+  /** Percent. */
+  confidence: number
+  action: 'remove' | 'mask' | 'hash' | 'keep'
+  before: string
+  after: string
+  /** A few characters around it. */
+  contextBefore: string
+  contextAfter: string
+}
+
+export interface NoiseShown {
+  clipNorm: number
+  multiplier: number
+  epsilonSpent: number
+  epsilonBudget: number
+  delta: number
+  /** How many numbers got noise, and the first of them before and after. */
+  numbers: number
+  sample: [number, number][]
+}
+
+export interface Check {
+  name: string
+  figure: number
+  bound: number
+  side: 'at_most' | 'at_least'
+  isMet: boolean
+}
+
+/** What was sealed. The sender chose name and type. */
+export interface Opened {
+  content: Uint8Array
+  name: string
+  type: string
+  /** Peer id of whoever sealed it. */
+  author: string
+}
+
+export interface Ledger {
+  /** The oldest first. */
+  entries: LedgerEntry[]
+  /** What all tabs of this profile together may spend on noise in this network, and have spent. */
+  budget: { epsilon: number, delta: number, spent: number }
+}
+
+/** One thing that left, or several that are alike. Holds nothing of what was taken out. */
+export interface LedgerEntry {
+  /** When it left, RFC 3339; of several, the first. */
+  at: string
+  /** When the last of several left. */
+  until?: string
+  count: number
+  /** The packet's content id; of several, the last. */
+  cid: string
+  packetType: string
+  name: string | null
+  /** Bytes of the content; of several, in all. */
+  bytes: number
+  readers: 'everybody' | string[]
+  /** How much was found, by kind. */
+  findings: Record<string, number>
+  droppedTotal: number
+  /** ε that was spent after it. */
+  epsilonAfter: number | null
+  contentDigest: string
+  isVerbatim: boolean
+}
+
+/** What a packet asks of whoever integrates it. When and in which order are kept by every peer (see `due`); the rest is for the page. */
+export interface Instructions {
+  /** At once (the default); once a metric is measured to be at least a value, also written `performance_threshold_0.8`; every so many seconds (at least 10). */
+  when?: 'immediate' | `${string}_threshold_${number}` | { threshold: { metric: string, value: number } } | { periodic: { secs: number } }
+  where?: { memory: { region: string } } | { pattern: { pattern: string } } | { genetic: { locus: string } }
+  /** With `replace` and `order: { after }`, the packet supersedes that one of the same author: it is listed instead. */
+  how?: { merge: { weight: number } } | 'replace' | 'append'
+  why?: { optimize: { metric: string } } | { adapt: { context: string } } | { learn: { task: string } }
+  what?: { weights: { tensor: string, dtype: string, shape: number[] } } | { structure: { name: string, format: string } } | { parameters: { name: string } }
+  /** `first`: before all others of the same author and type that are not due yet. `after`: after that packet was due. */
+  order?: 'first' | { after: { cid: string } } | 'parallel'
 }
 
 /** A verified packet, in the JSON form that the network's contract fixes, and a few fields for convenience. */
@@ -126,6 +322,8 @@ export interface Filter {
   author?: string
   /** At most so many; all by default. */
   limit?: number
+  /** Also those that a newer packet of their author supersedes. Default: false. */
+  superseded?: boolean
 }
 
 export interface Tensor {
@@ -141,6 +339,16 @@ export interface PeerEvents {
   peer: PeerInfo | PeerLeft
   /** A verified packet arrived that was not known before. */
   packet: Packet
+  /**
+   * A packet is to be integrated now, one's own too: what it waits for was measured, and what comes before it was due.
+   * `round` is how often it was due before: 0, and more where it is due periodically. What was due before a reload is not
+   * told again, except what waited for a measurement.
+   */
+  due: Packet & { round: number }
+  /** A packet that waited will not be due: it expired, was revoked, what it comes after will never be due, or too many wait. */
+  undue: { cid: string, reason: string }
+  /** A packet's author took it back, with the packet `by`. */
+  revoked: { cid: string, by: string }
   status: Status
   /** Reserved: the mesh's rhythm. Not sent yet. */
   pulse: unknown
@@ -254,14 +462,31 @@ export type ErrorCode =
   /** Nobody who can be reached holds it. */
   | 'ERR_NOT_FOUND'
   | 'ERR_TOO_LARGE'
+  /** Its author took it back. */
+  | 'ERR_REVOKED'
+  /** Only its author can take a packet back. */
+  | 'ERR_NOT_AUTHOR'
   /** Too much is under way already. */
   | 'ERR_BUSY'
-  /** The browser does not keep what the peer stores: it ends with the tab. */
+  /**
+   * The browser does not keep what the peer stores: it ends with the tab. What cannot be noted in the ledger does not leave.
+   * Or there is no room for what is to be pinned.
+   */
   | 'ERR_NOT_KEPT'
   /** What arrived is not what its id says. */
   | 'ERR_INVALID_CONTENT'
   /** What was to be shared makes no valid packet. */
   | 'ERR_INVALID_PACKET'
+  /** The policy refuses to share what was found, such as a private key. Nothing has left. */
+  | 'ERR_REFUSED'
+  /** The privacy budget has no room for this noise. */
+  | 'ERR_BUDGET'
+  /** A recipient has published no key, or none that is still valid. */
+  | 'ERR_NO_KEY'
+  /** The packet is sealed to others. */
+  | 'ERR_NOT_FOR_ME'
+  /** A preview is older than ten minutes, or was shared or discarded before. */
+  | 'ERR_STALE'
   /** Another peer refused or did not answer. */
   | 'ERR_PEER'
   | 'ERR_DIAL'

@@ -1,6 +1,7 @@
 // The JavaScript API of Chorus: joins the mesh from any page. Types: chorus.d.ts. Wraps the wasm beside this file.
 
 let loading
+let caring
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
@@ -27,7 +28,11 @@ export async function instantiate (wrapper, url) {
 
 /** Loads what previews, seals, opens and tells the ledger: at the first share, not at the start. */
 export function privacy () {
-  return import('./privacy.js')
+  caring ??= import('./privacy.js').catch(error => {
+    caring = undefined
+    throw fail('ERR_LOAD', `privacy.js cannot be loaded: ${error?.message ?? error}`)
+  })
+  return caring
 }
 
 /** What a view asks before anything leaves, and what left. For boot.js and widget.js. */
@@ -101,13 +106,18 @@ class Peer {
 
   async preview (init) {
     const peer = this.#open()
-    const { type, content, ttl, recipients } = init ?? {}
+    const { type, content, name, ttl, quality, recipients } = init ?? {}
     if (typeof type !== 'string') throw fail('ERR_INVALID_ARGUMENT', 'type must be a string')
     if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw fail('ERR_INVALID_ARGUMENT', `ttl must be a whole number of seconds > 0, got ${ttl}`)
     // An empty list may be a mistake in naming the recipients; it must not make the packet everybody's.
     if (recipients !== undefined && !(Array.isArray(recipients) && recipients.length > 0)) throw fail('ERR_INVALID_ARGUMENT', 'recipients must be a list of at least one peer id')
+    if (recipients && (init.instructions || quality)) throw fail('ERR_INVALID_ARGUMENT', 'instructions and quality are readable by everybody: a sealed packet has none')
+    const instructions = read(init.instructions)
+    // A file's own name is where its content goes, unless the instructions say that.
+    const called = name ?? (instructions?.where ? undefined : content?.name)
+    const where = called === undefined ? undefined : { memory: { region: String(called) } }
     const { preview } = await privacy()
-    return await preview(peer, { ...init, name: init.name ?? content?.name })
+    return await preview(peer, { ...init, name: called, instructions: instructions && where ? { ...instructions, where } : instructions })
   }
 
   async share (init) {
@@ -118,10 +128,18 @@ class Peer {
   async get (cid) { return await this.#open().get(String(cid)) }
 
   async * query (filter = {}) {
-    const { type, author, limit } = filter
+    const { type, author, limit, superseded } = filter
     if (limit !== undefined && !(Number.isInteger(limit) && limit > 0 && limit < 2 ** 32)) throw fail('ERR_INVALID_ARGUMENT', `limit must be a whole number > 0, got ${limit}`)
-    yield * await this.#open().query(type, author, limit)
+    yield * await this.#open().query(type, author, limit, superseded)
   }
+
+  async revoke (cids) { return await this.#open().revoke([cids].flat().map(String)) }
+
+  async pin (cid) { await this.#open().pin(String(cid)) }
+
+  async unpin (cid) { await this.#open().unpin(String(cid)) }
+
+  async measure (metric, value) { await this.#open().measure(String(metric), Number(value)) }
 
   async shareTensors (tensors, options = {}) {
     return await this.share({ type: 'tensors', ...options, content: safetensors(tensors) })
@@ -157,6 +175,7 @@ class Peer {
     this.#peer = undefined
     if (!peer) return
     await peer.close()
+    await caring?.then(({ forget }) => forget(peer))
     this.#listeners.clear()
   }
 
@@ -164,6 +183,12 @@ class Peer {
     if (!this.#peer) throw fail('ERR_CLOSED', 'the peer is closed')
     return this.#peer
   }
+}
+
+/** Instructions as the core reads them: `performance_threshold_0.8` is the metric and the value it is to reach. */
+function read (instructions) {
+  const [, metric, value] = /^(.+)_threshold_([^_]+)$/.exec(instructions?.when) ?? []
+  return metric ? { ...instructions, when: { threshold: { metric, value: Number(value) } } } : instructions
 }
 
 /** Packs tensors in the safetensors format: header length (u64 LE), JSON header, data. */
@@ -203,5 +228,5 @@ export function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 
-const EVENTS = ['peer', 'packet', 'status', 'pulse', 'progress', 'error']
+const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']
 const WIDTHS = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1 }

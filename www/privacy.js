@@ -34,17 +34,21 @@ export async function preview (peer, init) {
   const [module, bytes] = await Promise.all([load(), bytesOf(content)])
   const stages = await stagesOf(peer, module)
   const keys = recipients.length > 0 ? await peer.keyPackets(module.keyType(), recipients) : []
-  const through = (reserved, noise) => {
-    try {
-      return stages.prepare(JSON.stringify({ ...rest, recipients, noise }), bytes, reserved, keys, peer.id, Date.now())
-    } catch (error) {
-      throw coded(error)
-    }
+  const published = rest.facts ? await publishedRanges(peer) : []
+  const how = JSON.stringify({ ...rest, recipients, noise, published })
+  const through = reserved => stages.prepare(how, bytes, reserved, keys, peer.id, Date.now())
+  try {
+    return new Preview(peer, through())
+  } catch (error) {
+    // The budget is touched only where nothing but the noise is missing.
+    if (error?.code !== NEEDS_NOISE) throw coded(error)
   }
-  if (noise == null) return new Preview(peer, through())
-  // Nothing is spent on what would be refused anyway.
-  through().free()
-  return new Preview(peer, through(await reserve(peer, module, noise.noiseMultiplier), noise))
+  const reserved = await reserve(peer, module, noise.noiseMultiplier)
+  try {
+    return new Preview(peer, through(reserved))
+  } catch (error) {
+    throw coded(error)
+  }
 }
 
 /** What would leave, byte for byte. It leaves with `share`, within ten minutes, or never. */
@@ -124,6 +128,13 @@ export async function ledger (peer) {
   return { entries: entries.map(camel), budget: { epsilon, delta, spent } }
 }
 
+/** Erases what is kept in memory for a peer that is closed. */
+export async function forget (peer) {
+  const stages = await of(peer).stages?.catch(() => {})
+  kept.delete(peer)
+  stages?.free()
+}
+
 async function stagesOf (peer, module) {
   const mine = of(peer)
   mine.stages ??= secretsOf(peer, module).then(secrets => {
@@ -141,6 +152,14 @@ async function secretsOf (peer, module) {
   const fresh = module.newSecrets()
   await replace(peer, SECRETS, undefined, fresh)
   return fresh
+}
+
+/** The ranges that others have told of themselves, newest first: facts hide among them. */
+async function publishedRanges (peer) {
+  const packets = await peer.query()
+  return packets
+    .filter(({ quality_metrics: quality }) => Object.keys(quality).some(name => name.startsWith('range.')))
+    .map(({ author, quality_metrics: quality }) => [author, quality])
 }
 
 /** Books one release; the booking is on disk when this resolves. Other tabs may book at the same time. */
@@ -199,6 +218,8 @@ function coded (error) {
   return error?.code ? error : fail('ERR_UNKNOWN', String(error?.message ?? error))
 }
 
+/** What chorus_privacy.js throws where tensors are to get noise and no booking was given. */
+const NEEDS_NOISE = 'ERR_NEEDS_NOISE'
 const KEYRING = 'keyring'
 const SECRETS = 'secrets'
 const BUDGET = 'budget'

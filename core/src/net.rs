@@ -28,7 +28,7 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
 };
 pub use prepared::PreparedPacket;
-pub use store::{MemoryStore, Retention, Store, StoreError};
+pub use store::{MAX_PURGE, MemoryStore, Retention, Store, StoreError};
 
 use crate::{node, time::Timestamp};
 
@@ -73,6 +73,7 @@ impl Config {
         if part == Part::Relay {
             node.forward = true;
             node.mirror = Some(node::Mirror::default());
+            node.integrate = false;
         }
         Self {
             node,

@@ -6,24 +6,28 @@
 //!
 //! What it does not do: it opens no connection, chooses no transport, and keeps blocks only through its driver's store.
 
+mod due;
 mod fetch;
 mod io;
 mod library;
+mod life;
 mod mesh;
 mod message;
 mod peer;
 mod seek;
 mod serve;
+mod sweep;
 mod want;
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use core::time::Duration;
 
 pub use io::{
-    Command, Config, Counters, Event, Failure, Input, Mirror, NodeError, Output, Reply, Verdict,
+    Command, Config, Counters, Event, Failure, Input, Mirror, NodeError, Output, Reply, Undue,
+    Verdict,
 };
 pub use library::Filter;
 pub use message::{
@@ -39,9 +43,11 @@ use crate::{
     status::{Category, Status},
     time::{Instant, Now},
 };
-use fetch::Fetch;
+use due::Agenda;
+use fetch::{Fetch, Purpose};
 use library::Library;
 use peer::{Candidates, Peer};
+use sweep::Sweeper;
 use want::Wants;
 
 /// A sans-IO node. See the module's documentation.
@@ -55,6 +61,15 @@ pub struct Node {
     candidates: Candidates,
     library: Library,
     replay: ReplayGuard,
+    /// Names of packets that are not to be taken in again.
+    revoked: ReplayGuard,
+    agenda: Agenda,
+    pins: BTreeSet<ContentId>,
+    sweeper: Sweeper,
+    is_restoring: bool,
+    next_announcement: Instant,
+    /// Place in the library of the next own packet to be told again.
+    announced: u64,
     wants: Wants,
     fetches: BTreeMap<u64, Fetch>,
     sent: BTreeMap<u64, Sent>,
@@ -100,6 +115,11 @@ enum Answer {
     Share { command: u64, packet: Packet },
     /// To the request of a peer that offered.
     Offer(u64),
+    /// To the owner's command to keep an object's blocks.
+    Pin {
+        command: u64,
+        blocks: Vec<ContentId>,
+    },
 }
 
 impl Node {
@@ -114,6 +134,13 @@ impl Node {
             candidates: Candidates::default(),
             library: Library::default(),
             replay: ReplayGuard::default(),
+            revoked: ReplayGuard::default(),
+            agenda: Agenda::default(),
+            pins: BTreeSet::new(),
+            sweeper: Sweeper::default(),
+            is_restoring: true,
+            next_announcement: now.instant,
+            announced: 0,
             wants: Wants::default(),
             fetches: BTreeMap::new(),
             sent: BTreeMap::new(),
@@ -141,6 +168,9 @@ impl Node {
         Counters {
             packets_dropped: self.library.dropped,
             candidates_dropped: self.candidates.dropped,
+            due_dropped: self.agenda.dropped,
+            revocations_dropped: self.counters.revocations_dropped + self.revoked.refused(),
+            frees_dropped: self.sweeper.dropped,
             ..self.counters
         }
     }
@@ -152,6 +182,9 @@ impl Node {
             instant: self.now.instant.max(now.instant),
             wall: now.wall,
         };
+        if !matches!(input, Input::Restored(_) | Input::Pinned(_)) {
+            self.end_restoring();
+        }
         match input {
             Input::PeerFound(peer) => self.on_peer_found(peer),
             Input::Online => self.on_online(),
@@ -176,6 +209,7 @@ impl Node {
             Input::StoreFailed(_) => self.counters.blocks_unstored += 1,
             Input::Settled(id) => self.on_settled(id),
             Input::Restored(bytes) => self.on_restored(&bytes),
+            Input::Pinned(cid) => self.on_pinned(cid),
             Input::Providers { cid, peers } => self.on_providers(cid, &peers),
             Input::Command(id, command) => self.on_command(id, command),
             Input::Tick => {}
@@ -229,7 +263,11 @@ impl Node {
     fn on_command(&mut self, id: u64, command: Command) {
         match command {
             Command::Share { packet, blocks } => self.on_share(id, packet, blocks),
-            Command::Get(cid) => self.on_get(id, cid),
+            Command::Get(cid) => self.on_fetch_command(id, cid, Purpose::Command(id)),
+            Command::Find(cid) => self.on_fetch_command(id, cid, Purpose::Find(id)),
+            Command::Pin(cid) => self.on_fetch_command(id, cid, Purpose::Pin(id)),
+            Command::Unpin(cid) => self.on_unpin(id, cid),
+            Command::Measure { metric, value } => self.on_measure(id, metric, value),
             Command::Query(filter) => {
                 let packets = self.library.select(&filter, self.now.wall);
                 self.reply(id, Ok(Reply::Packets(packets)));
@@ -265,19 +303,29 @@ impl Node {
         // A packet of one's own is kept whether or not there is room to remember it.
         let _ = self.replay.insert(cid, packet.expires_at(), self.now.wall);
         self.know(packet.clone());
+        self.announce(&packet);
+        self.provide(&packet);
+        self.on_content_kept(&packet);
+        self.emit(Event::PacketShared(packet));
+    }
+
+    /// Tells the news of a packet of this node's own.
+    fn announce(&mut self, packet: &Packet) {
         let news = if packet.as_cbor().len() <= FLOOD_LIMIT {
             News::Packet(packet.as_cbor().to_vec())
         } else {
             News::Announcement {
-                cid,
+                cid: packet.cid(),
                 author: self.local,
             }
         };
         self.outputs.push_back(Output::Publish(news.encode()));
+    }
+
+    fn provide(&mut self, packet: &Packet) {
         if packet.ttl_secs() >= PROVIDE_MIN_TTL_SECS {
-            self.outputs.push_back(Output::Provide(cid));
+            self.outputs.push_back(Output::Provide(packet.cid()));
         }
-        self.emit(Event::PacketShared(packet));
     }
 
     /// Answers once what was stored since `unstored` is known to be kept.
@@ -317,6 +365,11 @@ impl Node {
                 self.emit(Event::Mirrored(cid));
             }
             Answer::Offer(token) => self.refuse(token, "the store is full or broken"),
+            Answer::Pin { command, blocks } if is_kept => {
+                self.pin(cid, blocks);
+                self.reply(command, Ok(Reply::Done));
+            }
+            Answer::Pin { command, .. } => self.reply(command, Err(NodeError::NotStored(cid))),
         }
     }
 
@@ -327,9 +380,14 @@ impl Node {
         let _ = self
             .replay
             .insert(packet.cid(), packet.expires_at(), self.now.wall);
-        for gone in self.library.insert(packet) {
-            self.outputs.push_back(Output::Forget(gone));
+        if self.is_revoked(&packet) {
+            self.outputs.push_back(Output::Forget(packet.cid()));
+            return;
         }
+        if packet.author() == self.local {
+            self.provide(&packet);
+        }
+        self.know(packet);
     }
 
     fn on_gossip(&mut self, from: PeerId, token: u64, data: &[u8]) {
@@ -365,6 +423,10 @@ impl Node {
                 return Err(error);
             }
         };
+        if self.is_revoked(&packet) {
+            self.refuse_revoked(&packet);
+            return Ok(false);
+        }
         match self
             .replay
             .insert(packet.cid(), packet.expires_at(), self.now.wall)
@@ -409,8 +471,9 @@ impl Node {
     }
 
     fn know(&mut self, packet: Packet) {
-        for gone in self.library.insert(packet) {
-            self.outputs.push_back(Output::Forget(gone));
+        if let Some(gone) = self.library.insert(packet.clone(), &self.pins) {
+            self.let_go(gone, Undue::Crowded);
+            self.on_known(&packet);
         }
     }
 
@@ -418,12 +481,13 @@ impl Node {
         let now = self.now.instant;
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY_INTERVAL;
-            for cid in self.library.expire(self.now.wall) {
-                self.outputs.push_back(Output::Forget(cid));
-            }
+            let gone = self.library.expire(self.now.wall);
+            self.let_go(gone, Undue::Expired);
+            self.outputs.push_back(Output::Purge(self.now.wall));
             self.banned.retain(|_, until| *until > now);
         }
         self.on_mesh_time();
+        self.on_life_time();
         self.on_seek_time();
         let status = self.status();
         if self.last_status != Some(status) {
@@ -438,6 +502,7 @@ impl Node {
             Some(self.next_discovery),
             self.mesh_wake_at(),
             self.seek_wake_at(),
+            self.agenda.wake_at(),
         ]
         .into_iter()
         .flatten()

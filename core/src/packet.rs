@@ -40,6 +40,7 @@ mod form;
 mod instruction;
 mod parts;
 mod replay;
+mod revocation;
 mod sequence;
 
 use alloc::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub use self::instruction::{
     Why,
 };
 pub use self::replay::{Admission, ReplayConfig, ReplayGuard};
+pub use self::revocation::{MAX_REVOKED, REVOCATION_TYPE, Revocation};
 pub use self::sequence::Payload;
 
 use self::form::{Bytes, Form};
@@ -285,6 +287,19 @@ impl Packet {
     /// Returns what kind of content this is.
     pub fn packet_type(&self) -> &str {
         &self.0.parts.packet_type
+    }
+
+    /// Returns the packet that this one stands in place of: it comes after that one (`ORDER_AFTER`) and replaces it
+    /// (`HOW_REPLACE`). It supersedes it where both are by the same author.
+    pub fn replaces(&self) -> Option<ContentId> {
+        match self.instructions() {
+            Instructions {
+                how: How::Replace,
+                order: Order::After { cid },
+                ..
+            } => Some(*cid),
+            _ => None,
+        }
     }
 
     /// Returns what to do with the content.

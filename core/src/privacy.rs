@@ -72,6 +72,7 @@ mod environment;
 mod error;
 mod known;
 pub mod ledger;
+mod names;
 pub mod noise;
 pub mod pseudonym;
 pub mod range;
@@ -84,6 +85,7 @@ pub use self::draft::{Draft, Embedded, Limits, Refused, Tensor};
 pub use self::environment::{OTHER, Trait};
 pub use self::error::PrivacyError;
 pub use self::known::MIN_IDENTIFIER;
+pub(crate) use self::names::Names;
 pub use self::stage::{
     Anonymiser, Anonymous, Generalised, Generaliser, Parts, Raw, Scrubbed, Sealed, Validated,
 };

@@ -16,9 +16,14 @@ mod outgoing;
 mod prepare;
 mod prepared;
 mod preview;
+mod published;
 mod reader;
 pub mod sealing;
 
+#[cfg(test)]
+mod format_tests;
+#[cfg(test)]
+mod journal_tests;
 #[cfg(test)]
 mod tests;
 
@@ -31,3 +36,4 @@ pub use self::prepared::{Open, Prepared, SealedRelease};
 pub use self::preview::{
     Dropped, Found, MAX_DROPPED, MAX_FOUND, Measured, NoiseShown, Preview, Readers,
 };
+pub use self::published::rows;

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Lists the packets that the relay knows, newest first.
     Query(QueryArgs),
+    /// Takes packets back: the relay and every peer that hears of it forget them. Prints the revocation's content id.
+    Revoke(RevokeArgs),
     /// Stays in the mesh as a peer without a page until SIGTERM or SIGINT.
     Peer(PeerArgs),
 }
@@ -148,6 +150,18 @@ pub(crate) struct QueryArgs {
     /// Prints one JSON object per line: `{"cid":…,"packet":{…}}`.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The packets' content ids, at most 64.
+    #[arg(required = true, num_args = 1..=chorus_core::packet::MAX_REVOKED)]
+    pub(crate) cids: Vec<ContentId>,
+    #[command(flatten)]
+    pub(crate) relay: RelayArgs,
+    /// The data directory with the identity that signed them.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -21,6 +21,7 @@ mod keygen;
 mod keys;
 mod peer;
 mod query;
+mod revoke;
 mod run;
 mod share;
 mod status;
@@ -79,6 +80,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Share(args) => in_runtime(share::share(args)),
         Command::Get(args) => in_runtime(get::get(args)),
         Command::Query(args) => in_runtime(query::query(args)),
+        Command::Revoke(args) => in_runtime(revoke::revoke(args)),
         Command::Peer(args) => in_runtime(peer::peer(args)),
     }
 }

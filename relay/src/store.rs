@@ -278,17 +278,7 @@ impl BlockStore {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn remove(&mut self, key: &BlockKey) -> Result<(), StoreError> {
-        if self.index.get(key).is_none() {
-            return Ok(());
-        }
-        self.commit(|blocks, entries| {
-            blocks.remove(key)?;
-            entries.remove(key)?;
-            Ok(())
-        })?;
-        self.index.remove(key);
-        self.note(0, 0);
-        Ok(())
+        self.free(&[*key])
     }
 
     /// Drops the blocks whose time has passed at `now`, at most 1024 per call.
@@ -297,21 +287,40 @@ impl BlockStore {
     /// The file cannot be written.
     pub(crate) fn purge(&mut self, now: u64) -> Result<usize, StoreError> {
         let expired = self.index.expired(now, MAX_PURGE);
-        if expired.is_empty() {
-            return Ok(0);
+        self.drop_all(&expired)?;
+        self.note(expired.len(), 0);
+        Ok(expired.len())
+    }
+
+    /// Drops blocks in as few transactions as 1024 at a time make; those that are not there are no error.
+    ///
+    /// # Errors
+    /// The file cannot be written; what was dropped before is gone.
+    pub(crate) fn free(&mut self, keys: &[BlockKey]) -> Result<(), StoreError> {
+        let held = keys.iter().filter(|key| self.index.get(key).is_some());
+        let held: Vec<_> = held.copied().collect();
+        for some in held.chunks(MAX_PURGE) {
+            self.drop_all(some)?;
+        }
+        self.note(0, 0);
+        Ok(())
+    }
+
+    fn drop_all(&mut self, keys: &[BlockKey]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
         }
         self.commit(|blocks, entries| {
-            for key in &expired {
+            for key in keys {
                 blocks.remove(key)?;
                 entries.remove(key)?;
             }
             Ok(())
         })?;
-        for key in &expired {
+        for key in keys {
             self.index.remove(key);
         }
-        self.note(expired.len(), 0);
-        Ok(expired.len())
+        Ok(())
     }
 
     /// The binary form of every packet that is held at `now`, oldest use first.

@@ -3,4 +3,5 @@
 mod blocks;
 mod faults;
 mod life;
+mod revoked;
 mod sealed;

@@ -5,12 +5,14 @@ mod outgoing;
 mod streams;
 mod value;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use chorus_core::{net::Event, node, status};
+use chorus_core::{digest::ContentId, net::Event, node, status};
+use futures_timer::Delay;
 use js_sys::{Array, Function};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use error::{error, handle_error};
 pub use outgoing::Prepared;
@@ -19,7 +21,7 @@ pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, 
 
 use crate::{
     peer::{Options, Peer},
-    storage::Mode,
+    storage::{Mode, entry_of},
     transport::{Config, IceServer},
 };
 
@@ -101,7 +103,8 @@ pub struct ChorusPeer {
     status: Rc<RefCell<Option<status::Status>>>,
 }
 
-/// Starts a peer. `on_event(name, value)` hears of `peer`, `packet`, `status` and `progress`.
+/// Starts a peer. `on_event(name, value)` hears of `peer`, `packet`, `due`, `undue`, `revoked`, `status` and
+/// `progress`.
 ///
 /// # Errors
 /// An `Error` with a stable `code`.
@@ -119,6 +122,14 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     let told = call.clone();
     tab.peer
         .watch_storage(move |reason| told("error", error("ERR_NOT_KEPT", &reason)));
+    if let Some(why) = tab.peer.damage.clone() {
+        let told = call.clone();
+        spawn_local(async move {
+            // Once whoever started the peer can listen.
+            Delay::new(Duration::ZERO).await;
+            told("error", error("ERR_NOT_KEPT", &why));
+        });
+    }
     tab.peer
         .watch(move |event| report(event, &status, &call))
         .await;
@@ -147,6 +158,17 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
         Event::Node(node::Event::PacketReceived { packet, .. }) => {
             call("packet", packet_value(&packet, None))
         }
+        Event::Node(node::Event::BecameDue { packet, round }) => {
+            let value = packet_value(&packet, None);
+            set(value.unchecked_ref(), "round", &(round as f64).into());
+            call("due", value);
+        }
+        Event::Node(node::Event::NeverDue { cid, reason }) => {
+            call("undue", about(cid, "reason", &reason.to_string()));
+        }
+        Event::Node(node::Event::Revoked { cid, by }) => {
+            call("revoked", about(cid, "by", &by.to_string()));
+        }
         Event::Node(node::Event::Progressed {
             cid,
             received,
@@ -172,6 +194,29 @@ fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(
     }
 }
 
+/// What is said about a packet.
+fn about(cid: ContentId, name: &str, text: &str) -> JsValue {
+    let value = object();
+    set(&value, "cid", &cid.to_string().into());
+    set(&value, name, &text.into());
+    value.into()
+}
+
+fn parse_cid(cid: &str) -> Result<ContentId, JsValue> {
+    cid.parse()
+        .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))
+}
+
+impl ChorusPeer {
+    /// Shows JavaScript a peer that runs already.
+    pub(crate) fn of(peer: Peer) -> Self {
+        Self {
+            peer,
+            status: Rc::default(),
+        }
+    }
+}
+
 #[wasm_bindgen]
 impl ChorusPeer {
     /// The peer's id.
@@ -188,11 +233,42 @@ impl ChorusPeer {
 
     /// Fetches a packet with its content.
     pub async fn get(&self, cid: String) -> Result<JsValue, JsValue> {
-        let id = cid
-            .parse()
-            .map_err(|e| error("ERR_INVALID_ARGUMENT", &format!("content id {cid:?}: {e}")))?;
+        let id = parse_cid(&cid)?;
         let (packet, content) = self.peer.handle.get(id).await.map_err(handle_error)?;
         Ok(packet_value(&packet, Some(&content)))
+    }
+
+    /// Takes back packets of this peer's own; resolves to the revocation's content id.
+    pub async fn revoke(&self, cids: Vec<String>) -> Result<String, JsValue> {
+        let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
+        let revoked = self.peer.handle.revoke(&cids?).await;
+        let revoked = revoked.map_err(handle_error)?;
+        // It holds no content, so it may leave before it is noted.
+        let noted = self
+            .peer
+            .ledger
+            .note(entry_of(&revoked, outgoing::now()))
+            .await;
+        noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;
+        Ok(revoked.cid().to_string())
+    }
+
+    /// Fetches a packet with its content and keeps both as long as the packet lives.
+    pub async fn pin(&self, cid: String) -> Result<(), JsValue> {
+        let pinned = self.peer.handle.pin(parse_cid(&cid)?).await;
+        pinned.map_err(handle_error)
+    }
+
+    /// Ends `pin`.
+    pub async fn unpin(&self, cid: String) -> Result<(), JsValue> {
+        let unpinned = self.peer.handle.unpin(parse_cid(&cid)?).await;
+        unpinned.map_err(handle_error)
+    }
+
+    /// Says what was measured, for packets that wait for it.
+    pub async fn measure(&self, metric: String, value: f64) -> Result<(), JsValue> {
+        let measured = self.peer.handle.measure(metric, value).await;
+        measured.map_err(handle_error)
     }
 
     /// Lists packets known here, newest first.
@@ -201,6 +277,7 @@ impl ChorusPeer {
         packet_type: Option<String>,
         author: Option<String>,
         limit: Option<u32>,
+        superseded: Option<bool>,
     ) -> Result<Array, JsValue> {
         let author = author
             .map(|a| {
@@ -212,6 +289,7 @@ impl ChorusPeer {
             packet_type,
             author,
             limit: limit.unwrap_or(0) as usize,
+            superseded: superseded.unwrap_or(false),
         };
         let packets = self.peer.handle.query(filter).await.map_err(handle_error)?;
         Ok(packets

@@ -95,6 +95,8 @@ pub struct Peer {
     pub slot: Option<u32>,
     /// Why something is not remembered although it should be.
     pub setback: Option<Rc<str>>,
+    /// What was wrong with the ledger that was kept. It is kept aside, and a new one has begun.
+    pub damage: Option<Rc<str>>,
     /// What is kept beside the blocks.
     pub records: Rc<Records>,
     /// What left.
@@ -160,9 +162,8 @@ impl Peer {
         let setback = storage
             .setback()
             .or(identity.setback())
-            .map(ToString::to_string)
-            .or(damage.map(|why| why.to_string()))
-            .map(Into::into);
+            .map(|why| why.to_string().into());
+        let damage = damage.map(|why| why.to_string().into());
         let writer = store.writer();
 
         let key = Keypair::from_seed(identity.seed());
@@ -192,6 +193,7 @@ impl Peer {
             connections,
             slot: identity.slot(),
             setback,
+            damage,
             records,
             ledger: Rc::new(ledger),
             writer,

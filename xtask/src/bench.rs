@@ -17,7 +17,7 @@ pub(crate) enum Bench {
     Codon,
     /// Exact noise for differential privacy and its accountant, natively.
     Noise,
-    /// Sealing and opening natively, beside the cipher crate alone.
+    /// Sealing and opening natively, and sealing in Chromium, beside the cipher crate alone.
     Seal,
     /// Opening the page to the first application message, beside js-libp2p, PeerJS and bare channels.
     Join,
@@ -45,7 +45,10 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
         match bench {
             Bench::Codon => measure(&mut of_core("codon"))?,
             Bench::Noise => measure(&mut of_core("noise"))?,
-            Bench::Seal => measure(&mut of_core("seal"))?,
+            Bench::Seal => {
+                measure(&mut of_core("seal"))?;
+                measure(&mut seal_in_chromium()?)?;
+            }
             Bench::Join => measure(&mut in_chromium("join")?)?,
             Bench::Transfer => measure(&mut in_chromium("transfer")?)?,
             Bench::Privacy => privacy()?,
@@ -104,12 +107,25 @@ fn write(command: &mut Command, input: Option<&Path>, output: &Path) -> Result<(
 fn in_chromium(name: &str) -> Result<Command> {
     let page = page::build(Profile::Release)?;
     let relay = serve::relay(Profile::Release)?;
+    let mut command = script(name)?;
+    command.env("CHORUS_RELAY", relay).env("CHORUS_PAGE", page);
+    Ok(command)
+}
+
+/// Returns the command that seals in a tab, with the module as it is shipped but for what the benchmark calls.
+fn seal_in_chromium() -> Result<Command> {
+    let module = page::build_seal_bench()?;
+    let mut command = script("seal")?;
+    command.env("CHORUS_PRIVACY", module);
+    Ok(command)
+}
+
+/// Returns the command of a script in `tests/bench` that starts Chromium.
+fn script(name: &str) -> Result<Command> {
     let mut command = Command::new(install::node()?);
     command
         .arg(format!("bench/{name}.mjs"))
         .current_dir(process::root().join("tests"))
-        .env("CHORUS_RELAY", relay)
-        .env("CHORUS_PAGE", page)
         .env("CHROMIUM", install::chromium()?);
     Ok(command)
 }

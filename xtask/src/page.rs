@@ -107,6 +107,33 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Builds the second module as it is shipped, with what its benchmark needs, and returns the directory with it alone.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_seal_bench() -> Result<PathBuf> {
+    install::rust_target("wasm32-unknown-unknown")?;
+    let (package, name) = MODULES[1];
+    process::run(&mut process::cargo([
+        "build",
+        "--target=wasm32-unknown-unknown",
+        "--profile=release-web",
+        "--package",
+        package,
+        "--features=bench",
+    ]))?;
+    let wasm = process::target()
+        .join("wasm32-unknown-unknown/release-web")
+        .join(name)
+        .with_extension("wasm");
+    let dir = process::target().join("bench-seal");
+    remove_dir(&dir)?;
+    fs::create_dir_all(&dir)?;
+    bind(&wasm, &dir, Profile::Release)?;
+    shrink(&dir.join(format!("{name}_bg.wasm")))?;
+    Ok(dir)
+}
+
 /// The page's weight after brotli, file by file.
 pub(crate) struct Weight {
     /// Path inside the page, and bytes after brotli.
@@ -315,4 +342,26 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
         fs::remove_dir_all(dir).with_context(|| format!("remove {}", dir.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_loaded_at_the_first_share_is_weighed_apart_and_each_has_its_bound() {
+        let weight = |start: u64, share: u64| Weight {
+            files: vec![
+                ("chorus_privacy_bg.wasm.br".into(), share),
+                ("chorus_web_bg.wasm.br".into(), start - 1),
+                ("style.css.br".into(), 1),
+            ],
+        };
+        let full = weight(MAX_START, MAX_SHARE);
+        assert_eq!((full.at_start(), full.at_share()), (MAX_START, MAX_SHARE));
+        assert!(full.check().is_ok());
+        assert!(weight(MAX_START + 1, MAX_SHARE).check().is_err());
+        assert!(weight(MAX_START, MAX_SHARE + 1).check().is_err());
+        assert!(full.to_string().contains("1000.0 KB in all"));
+    }
 }

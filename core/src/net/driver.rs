@@ -32,7 +32,7 @@ use super::{
     protocol::{Names, provider_key},
     relays::{self, Relays},
     scoped::Scoped,
-    store::Retention,
+    store::{Retention, StoreError},
     wall,
 };
 use crate::{
@@ -164,6 +164,9 @@ pub(crate) fn new<X: NetworkBehaviour>(
             .into_iter()
             .for_each(|packet| driver.handle(Input::Restored(packet))),
         Err(error) => driver.emit(Event::StoreFailed(error.to_string())),
+    }
+    for cid in driver.store.pinned().unwrap_or_default() {
+        driver.handle(Input::Pinned(cid));
     }
     Ok((handle, driver))
 }
@@ -301,24 +304,38 @@ impl<X: NetworkBehaviour> Driver<X> {
                 expires,
                 is_packet,
             } => {
-                if let Err(error) = self
-                    .store
-                    .put(&cid, &bytes, Retention { expires, is_packet })
-                {
+                let retention = Retention {
+                    expires,
+                    is_packet,
+                    is_pinned: false,
+                };
+                if let Err(error) = self.store.put(&cid, &bytes, retention) {
                     self.emit(Event::StoreFailed(error.to_string()));
                     self.handle(Input::StoreFailed(cid));
                 }
             }
             Output::Settle(id) => self.handle(Input::Settled(id)),
             Output::Forget(cid) => {
-                if let Err(error) = self.store.remove(&cid) {
-                    self.emit(Event::StoreFailed(error.to_string()));
-                }
+                let done = self.store.remove(&cid);
+                self.note(done);
+            }
+            Output::Free(cids) => {
+                let done = self.store.free(&cids);
+                self.note(done);
+            }
+            Output::Pin { cids, is_pinned } => {
+                let done = self.store.pin(&cids, is_pinned);
+                self.note(done);
+            }
+            Output::Purge(now) => {
+                let done = self.store.purge(now);
+                self.note(done);
             }
             Output::Provide(cid) => {
-                // A full table of provided keys is no loss: gossip and relays know the packet too.
+                // Kademlia renews the record until it is withdrawn. A full table of provided keys is no loss: gossip and relays know the packet too.
                 let _ = self.kademlia().start_providing(provider_key(&cid));
             }
+            Output::Withdraw(cid) => self.kademlia().stop_providing(&provider_key(&cid)),
             Output::FindProviders(cid) => {
                 let query = self.kademlia().get_providers(provider_key(&cid));
                 self.searches.insert(query, cid);
@@ -330,6 +347,13 @@ impl<X: NetworkBehaviour> Driver<X> {
             }
             Output::Emit(event) => self.emit(Event::Node(event)),
             Output::Idle { .. } => {}
+        }
+    }
+
+    /// Tells the owner what the store could not do.
+    fn note(&mut self, done: Result<(), StoreError>) {
+        if let Err(error) = done {
+            self.emit(Event::StoreFailed(error.to_string()));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the owner of a node holds: a cheap clone that talks to the driver.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{
     SinkExt,
@@ -14,7 +14,7 @@ use crate::{
     key::{Keypair, PeerId},
     node::{Command, Filter, NodeError, PeerInfo, Reply},
     packet::{
-        Instructions, Packet, PacketDraft, PacketError,
+        Instructions, MAX_CLOCK_SKEW, MAX_TTL_SECS, Packet, PacketDraft, PacketError, Revocation,
         block::{Block, BlockError, split},
     },
     status::Status,
@@ -43,6 +43,14 @@ pub enum HandleError {
         age_secs: u64,
         /// The bound, in seconds.
         max_secs: u64,
+    },
+    /// Only its author can revoke a packet.
+    #[error("{cid} is by {author}: only its author can revoke it")]
+    NotAuthor {
+        /// The packet.
+        cid: ContentId,
+        /// Who signed it.
+        author: PeerId,
     },
     /// An address could not be dialled.
     #[error("cannot dial {address}: {reason}")]
@@ -214,6 +222,70 @@ impl Handle {
             Reply::Object(packet, content) => Ok((packet, content)),
             _ => Err(HandleError::Closed),
         }
+    }
+
+    /// Fetches a packet without its content, from here or from whoever has it.
+    ///
+    /// # Errors
+    /// As [`Handle::get`].
+    pub async fn find(&self, cid: ContentId) -> Result<Packet, HandleError> {
+        match self.command(Command::Find(cid)).await? {
+            Reply::Packets(packets) => packets.into_iter().next().ok_or(HandleError::Closed),
+            _ => Err(HandleError::Closed),
+        }
+    }
+
+    /// Takes back packets of this node's own: publishes a revocation that lives as long as they do, on which whoever hears
+    /// of it forgets them and their blocks. Who has read them has read them. Waits half a minute for each packet that is
+    /// not known here; one that nobody gives is revoked for the longest life there is.
+    ///
+    /// # Errors
+    /// [`HandleError::NotAuthor`]; [`PacketError::Limit`] past [`MAX_REVOKED`](crate::packet::MAX_REVOKED) packets.
+    pub async fn revoke(&self, cids: &[ContentId]) -> Result<Packet, HandleError> {
+        let revocation = Revocation::new(cids)?;
+        let now = wall();
+        let mut ttl_secs = 1;
+        for cid in revocation.cids() {
+            let life = match self.find(cid).await {
+                Ok(packet) if packet.author() != self.id() => {
+                    let author = packet.author();
+                    return Err(HandleError::NotAuthor { cid, author });
+                }
+                Ok(packet) => packet.expires_at().saturating_duration_since(now) + MAX_CLOCK_SKEW,
+                Err(HandleError::Node(_)) => Duration::from_secs(MAX_TTL_SECS),
+                Err(error) => return Err(error),
+            };
+            ttl_secs = ttl_secs
+                .max(life.as_secs().saturating_add(1))
+                .min(MAX_TTL_SECS);
+        }
+        self.share(revocation.draft(ttl_secs)).await
+    }
+
+    /// Fetches a packet with its content, and keeps and provides both as long as the packet lives.
+    ///
+    /// # Errors
+    /// As [`Handle::get`]; [`NodeError::Busy`] where too much is pinned, [`NodeError::NotStored`] where there is no room.
+    pub async fn pin(&self, cid: ContentId) -> Result<(), HandleError> {
+        self.command(Command::Pin(cid)).await.map(drop)
+    }
+
+    /// Ends [`Handle::pin`].
+    ///
+    /// # Errors
+    /// [`HandleError::Closed`].
+    pub async fn unpin(&self, cid: ContentId) -> Result<(), HandleError> {
+        self.command(Command::Unpin(cid)).await.map(drop)
+    }
+
+    /// Says what was measured: packets that wait for `metric` to reach at most `value` become due.
+    ///
+    /// # Errors
+    /// [`NodeError::Measurement`], [`NodeError::Busy`] where too many metrics are remembered.
+    pub async fn measure(&self, metric: String, value: f64) -> Result<(), HandleError> {
+        self.command(Command::Measure { metric, value })
+            .await
+            .map(drop)
     }
 
     /// Lists packets known here, newest first.

@@ -11,6 +11,8 @@ pub struct Retention {
     pub expires: Timestamp,
     /// Whether it is a packet, to be given back by [`Store::packets`] at the next start.
     pub is_packet: bool,
+    /// Whether it stays whatever room others need.
+    pub is_pinned: bool,
 }
 
 /// Why a store did not do what it was asked.
@@ -57,14 +59,48 @@ pub trait Store {
     /// # Errors
     /// [`StoreError`] where the medium fails.
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError>;
+    /// Lets blocks go together. By default one after the other.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the medium fails.
+    fn free(&mut self, cids: &[ContentId]) -> Result<(), StoreError> {
+        cids.iter().try_for_each(|cid| self.remove(cid))
+    }
+    /// Lets go, at most [`MAX_PURGE`] at a time, what may go at `now`. Does nothing by default: for a store that does so
+    /// by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the medium fails.
+    fn purge(&mut self, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Keeps those of the blocks that are here whatever room others need, until their time, or no longer so. Does nothing
+    /// by default: such a store may let pinned blocks go.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the medium fails.
+    fn pin(&mut self, _cids: &[ContentId], _is_pinned: bool) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Returns which packets were pinned by [`Store::pin`] when the store was opened. None by default.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the medium fails.
+    fn pinned(&mut self) -> Result<Vec<ContentId>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
-/// A store in memory, bounded in bytes: what expires first goes first. Tells what it let go, so that a copy elsewhere can
-/// follow.
+/// Blocks that one call of [`Store::purge`] lets go at most. Guess: a few milliseconds.
+pub const MAX_PURGE: usize = 1024;
+
+/// A store in memory, bounded in bytes: what expires first goes first, and what is pinned never for want of room. Tells
+/// what it let go, so that a copy elsewhere can follow.
 #[derive(Debug)]
 pub struct MemoryStore {
     blocks: BTreeMap<ContentId, (Vec<u8>, Retention)>,
-    by_expiry: BTreeSet<(Timestamp, ContentId)>,
+    /// Pinned blocks come last.
+    by_expiry: BTreeSet<(bool, Timestamp, ContentId)>,
     bytes: u64,
     max_bytes: u64,
 }
@@ -90,10 +126,11 @@ impl MemoryStore {
         self.blocks.get(cid).map(|(_, retention)| *retention)
     }
 
-    /// Keeps a block, for the longer of its old and its new time. Returns the ids of those that made room.
+    /// Keeps a block, for the longer of its old and its new time; a pinned one stays pinned. Returns the ids of those
+    /// that made room.
     ///
     /// # Errors
-    /// [`StoreError::Full`] where the block alone is larger than the store; nothing has changed then.
+    /// [`StoreError::Full`] where the block does not fit beside what is pinned; nothing has changed then.
     pub fn keep(
         &mut self,
         cid: &ContentId,
@@ -101,29 +138,39 @@ impl MemoryStore {
         retention: Retention,
     ) -> Result<Vec<ContentId>, StoreError> {
         let size = bytes.len() as u64;
-        if size > self.max_bytes {
+        let old = self.blocks.get(cid);
+        let mut freed = old.map_or(0, |(bytes, _)| bytes.len() as u64);
+        let mut evicted = Vec::new();
+        for (is_pinned, _, other) in &self.by_expiry {
+            if self.bytes - freed + size <= self.max_bytes {
+                break;
+            }
+            if *is_pinned || other == cid {
+                continue;
+            }
+            freed += self.block(other).map_or(0, |bytes| bytes.len() as u64);
+            evicted.push(*other);
+        }
+        if self.bytes - freed + size > self.max_bytes {
             return Err(StoreError::Full {
                 size,
                 max: self.max_bytes,
             });
         }
-        let retention = match self.blocks.get(cid) {
+        let retention = match old {
             Some((_, old)) => Retention {
                 expires: old.expires.max(retention.expires),
                 is_packet: old.is_packet || retention.is_packet,
+                is_pinned: old.is_pinned || retention.is_pinned,
             },
             None => retention,
         };
         self.forget(cid);
-        let mut evicted = Vec::new();
-        while self.bytes + size > self.max_bytes
-            && let Some(&(_, first)) = self.by_expiry.first()
-        {
-            self.forget(&first);
-            evicted.push(first);
+        for other in &evicted {
+            self.forget(other);
         }
         self.bytes += size;
-        self.by_expiry.insert((retention.expires, *cid));
+        self.by_expiry.insert(retention.rank(cid));
         self.blocks.insert(*cid, (bytes.to_vec(), retention));
         Ok(evicted)
     }
@@ -134,8 +181,48 @@ impl MemoryStore {
             return false;
         };
         self.bytes -= bytes.len() as u64;
-        self.by_expiry.remove(&(retention.expires, *cid));
+        self.by_expiry.remove(&retention.rank(cid));
         true
+    }
+
+    /// Pins a block or ends that; says whether that changed anything.
+    pub fn set_pinned(&mut self, cid: &ContentId, is_pinned: bool) -> bool {
+        let Some((_, retention)) = self.blocks.get_mut(cid) else {
+            return false;
+        };
+        self.by_expiry.remove(&retention.rank(cid));
+        let was_pinned = core::mem::replace(&mut retention.is_pinned, is_pinned);
+        self.by_expiry.insert(retention.rank(cid));
+        was_pinned != is_pinned
+    }
+
+    /// Returns blocks whose time has passed at `now`, at most [`MAX_PURGE`].
+    pub fn expired(&self, now: Timestamp) -> Vec<ContentId> {
+        let of = |is_pinned| {
+            let all = self
+                .by_expiry
+                .iter()
+                .skip_while(move |(p, ..)| *p != is_pinned);
+            all.take_while(move |(p, expires, _)| *p == is_pinned && *expires <= now)
+        };
+        let expired = of(false).chain(of(true)).take(MAX_PURGE);
+        expired.map(|(.., cid)| *cid).collect()
+    }
+
+    /// Returns the packets that are pinned.
+    pub fn pinned_packets(&self) -> Vec<ContentId> {
+        let pinned = self
+            .blocks
+            .iter()
+            .filter(|(_, (_, r))| r.is_packet && r.is_pinned);
+        pinned.map(|(cid, _)| *cid).collect()
+    }
+}
+
+impl Retention {
+    /// What has the lowest rank goes first.
+    fn rank(&self, cid: &ContentId) -> (bool, Timestamp, ContentId) {
+        (self.is_pinned, self.expires, *cid)
     }
 }
 
@@ -160,13 +247,24 @@ impl Store for MemoryStore {
 
     /// Those first that expire first.
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let block = |(_, cid): &(Timestamp, ContentId)| self.blocks.get(cid);
-        let packets = self
-            .by_expiry
-            .iter()
-            .filter_map(block)
-            .filter(|(_, retention)| retention.is_packet);
-        Ok(packets.map(|(bytes, _)| bytes.clone()).collect())
+        let mut packets: Vec<_> = self.blocks.values().filter(|(_, r)| r.is_packet).collect();
+        packets.sort_by_key(|(_, retention)| retention.expires);
+        Ok(packets.iter().map(|(bytes, _)| bytes.clone()).collect())
+    }
+
+    fn purge(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.free(&self.expired(now))
+    }
+
+    fn pin(&mut self, cids: &[ContentId], is_pinned: bool) -> Result<(), StoreError> {
+        for cid in cids {
+            self.set_pinned(cid, is_pinned);
+        }
+        Ok(())
+    }
+
+    fn pinned(&mut self) -> Result<Vec<ContentId>, StoreError> {
+        Ok(self.pinned_packets())
     }
 }
 
@@ -184,6 +282,7 @@ mod tests {
         Retention {
             expires: Timestamp::from_millis(millis),
             is_packet,
+            is_pinned: false,
         }
     }
 
@@ -238,5 +337,37 @@ mod tests {
             store.keep(&cid, &bytes, until(expires, is_packet)).unwrap();
         }
         assert_eq!(store.packets().unwrap(), [vec![2; 10], vec![1; 10]]);
+    }
+
+    #[test]
+    fn what_is_pinned_makes_no_room_and_what_does_not_fit_beside_it_is_refused() {
+        let mut store = MemoryStore::new(100);
+        let (a, a_bytes) = block(1, 60);
+        let (b, b_bytes) = block(2, 30);
+        let (c, c_bytes) = block(3, 50);
+        store.keep(&a, &a_bytes, until(10, true)).unwrap();
+        store.keep(&b, &b_bytes, until(20, false)).unwrap();
+        assert!(store.set_pinned(&a, true) && !store.set_pinned(&a, true));
+        assert_eq!(store.pinned_packets(), [a]);
+        assert!(store.keep(&c, &c_bytes, until(99, false)).is_err());
+        assert_eq!((store.block(&b), store.bytes), (Some(&b_bytes[..]), 90));
+        store.keep(&a, &a_bytes, until(10, true)).unwrap();
+        assert!(store.set_pinned(&a, false));
+        assert_eq!(store.keep(&c, &c_bytes, until(99, false)).unwrap(), [a]);
+    }
+
+    #[test]
+    fn what_has_expired_is_purged_whether_or_not_it_is_pinned() {
+        let mut store = MemoryStore::new(100);
+        let blocks = [(1, 10), (2, 20), (3, 30), (4, 10)].map(|(seed, at)| {
+            let (cid, bytes) = block(seed, 10);
+            store.keep(&cid, &bytes, until(at, false)).unwrap();
+            cid
+        });
+        store.pin(&[blocks[3]], true).unwrap();
+        store.purge(Timestamp::from_millis(20)).unwrap();
+        let left: Vec<_> = store.blocks.keys().copied().collect();
+        assert_eq!(left, [blocks[2]]);
+        assert_eq!((store.bytes, store.by_expiry.len()), (10, 1));
     }
 }

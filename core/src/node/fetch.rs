@@ -2,10 +2,11 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
+use super::{Answer, Event, Node, NodeError, Reply, serve::packet_size, want::Waiter};
 use crate::{
-    digest::ContentId,
+    digest::{ContentId, Digest},
     key::PeerId,
-    packet::{Packet, block::Assembly},
+    packet::{Packet, Payload, block::Assembly},
     time::Instant,
 };
 
@@ -14,10 +15,22 @@ use crate::{
 pub(crate) enum Purpose {
     /// A command asked for it.
     Command(u64),
+    /// A command asked for the packet alone.
+    Find(u64),
+    /// A packet that waits comes after it; the packet alone is wanted.
+    Predecessor,
+    /// A command asked to keep it.
+    Pin(u64),
     /// The node keeps it for others; nobody waits.
     Mirror,
     /// A peer offered the packet and waits behind this request token.
     Offer(u64),
+}
+
+impl Purpose {
+    fn is_for_packet(self) -> bool {
+        matches!(self, Self::Find(_) | Self::Predecessor)
+    }
 }
 
 #[derive(Debug)]
@@ -30,6 +43,8 @@ pub(crate) struct Fetch {
     pub(crate) waiting: BTreeSet<ContentId>,
     /// Peers that gave a block of this object, or said they hold it.
     pub(crate) providers: Vec<PeerId>,
+    /// Everything that makes up the object, as far as it is known: packet, root, leaves.
+    pub(crate) blocks: Vec<ContentId>,
     pub(crate) deadline: Instant,
     pub(crate) provider_search_at: Instant,
     /// Blocks that the store had failed to keep when the fetch began.
@@ -46,6 +61,7 @@ impl Fetch {
             assembly: None,
             waiting: BTreeSet::new(),
             providers: Vec::new(),
+            blocks: Vec::new(),
             deadline: now + super::FETCH_PATIENCE,
             provider_search_at: now,
             unstored,
@@ -55,6 +71,103 @@ impl Fetch {
     pub(crate) fn provided_by(&mut self, peer: PeerId) {
         if !self.providers.contains(&peer) && self.providers.len() < MAX_PROVIDERS {
             self.providers.push(peer);
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn on_fetch_packet(&mut self, id: u64, packet: Packet) {
+        let max = match self.config.mirror {
+            Some(mirror) => mirror.max_object.max(self.config.max_object),
+            None => self.config.max_object,
+        };
+        let size = packet_size(&packet);
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
+        fetch.provided_by(packet.author());
+        fetch.packet = Some(packet.clone());
+        fetch.blocks.push(packet.cid());
+        if fetch.purpose.is_for_packet() {
+            return self.complete(id, Vec::new());
+        }
+        if size > max {
+            return self.fail(id, NodeError::TooLarge { size, max });
+        }
+        // A large packet that was only announced is known now; its content is fetched when somebody wants it.
+        let mirrored = self
+            .config
+            .mirror
+            .is_some_and(|m| packet.ttl_secs() >= m.min_ttl_secs && size <= m.max_object);
+        if fetch.purpose == Purpose::Mirror && !mirrored {
+            self.fetches.remove(&id);
+            return;
+        }
+        match packet.payload() {
+            Payload::Inline(bytes) => self.complete(id, bytes.clone()),
+            Payload::Link { root, .. } => {
+                fetch.root = Some(*root);
+                fetch.blocks.push(*root);
+                self.want_for(id, *root);
+            }
+        }
+    }
+
+    pub(super) fn complete(&mut self, id: u64, content: Vec<u8>) {
+        let Some(fetch) = self.fetches.remove(&id) else {
+            return;
+        };
+        let Some(packet) = fetch.packet else { return };
+        match fetch.purpose {
+            Purpose::Find(command) => {
+                return self.reply(command, Ok(Reply::Packets(Vec::from([packet]))));
+            }
+            Purpose::Predecessor => return self.on_predecessor(fetch.cid, Ok(&packet)),
+            Purpose::Command(_) | Purpose::Pin(_) | Purpose::Mirror | Purpose::Offer(_) => {}
+        }
+        let right = content.len() as u64 == packet_size(&packet)
+            && Digest::sha256(&content) == packet.content_digest();
+        let error = NodeError::Content {
+            what: "the content does not match the packet's digest",
+        };
+        if right {
+            self.on_content_kept(&packet);
+        }
+        match (fetch.purpose, right) {
+            (Purpose::Command(command), true) => {
+                self.reply(command, Ok(Reply::Object(packet, content)))
+            }
+            (Purpose::Pin(command), true) => {
+                let answer = Answer::Pin {
+                    command,
+                    blocks: fetch.blocks,
+                };
+                self.settle(packet.cid(), answer, fetch.unstored);
+            }
+            (Purpose::Command(command) | Purpose::Pin(command), false) => {
+                self.reply(command, Err(error))
+            }
+            (Purpose::Offer(token), true) => {
+                self.settle(packet.cid(), Answer::Offer(token), fetch.unstored);
+            }
+            (Purpose::Offer(token), false) => self.refuse(token, &alloc::format!("{error}")),
+            (Purpose::Mirror, true) => self.emit(Event::Mirrored(packet.cid())),
+            (Purpose::Mirror, false) | (Purpose::Find(_) | Purpose::Predecessor, _) => {}
+        }
+    }
+
+    pub(super) fn fail(&mut self, id: u64, error: NodeError) {
+        let Some(fetch) = self.fetches.remove(&id) else {
+            return;
+        };
+        self.wants.abandon(Waiter::Fetch(id));
+        match fetch.purpose {
+            Purpose::Command(command) | Purpose::Find(command) | Purpose::Pin(command) => {
+                self.reply(command, Err(error))
+            }
+            Purpose::Predecessor => self.on_predecessor(fetch.cid, Err(&error)),
+            Purpose::Offer(token) => self.refuse(token, &alloc::format!("{error}")),
+            Purpose::Mirror => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     bounds::DEFAULT_MAX_OBJECT,
     digest::ContentId,
     key::PeerId,
-    packet::{Packet, PacketError, block::Block},
+    packet::{MAX_TEXT, Packet, PacketError, block::Block},
     status::Status,
     time::{Instant, Timestamp},
 };
@@ -27,6 +27,8 @@ pub struct Config {
     pub forward: bool,
     /// What the node keeps for others without being asked. Default nothing; relays do.
     pub mirror: Option<Mirror>,
+    /// Whether the owner integrates packets and is told which are due ([`Event::BecameDue`]). Default yes; relays do not.
+    pub integrate: bool,
 }
 
 /// Which packets' content a node keeps for others.
@@ -46,6 +48,7 @@ impl Default for Config {
             max_object: DEFAULT_MAX_OBJECT,
             forward: false,
             mirror: None,
+            integrate: true,
         }
     }
 }
@@ -136,8 +139,12 @@ pub enum Input {
     StoreFailed(ContentId),
     /// Every output before [`Output::Settle`] with this id was carried out.
     Settled(u64),
-    /// A packet kept from an earlier run, in its binary form.
+    /// A packet kept from an earlier run, in its binary form; comes before every other input. What could be due then
+    /// counts as due and is not told again. What waits for a predecessor that was not restored waits on, and may be told
+    /// a second time; so may what waited for a measurement, since measurements are not kept.
     Restored(Vec<u8>),
+    /// A restored packet that the owner had pinned.
+    Pinned(ContentId),
     /// Discovery named peers that hold a packet.
     Providers {
         /// The packet.
@@ -174,6 +181,20 @@ pub enum Command {
     },
     /// Fetches a packet and its content.
     Get(ContentId),
+    /// Fetches a packet without its content.
+    Find(ContentId),
+    /// Fetches a packet with its content and keeps both as long as the packet lives: neither want of room nor a newer
+    /// packet in its place lets them go. Its author's revocation does.
+    Pin(ContentId),
+    /// Ends [`Command::Pin`]: packet and content go when there is need.
+    Unpin(ContentId),
+    /// Says what the owner measured: packets that wait for the metric to reach at most this value become due.
+    Measure {
+        /// Name of the metric, at most [`MAX_TEXT`](crate::packet::MAX_TEXT) bytes.
+        metric: String,
+        /// Finite.
+        value: f64,
+    },
     /// Lists packets known here, newest first.
     Query(Filter),
     /// Asks a peer which packets it knows; they are verified and become known here too.
@@ -207,6 +228,8 @@ pub enum Reply {
     Packets(Vec<Packet>),
     /// The peer keeps what was offered.
     Stored,
+    /// It is done.
+    Done,
     /// The connected peers.
     Peers(Vec<PeerInfo>),
     /// How the node is doing.
@@ -241,6 +264,22 @@ pub enum NodeError {
     Content {
         /// In which way.
         what: &'static str,
+    },
+    /// Its author took it back.
+    #[error("{cid} was revoked by its author")]
+    Revoked {
+        /// The packet asked for.
+        cid: ContentId,
+    },
+    /// What was measured is no finite number, or its name is too long.
+    #[error(
+        "a measurement must be finite and its name at most {MAX_TEXT} bytes, got {metric:?} = {value}"
+    )]
+    Measurement {
+        /// The name, shortened.
+        metric: String,
+        /// The value.
+        value: f64,
     },
     /// The peer is not directly connected.
     #[error("peer {0} is not directly connected")]
@@ -325,10 +364,23 @@ pub enum Output {
     },
     /// Say [`Input::Settled`] with this id; what failed to be stored before was told by then.
     Settle(u64),
-    /// A packet expired or was dropped: its block may go.
+    /// A packet expired, was dropped or revoked: its block may go.
     Forget(ContentId),
-    /// Tell the DHT that this node holds the packet.
+    /// Blocks that no packet needs any more may go.
+    Free(Vec<ContentId>),
+    /// Keep these blocks whatever room others need, or no longer so.
+    Pin {
+        /// Which; those that are not there are left out.
+        cids: Vec<ContentId>,
+        /// Whether they are pinned from now on.
+        is_pinned: bool,
+    },
+    /// Let blocks go whose time has passed at this moment.
+    Purge(Timestamp),
+    /// Tell the DHT that this node holds the packet, again and again until [`Output::Withdraw`].
     Provide(ContentId),
+    /// Tell the DHT no longer that this node holds the packet.
+    Withdraw(ContentId),
     /// Ask the DHT who holds the packet.
     FindProviders(ContentId),
     /// A command is done.
@@ -381,8 +433,56 @@ pub enum Event {
     },
     /// A packet's content is complete and kept here.
     Mirrored(ContentId),
+    /// A packet is to be integrated now, this node's own ones too: its WHEN is met, and what its ORDER puts before it
+    /// became due before. Where and how (`packet.instructions()`) are the owner's to carry out; the node expects no
+    /// answer, and does not know whether it was done.
+    BecameDue {
+        /// The packet.
+        packet: Packet,
+        /// How often it was due before: 0, and more where it is due periodically.
+        round: u64,
+    },
+    /// A packet that waited will not become due, or not again.
+    NeverDue {
+        /// The packet.
+        cid: ContentId,
+        /// Why.
+        reason: Undue,
+    },
+    /// A packet's author took it back; it and its blocks are forgotten here. Who has read it has read it.
+    Revoked {
+        /// The packet.
+        cid: ContentId,
+        /// The revocation.
+        by: ContentId,
+    },
+    /// A newer packet by the same author stands in place of another, which is no longer listed unless asked for.
+    Superseded {
+        /// The older packet.
+        cid: ContentId,
+        /// The newer one.
+        by: ContentId,
+    },
     /// The node's state changed.
     StatusChanged(Status),
+}
+
+/// Why a packet will not become due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undue {
+    /// Its life ended while it waited.
+    #[error("it expired while it waited")]
+    Expired,
+    /// Its author took it back.
+    #[error("its author revoked it")]
+    Revoked,
+    /// The packet that it comes after will never be due.
+    #[error("its predecessor {0} will never be due")]
+    Predecessor(ContentId),
+    /// Too many wait; the oldest goes first.
+    #[error("too many packets wait")]
+    Crowded,
 }
 
 /// What was counted since the start.
@@ -396,6 +496,14 @@ pub struct Counters {
     pub packets_duplicate: u64,
     /// Packets let go early for want of room.
     pub packets_dropped: u64,
+    /// Packets not taken in because their author had revoked them.
+    pub packets_revoked: u64,
+    /// Packets that waited to become due and were let go for want of room, and events of that kind.
+    pub due_dropped: u64,
+    /// Revocations not remembered for want of room, or not of the form they must have.
+    pub revocations_dropped: u64,
+    /// Objects whose blocks stay until they expire, because too many were to be freed at once.
+    pub frees_dropped: u64,
     /// Blocks verified.
     pub blocks_received: u64,
     /// Blocks whose bytes did not match their id.

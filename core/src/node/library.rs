@@ -1,8 +1,17 @@
 //! The packets a node knows, bounded in count and bytes, newest first.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 
-use crate::{digest::ContentId, key::PeerId, packet::Packet, time::Timestamp};
+use crate::{
+    digest::ContentId,
+    key::PeerId,
+    packet::{Packet, Payload, REVOCATION_TYPE},
+    time::Timestamp,
+};
 
 /// Which packets a query wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +22,8 @@ pub struct Filter {
     pub author: Option<PeerId>,
     /// At most so many; 0 means as many as there are.
     pub limit: usize,
+    /// Also those in whose place their author put a newer packet. Default no; other peers are never asked for them.
+    pub superseded: bool,
 }
 
 impl Filter {
@@ -26,47 +37,123 @@ impl Filter {
 
 #[derive(Debug, Default)]
 pub(crate) struct Library {
-    packets: BTreeMap<ContentId, (u64, Packet)>,
+    packets: BTreeMap<ContentId, Known>,
     order: BTreeMap<u64, ContentId>,
     next: u64,
     bytes: usize,
+    /// Packets that replace another, whether or not that one is here.
+    replacing: usize,
     /// Packets let go before they expired, for want of room.
     pub(crate) dropped: u64,
 }
 
+#[derive(Debug)]
+struct Known {
+    order: u64,
+    packet: Packet,
+    /// The newer packet by the same author that stands in its place.
+    superseded_by: Option<ContentId>,
+    /// Whether its blocks were let go, because the newer packet's content is complete.
+    is_retired: bool,
+}
+
 impl Library {
-    /// Keeps `packet`; returns what had to go to make room.
-    pub(crate) fn insert(&mut self, packet: Packet) -> Vec<ContentId> {
+    /// Keeps `packet`; returns what had to go to make room, which no packet of `pins` does. `None` where it was known.
+    pub(crate) fn insert(
+        &mut self,
+        packet: Packet,
+        pins: &BTreeSet<ContentId>,
+    ) -> Option<Vec<Packet>> {
         let cid = packet.cid();
         if self.packets.contains_key(&cid) {
-            return Vec::new();
+            return None;
         }
         self.bytes += packet.as_cbor().len();
+        self.replacing += usize::from(packet.replaces().is_some());
         self.order.insert(self.next, cid);
-        self.packets.insert(cid, (self.next, packet));
+        let superseded_by = self.newer_than(&packet);
+        if let Some(old) = packet.replaces().and_then(|old| self.packets.get_mut(&old))
+            && supersedes(&packet, &old.packet)
+        {
+            old.superseded_by.get_or_insert(cid);
+        }
+        let known = Known {
+            order: self.next,
+            packet,
+            superseded_by,
+            is_retired: false,
+        };
+        self.packets.insert(cid, known);
         self.next += 1;
         let mut gone = Vec::new();
         while self.packets.len() > MAX_PACKETS || self.bytes > MAX_BYTES {
-            let Some((_, oldest)) = self.order.first_key_value() else {
+            let Some(oldest) = self.order.values().find(|cid| !pins.contains(cid)).copied() else {
                 break;
             };
-            let oldest = *oldest;
-            self.remove(&oldest);
             self.dropped += 1;
-            gone.push(oldest);
+            gone.extend(self.remove(&oldest));
         }
-        gone
+        Some(gone)
     }
 
     pub(crate) fn get(&self, cid: &ContentId) -> Option<&Packet> {
-        self.packets.get(cid).map(|(_, packet)| packet)
+        self.packets.get(cid).map(|known| &known.packet)
     }
 
-    pub(crate) fn remove(&mut self, cid: &ContentId) {
-        if let Some((order, packet)) = self.packets.remove(cid) {
-            self.order.remove(&order);
-            self.bytes -= packet.as_cbor().len();
+    pub(crate) fn remove(&mut self, cid: &ContentId) -> Option<Packet> {
+        let known = self.packets.remove(cid)?;
+        self.order.remove(&known.order);
+        self.bytes -= known.packet.as_cbor().len();
+        self.replacing -= usize::from(known.packet.replaces().is_some());
+        Some(known.packet)
+    }
+
+    /// Removes a packet that its author took back. What it superseded is listed again, unless a newer one takes its place.
+    pub(crate) fn revoke(&mut self, cid: &ContentId) -> Option<Packet> {
+        let newer = self.superseded_by(cid);
+        let packet = self.remove(cid)?;
+        let older = self.packets.values().map(|k| (k.superseded_by, &k.packet));
+        let older = older.filter(|(by, _)| *by == Some(*cid));
+        let relinked: Vec<_> = older
+            .map(|(_, old)| (old.cid(), newer.or_else(|| self.newer_than(old))))
+            .collect();
+        for (old, newer) in relinked {
+            if let Some(known) = self.packets.get_mut(&old) {
+                known.superseded_by = newer;
+            }
         }
+        Some(packet)
+    }
+
+    /// Returns the newer packet that stands in place of `cid`.
+    pub(crate) fn superseded_by(&self, cid: &ContentId) -> Option<ContentId> {
+        self.packets.get(cid)?.superseded_by
+    }
+
+    /// Marks a packet whose blocks may go; returns their root the first time.
+    pub(crate) fn retire(&mut self, cid: &ContentId) -> Option<ContentId> {
+        let known = self.packets.get_mut(cid)?;
+        let was_retired = core::mem::replace(&mut known.is_retired, true);
+        root_of(&known.packet).filter(|_| !was_retired)
+    }
+
+    /// Returns the roots of the content that is to stay, of the packets that `wants` wants.
+    pub(crate) fn roots(&self, wants: impl Fn(&ContentId) -> bool) -> Vec<ContentId> {
+        let kept = self.packets.values().filter(|k| !k.is_retired);
+        kept.filter(|k| wants(&k.packet.cid()))
+            .filter_map(|k| root_of(&k.packet))
+            .collect()
+    }
+
+    /// Returns up to `max` packets by `author` in the order in which they came, from place `from` on, with their places.
+    pub(crate) fn by(&self, author: PeerId, from: u64, max: usize) -> Vec<(u64, Packet)> {
+        let places = self.order.range(from..);
+        places
+            .filter_map(|(place, cid)| Some((*place, self.get(cid)?)))
+            .filter(|(_, packet)| packet.author() == author)
+            .take(max)
+            .map(|(place, packet)| (place, packet.clone()))
+            .collect()
     }
 
     pub(crate) fn select(&self, filter: &Filter, now: Timestamp) -> Vec<Packet> {
@@ -75,31 +162,57 @@ impl Library {
         } else {
             filter.limit
         };
-        self.newest()
+        let newest = self.order.values().rev();
+        newest
+            .filter_map(|cid| self.packets.get(cid))
+            .filter(|k| filter.superseded || k.superseded_by.is_none())
+            .map(|k| &k.packet)
             .filter(|p| p.expires_at() > now && filter.wants(p))
             .take(limit)
             .cloned()
             .collect()
     }
 
-    /// Removes what has expired; returns the ids.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<ContentId> {
+    /// Removes what has expired, and what a packet superseded that is gone; returns it.
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Packet> {
+        let is_over = |cid: &ContentId| self.get(cid).is_none_or(|p| p.expires_at() <= now);
         let gone: Vec<_> = self
             .packets
-            .values()
-            .filter(|(_, p)| p.expires_at() <= now)
-            .map(|(_, p)| p.cid())
+            .iter()
+            .filter(|(cid, k)| is_over(cid) || k.superseded_by.as_ref().is_some_and(is_over))
+            .map(|(cid, _)| *cid)
             .collect();
-        gone.iter().for_each(|cid| self.remove(cid));
-        gone
+        gone.iter().filter_map(|cid| self.remove(cid)).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.packets.len()
     }
 
-    fn newest(&self) -> impl Iterator<Item = &Packet> {
-        self.order.values().rev().filter_map(|cid| self.get(cid))
+    fn newer_than(&self, packet: &Packet) -> Option<ContentId> {
+        if self.replacing == 0 {
+            return None;
+        }
+        let newer = self.packets.values().map(|k| &k.packet);
+        newer
+            .filter(|newer| supersedes(newer, packet))
+            .map(Packet::cid)
+            .next()
+    }
+}
+
+/// Whether `newer` stands in place of `old`. A revocation stays what it is.
+fn supersedes(newer: &Packet, old: &Packet) -> bool {
+    newer.replaces() == Some(old.cid())
+        && newer.author() == old.author()
+        && old.packet_type() != REVOCATION_TYPE
+}
+
+/// The root of a packet's content, where that is in blocks.
+pub(crate) fn root_of(packet: &Packet) -> Option<ContentId> {
+    match packet.payload() {
+        Payload::Link { root, .. } => Some(*root),
+        Payload::Inline(_) => None,
     }
 }
 

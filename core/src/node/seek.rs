@@ -4,8 +4,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 
 use super::{
-    Answer, Event, FETCH_PATIENCE, Failure, Node, NodeError, Output, Reply, Request, Response,
-    Role, SentFor,
+    Event, FETCH_PATIENCE, Failure, Node, NodeError, Output, Request, Response, Role, SentFor,
     fetch::{Fetch, Purpose},
     message::MAX_HOPS,
     peer::Peer,
@@ -13,10 +12,10 @@ use super::{
     want::{Stage, Waiter, Want},
 };
 use crate::{
-    digest::{Codec, ContentId, Digest},
+    digest::{Codec, ContentId},
     key::PeerId,
     packet::{
-        Packet, Payload,
+        Packet,
         block::{Assembly, Block, Manifest},
     },
     time::Instant,
@@ -45,19 +44,6 @@ enum Choice {
 }
 
 impl Node {
-    pub(super) fn on_get(&mut self, command: u64, cid: ContentId) {
-        if self.fetches.len() >= MAX_FETCHES {
-            return self.reply(
-                command,
-                Err(NodeError::Busy {
-                    what: "fetches",
-                    max: MAX_FETCHES,
-                }),
-            );
-        }
-        self.start_fetch(Purpose::Command(command), cid, &[]);
-    }
-
     pub(super) fn start_fetch(&mut self, purpose: Purpose, cid: ContentId, hints: &[PeerId]) {
         let id = self.fresh_id();
         let unstored = self.counters.blocks_unstored;
@@ -70,7 +56,7 @@ impl Node {
         }
     }
 
-    fn want_for(&mut self, id: u64, cid: ContentId) {
+    pub(super) fn want_for(&mut self, id: u64, cid: ContentId) {
         let Some(fetch) = self.fetches.get_mut(&id) else {
             return;
         };
@@ -106,10 +92,13 @@ impl Node {
     }
 
     pub(super) fn on_loaded(&mut self, cid: ContentId, bytes: Option<Vec<u8>>) {
+        self.on_sweep_loaded(cid, bytes.as_deref());
         match bytes {
             Some(bytes) if cid.verify(&bytes) => self.on_block(cid, bytes),
             _ => {
-                if let Some(want) = self.wants.table.get_mut(&cid) {
+                if let Some(want) = self.wants.table.get_mut(&cid)
+                    && want.stage == Stage::Loading
+                {
                     want.stage = Stage::Idle;
                     self.seek(cid);
                 }
@@ -182,6 +171,10 @@ impl Node {
         fetch.deadline = now + FETCH_PATIENCE;
         if fetch.packet.is_none() {
             match self.verify(&bytes) {
+                Ok(packet) if self.is_revoked(&packet) => {
+                    self.refuse_revoked(&packet);
+                    self.fail(id, NodeError::Revoked { cid });
+                }
                 Ok(packet) => {
                     let from = self
                         .fetches
@@ -201,38 +194,6 @@ impl Node {
         }
     }
 
-    fn on_fetch_packet(&mut self, id: u64, packet: Packet) {
-        let max = match self.config.mirror {
-            Some(mirror) => mirror.max_object.max(self.config.max_object),
-            None => self.config.max_object,
-        };
-        let size = packet_size(&packet);
-        let Some(fetch) = self.fetches.get_mut(&id) else {
-            return;
-        };
-        fetch.provided_by(packet.author());
-        fetch.packet = Some(packet.clone());
-        if size > max {
-            return self.fail(id, NodeError::TooLarge { size, max });
-        }
-        // A large packet that was only announced is known now; its content is fetched when somebody wants it.
-        let mirrored = self
-            .config
-            .mirror
-            .is_some_and(|m| packet.ttl_secs() >= m.min_ttl_secs && size <= m.max_object);
-        if fetch.purpose == Purpose::Mirror && !mirrored {
-            self.fetches.remove(&id);
-            return;
-        }
-        match packet.payload() {
-            Payload::Inline(bytes) => self.complete(id, bytes.clone()),
-            Payload::Link { root, .. } => {
-                fetch.root = Some(*root);
-                self.want_for(id, *root);
-            }
-        }
-    }
-
     fn on_manifest(&mut self, id: u64, bytes: &[u8]) {
         let Some(fetch) = self.fetches.get_mut(&id) else {
             return;
@@ -241,6 +202,7 @@ impl Node {
         match Manifest::from_cbor(bytes, size) {
             Ok(manifest) if manifest.size == size => match Assembly::new(manifest) {
                 Ok(assembly) => {
+                    fetch.blocks.extend(&assembly.manifest().leaves);
                     fetch.assembly = Some(assembly);
                     self.advance(id);
                 }
@@ -326,42 +288,6 @@ impl Node {
             .collect();
         for cid in next {
             self.want_for(id, cid);
-        }
-    }
-
-    fn complete(&mut self, id: u64, content: Vec<u8>) {
-        let Some(fetch) = self.fetches.remove(&id) else {
-            return;
-        };
-        let Some(packet) = fetch.packet else { return };
-        let right = content.len() as u64 == packet_size(&packet)
-            && Digest::sha256(&content) == packet.content_digest();
-        let error = NodeError::Content {
-            what: "the content does not match the packet's digest",
-        };
-        match (fetch.purpose, right) {
-            (Purpose::Command(command), true) => {
-                self.reply(command, Ok(Reply::Object(packet, content)))
-            }
-            (Purpose::Command(command), false) => self.reply(command, Err(error)),
-            (Purpose::Offer(token), true) => {
-                self.settle(packet.cid(), Answer::Offer(token), fetch.unstored);
-            }
-            (Purpose::Offer(token), false) => self.refuse(token, &alloc::format!("{error}")),
-            (Purpose::Mirror, true) => self.emit(Event::Mirrored(packet.cid())),
-            (Purpose::Mirror, false) => {}
-        }
-    }
-
-    fn fail(&mut self, id: u64, error: NodeError) {
-        let Some(fetch) = self.fetches.remove(&id) else {
-            return;
-        };
-        self.wants.abandon(Waiter::Fetch(id));
-        match fetch.purpose {
-            Purpose::Command(command) => self.reply(command, Err(error)),
-            Purpose::Offer(token) => self.refuse(token, &alloc::format!("{error}")),
-            Purpose::Mirror => {}
         }
     }
 

@@ -37,6 +37,7 @@ impl Node {
                         packet_type,
                         author,
                         limit,
+                        superseded: false,
                     },
                     self.now.wall,
                 );
@@ -57,6 +58,9 @@ impl Node {
         if let Some(packet) = self.library.get(&cid) {
             let bytes = packet.as_cbor().to_vec();
             return self.serve(peer, token, bytes);
+        }
+        if self.revoked.contains(&cid) {
+            return self.respond(token, Response::NotFound);
         }
         if self.asked.len() >= MAX_WANTS {
             return self.refuse(token, "too much under way");
@@ -88,6 +92,10 @@ impl Node {
                 return self.refuse(token, &alloc::format!("{error}"));
             }
         };
+        if self.is_revoked(&packet) {
+            self.refuse_revoked(&packet);
+            return self.refuse(token, "its author revoked it");
+        }
         let size = packet_size(&packet);
         let Some(mirror) = self.config.mirror else {
             return self.refuse(token, "this node keeps nothing for others");
@@ -137,7 +145,13 @@ impl Node {
             packet.ttl_secs() >= mirror.min_ttl_secs && packet_size(packet) <= mirror.max_object;
         let linked = matches!(packet.payload(), Payload::Link { .. });
         let under_way = self.fetches.values().any(|f| f.cid == packet.cid());
-        if wanted && linked && !under_way && self.fetches.len() < super::seek::MAX_FETCHES {
+        let is_current = self.library.superseded_by(&packet.cid()).is_none();
+        if wanted
+            && linked
+            && is_current
+            && !under_way
+            && self.fetches.len() < super::seek::MAX_FETCHES
+        {
             self.start_fetch(Purpose::Mirror, packet.cid(), &[packet.author()]);
         }
     }

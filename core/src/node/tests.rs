@@ -16,6 +16,7 @@ use crate::{
     packet::{PacketDraft, block::split},
 };
 
+mod life;
 mod mesh;
 
 use mesh::{Line, Mesh};

@@ -101,6 +101,17 @@ impl ReplayGuard {
         )
     }
 
+    /// Remembers a name that `author` gave, until `expires_at`, within that author's share.
+    pub fn insert_of(
+        &mut self,
+        author: PeerId,
+        name: ContentId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Admission {
+        self.admit(name, Some(author), expires_at, now)
+    }
+
     /// Tells whether a packet is remembered.
     pub fn contains(&self, cid: &ContentId) -> bool {
         self.seen.contains_key(cid)

@@ -1,12 +1,12 @@
 //! Stage 1 at work: every text and name of a draft is read by the scrubber.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draft::{Draft, Embedded, Tensor};
 use super::error::PrivacyError;
+use super::names::Names;
 
 /// A search for personal and proprietary information: reads a text, with the name of its field where it has one (a date is
 /// one of birth in `date_of_birth`), and answers what may be shared of the text.
@@ -41,30 +41,30 @@ pub(super) struct Desk<'a, 'b> {
 impl Desk<'_, '_> {
     pub(super) fn clean(&mut self, draft: &Draft) -> Result<Draft, PrivacyError> {
         let mut clean = Draft::default();
+        let mut names = Names::default();
         for (name, text) in &draft.texts {
-            let clean_name = self.key("text", name, |name| clean.texts.contains_key(name))?;
+            let clean_name = self.key("text", name, &mut names)?;
             let text = self.text(&format!("text {clean_name:?}"), Some(name), text)?;
             clean.texts.insert(clean_name, text);
         }
-        let mut names = BTreeSet::new();
+        let mut names = Names::default();
         for tensor in &draft.tensors {
-            let name = self.key("tensor", &tensor.name, |name| names.contains(name))?;
-            names.insert(name.clone());
+            let name = self.key("tensor", &tensor.name, &mut names)?;
             clean.tensors.push(Tensor {
                 name,
                 shape: tensor.shape.clone(),
                 data: tensor.data.clone(),
             });
         }
+        let mut names = Names::default();
         for (kind, identifier) in &draft.identifiers {
-            let kind = self.key("identifier", kind, |kind| {
-                clean.identifiers.contains_key(kind)
-            })?;
+            let kind = self.key("identifier", kind, &mut names)?;
             // The identifier itself does not leave: stage 2 needs it whole.
             clean.identifiers.insert(kind, identifier.clone());
         }
+        let mut names = Names::default();
         for (what, time) in &draft.times {
-            let what = self.key("time", what, |what| clean.times.contains_key(what))?;
+            let what = self.key("time", what, &mut names)?;
             clean.times.insert(what, *time);
         }
         for entry in &draft.embedded {
@@ -79,8 +79,9 @@ impl Desk<'_, '_> {
                 text: text.transpose()?,
             });
         }
+        let mut names = Names::default();
         for (name, fact) in &draft.facts {
-            let name = self.key("fact", name, |name| clean.facts.contains_key(name))?;
+            let name = self.key("fact", name, &mut names)?;
             clean.facts.insert(name, *fact);
         }
         // Stage 2 makes one of a few words of them.
@@ -89,14 +90,9 @@ impl Desk<'_, '_> {
     }
 
     /// Scrubs a name and keeps it apart from the others.
-    fn key(
-        &mut self,
-        what: &str,
-        name: &str,
-        is_taken: impl Fn(&str) -> bool,
-    ) -> Result<String, PrivacyError> {
+    fn key(&mut self, what: &str, name: &str, names: &mut Names) -> Result<String, PrivacyError> {
         let name = self.text(&format!("name of a {what}"), None, name)?;
-        Ok(free_name(name, is_taken))
+        Ok(names.take(&name))
     }
 
     fn text(
@@ -119,21 +115,5 @@ impl Desk<'_, '_> {
             });
         }
         Ok(clean.text)
-    }
-}
-
-/// Returns `name`, or the first of `name 2`, `name 3`, … that is not taken.
-pub(super) fn free_name(name: String, is_taken: impl Fn(&str) -> bool) -> String {
-    if !is_taken(&name) {
-        return name;
-    }
-    let mut number = 2u64;
-    loop {
-        let next = format!("{name} {number}");
-        // Ends: there are fewer names than numbers.
-        if !is_taken(&next) {
-            return next;
-        }
-        number += 1;
     }
 }

@@ -5,7 +5,7 @@
 //! was given, in [`Refused`].
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,12 +13,13 @@ use core::fmt;
 use rand_core::{CryptoRng, RngCore};
 use serde::Serialize;
 
-use super::desk::{Change, Desk, Scrub, free_name};
+use super::desk::{Change, Desk, Scrub};
 use super::draft::{Draft, Embedded, Limits, Refused, Tensor};
 use super::environment::Trait;
 use super::error::PrivacyError;
 use super::known::Known;
 use super::ledger::{Budget, Grant};
+use super::names::Names;
 use super::noise::{ClipNorm, Clipped};
 use super::pseudonym::{Epoch, EpochLength, Pseudonym, Pseudonyms};
 use super::range::{self, Anonymity, Fact, Range, Row};
@@ -133,10 +134,9 @@ impl Scrubbed {
             .texts
             .values_mut()
             .for_each(|text| *text = known.hide(text));
-        let mut names = BTreeSet::new();
+        let mut names = Names::default();
         for tensor in draft.tensors {
-            let name = free_name(known.hide(&tensor.name), |name| names.contains(name));
-            names.insert(name.clone());
+            let name = names.take(&known.hide(&tensor.name));
             parts.tensors.push(Tensor { name, ..tensor });
         }
         let epoch =
@@ -431,12 +431,11 @@ fn renamed<T>(
     known: &Known,
     entries: impl IntoIterator<Item = (String, T)>,
 ) -> BTreeMap<String, T> {
-    let mut left = BTreeMap::new();
-    for (name, value) in entries {
-        let name = free_name(known.hide(&name), |name| left.contains_key(name));
-        left.insert(name, value);
-    }
-    left
+    let mut names = Names::default();
+    let entries = entries.into_iter();
+    entries
+        .map(|(name, value)| (names.take(&known.hide(&name)), value))
+        .collect()
 }
 
 type NoisedTensors = (Vec<f32>, BTreeMap<String, f64>, Budget);

@@ -45,6 +45,14 @@ pub enum ReleaseError {
     /// Noise is wished for content that is to stay as it is.
     #[error("content that is to leave verbatim gets no noise")]
     NoiseOnVerbatim,
+    /// The content begins as safetensors and goes on differently.
+    #[error(
+        "safetensors cannot be read: {reason}. Nothing in it could be searched, so it leaves verbatim or not at all"
+    )]
+    Safetensors {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The grant is not for the noise that was wished.
     #[error("noise multiplier of the grant must be {wished}, got {got}")]
     OtherNoise {

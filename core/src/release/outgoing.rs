@@ -95,7 +95,7 @@ pub struct Rules {
     pub anonymiser: Anonymiser,
     /// How many owners must share the ranges.
     pub anonymity: Anonymity,
-    /// What the network already published: `rows` makes it of packets.
+    /// What the network already published: [`rows`](super::rows) makes it of packets.
     pub published: Vec<Row>,
     /// Bounds of sizes and numbers.
     pub limits: Limits,

@@ -12,16 +12,17 @@ use super::format::{Apart, Format};
 use super::instruction::{map_texts, packet_name, region};
 use super::outgoing::{NoiseWish, Outgoing, Rules};
 use super::prepared::Prepared;
-use super::preview::{Measured, NoiseShown, Preview, Readers};
+use super::preview::{Dropped, MAX_DROPPED, Measured, NoiseShown, Preview, Readers};
 use super::reader::{Reader, Slot, mask};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
-use crate::packet::{Instructions, MAX_QUALITY_METRICS, Where};
+use crate::packet::{Instructions, MAX_QUALITY_METRICS, What, Where};
 use crate::privacy::ledger::Grant;
 use crate::privacy::noise::ClipNorm;
 use crate::privacy::scrub::{Action, Scrubber};
 use crate::privacy::{
-    Declared, Draft, Expected, Generaliser, OTHER, Parts, Raw, Refused, Trait, Validated,
+    Declared, DeclaredTensor, Draft, Embedded, Expected, Generaliser, OTHER, Parts, Raw, Refused,
+    Trait, Validated,
 };
 use crate::seal::Parcel;
 
@@ -54,26 +55,27 @@ pub fn prepare(
         is_verbatim,
     } = outgoing;
     let bytes_before = content.len() as u64;
+    let format = Format::of(&content);
+    let is_json = format == Format::Json;
+    let mut identifiers = telling(identifiers, instructions.as_ref());
+    if is_json {
+        add_escaped(&mut identifiers);
+    }
+    let mut reader = Reader::new(&rules.scrubber, is_json, &identifiers);
     let mut draft = Draft {
-        identifiers: telling(identifiers, instructions.as_ref()),
+        identifiers,
         environment,
         times,
         facts,
         ..Draft::default()
     };
-    let mut apart = Apart::take(content, &mut draft);
-    if noise.is_some() && apart.format != Format::Safetensors {
-        let format = apart.format.name();
-        return Err(ReleaseError::NoTensors { format });
-    }
-    let is_json = apart.format == Format::Json;
-    if is_json {
-        add_escaped(&mut draft.identifiers);
-    }
-    let mut reader = Reader::new(&rules.scrubber, is_json, &draft.identifiers);
-    if is_verbatim {
-        apart.keep(&mut reader, &mut draft)?;
-    }
+    let mut apart = if is_verbatim {
+        Apart::keep((content, format), &mut reader)?
+    } else {
+        let how = (&rules.limits, noise.is_some());
+        Apart::take((content, format), &mut draft, how)?
+    };
+    let dropped = dropped(&draft.embedded, rules);
     let metrics: Vec<(String, f64)> = quality.into_iter().collect();
     let texts = &mut draft.texts;
     texts.insert(Slot::Type.key(), packet_type.clone());
@@ -108,18 +110,21 @@ pub fn prepare(
     });
     let packet_type = packet_name(&packet_type, &text(Slot::Type));
     let quality = quality_of(&metrics, parts)?;
-    let content = apart.body.content(parts);
-    let (mut checks, bytes) = (Vec::new(), content.len() as u64);
-    checks.extend(validated.report().checks().iter().map(Measured::from));
-    let content_digest = Digest::sha256(content);
+    let (is_searched, dropped_more) = (apart.is_searched(), apart.dropped_more);
+    let (format, notes) = (apart.format, core::mem::take(&mut apart.notes));
+    let body = apart.finish(parts);
+    let content = body.bytes(parts);
+    let (bytes, content_digest) = (content.len() as u64, Digest::sha256(content));
+    // The stages' bound is for what they hold.
+    LimitError::check("bytes of the content", bytes, rules.limits.max_bytes)?;
     let findings_by_kind = core::mem::take(&mut reader.by_kind);
     let preview = Preview {
         packet_type: packet_type.clone(),
         name: name.clone(),
-        format: apart.format,
-        is_searched: apart.is_searched(),
+        format,
+        is_searched,
         is_verbatim,
-        notes: core::mem::take(&mut apart.notes),
+        notes,
         bytes_before,
         bytes,
         sealed_bytes: None,
@@ -130,8 +135,8 @@ pub fn prepare(
             .map(|(kind, count)| (kind.to_string(), count))
             .collect(),
         findings: reader.into_found(validated.changes()),
-        dropped: Vec::new(),
-        dropped_total: parts.dropped,
+        dropped,
+        dropped_total: parts.dropped.saturating_add(dropped_more),
         pseudonyms: (parts.pseudonyms.iter())
             .map(|(kind, pseudonym)| (kind.clone(), pseudonym.to_text()))
             .collect(),
@@ -143,7 +148,9 @@ pub fn prepare(
         suppressed: parts.suppressed.clone(),
         crowd: parts.crowd,
         noise: shown(parts, sample, rules),
-        checks,
+        checks: (validated.report().checks().iter())
+            .map(Measured::from)
+            .collect(),
         readers: Readers::Everybody,
         quality,
         ttl_secs,
@@ -151,12 +158,27 @@ pub fn prepare(
     };
     Ok(Prepared {
         validated,
-        body: apart.body,
+        body,
         packet_type,
         name,
         instructions: final_instructions,
         preview,
     })
+}
+
+/// Returns the first of the entries that are not kept.
+fn dropped(embedded: &[Embedded], rules: &Rules) -> Vec<Dropped> {
+    let is_dropped = |entry: &&Embedded| {
+        let allowed = &rules.anonymiser.allowed;
+        let is_this = |(block, key): &(String, String)| *block == entry.block && *key == entry.key;
+        entry.text.is_none() || !allowed.iter().any(is_this)
+    };
+    let shown = |entry: &Embedded| Dropped {
+        block: entry.block.clone(),
+        key: entry.key.clone(),
+    };
+    let dropped = embedded.iter().filter(is_dropped);
+    dropped.take(MAX_DROPPED).map(shown).collect()
 }
 
 /// Refuses what cannot be right, before anything is read.
@@ -231,6 +253,13 @@ impl Stages<'_, '_> {
             clip_norm: ClipNorm::new(self.noise.map_or(1.0, |wish| wish.clip_norm))?,
             keep_largest: None,
         };
+        if let (Some(wish), Some(grant)) = (self.noise, &grant) {
+            let (wished, got) = (wish.noise_multiplier, grant.mechanism().noise_multiplier());
+            // Scales are whole steps of a grid: 2⁻²⁰ of a clip norm.
+            if !((wished - got).abs() <= wished.abs() * 1e-5) {
+                return Err(ReleaseError::OtherNoise { wished, got });
+            }
+        }
         let raw = Raw::new(draft, &rules.limits).map_err(why)?;
         let reader = &mut *self.reader;
         let scrubbed = raw.scrub(&mut |name, text| reader.read(name, text));
@@ -251,7 +280,7 @@ impl Stages<'_, '_> {
             declared: Declared {
                 instructions: lines.clone(),
                 metadata: lines,
-                tensors: Vec::new(),
+                tensors: declared(&instructions, generalised.parts()),
             },
         };
         let json = self.reader.is_json();
@@ -280,6 +309,22 @@ impl Stages<'_, '_> {
             },
         };
         readable(instructions, &self.rules.scrubber)
+    }
+}
+
+/// Returns the tensor that the instructions announce, where tensors leave with noise: the others are not looked into.
+fn declared(instructions: &Instructions, parts: &Parts) -> Vec<DeclaredTensor> {
+    match &instructions.what {
+        What::Weights {
+            tensor,
+            dtype,
+            shape,
+        } if !parts.tensors.is_empty() => Vec::from([DeclaredTensor {
+            name: tensor.clone(),
+            dtype: dtype.name().into(),
+            shape: shape.clone(),
+        }]),
+        What::Weights { .. } | What::Structure { .. } | What::Parameters { .. } => Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-use super::format::Body;
+use super::format::Content;
 use super::preview::{Preview, Readers};
 use super::sealing::{OpenError, SEALED_TYPE, seal_parcel};
 use crate::digest::Digest;
@@ -19,7 +19,7 @@ use crate::seal::{Parcel, Recipient, sealed_len};
 /// What went through all stages and has not left yet. Its `Debug` tells counts alone.
 pub struct Prepared {
     pub(super) validated: Validated,
-    pub(super) body: Body,
+    pub(super) body: Content,
     pub(super) packet_type: String,
     pub(super) name: Option<String>,
     pub(super) instructions: Instructions,
@@ -63,7 +63,7 @@ impl Prepared {
 
     /// Returns the content as it leaves, before it is sealed.
     pub fn content(&self) -> &[u8] {
-        self.body.content(self.validated.parts())
+        self.body.bytes(self.validated.parts())
     }
 
     /// Returns the packet's type.
@@ -95,7 +95,7 @@ impl Prepared {
     pub fn into_open(self) -> Open {
         let mut parts = self.validated.into_parts();
         Open {
-            content: self.body.into_content(&mut parts),
+            content: self.body.into_bytes(&mut parts),
             packet_type: self.packet_type,
             instructions: self.instructions,
             quality: self.preview.quality.clone(),
@@ -128,7 +128,7 @@ impl Prepared {
             let parcel = Parcel {
                 content_type: packet_type,
                 name: name.unwrap_or_default(),
-                content: body.content(parts).to_vec(),
+                content: body.bytes(parts).to_vec(),
             };
             seal_parcel(&parcel, recipients, (network, author), rng)
         };

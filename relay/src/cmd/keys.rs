@@ -59,6 +59,7 @@ impl OwnKeys {
             packet_type: Some(KEY_TYPE.into()),
             author: Some(certificate.identity()),
             limit: MAX_QUERY,
+            ..Filter::default()
         };
         let known = handle.query_peer(relay, filter).await?;
         let cid = match known.iter().find(|packet| publishes(packet, certificate)) {
@@ -134,6 +135,7 @@ pub(crate) async fn recipients(
         packet_type: Some(KEY_TYPE.into()),
         author,
         limit: MAX_QUERY,
+        ..Filter::default()
     };
     let (network, now) = (handle.network(), now());
     let newest = handle.query_peer(relay, query(None)).await?;

@@ -20,8 +20,8 @@ pub(crate) async fn query(args: QueryArgs) -> Result<(), Failure> {
     let client = client::connect(target, None, DEFAULT_MAX_OBJECT).await?;
     let filter = Filter {
         packet_type: args.packet_type,
-        author: None,
         limit: args.limit,
+        ..Filter::default()
     };
     let packets = client.node.handle.query_peer(client.relay, filter).await?;
     client.node.close().await;

@@ -92,6 +92,13 @@ impl Store for NodeStore {
             .map_err(into_node_error)
     }
 
+    fn free(&mut self, cids: &[ContentId]) -> Result<(), NodeStoreError> {
+        let keys: Vec<_> = cids.iter().map(ContentId::to_bytes).collect();
+        let free = || self.run(|blocks| blocks.free(&keys));
+        // As for `put`.
+        tokio::task::block_in_place(free).map_err(into_node_error)
+    }
+
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, NodeStoreError> {
         self.run(|blocks| blocks.packets(now_ms()))
             .map_err(into_node_error)
@@ -142,6 +149,7 @@ mod tests {
         let retention = Retention {
             expires: Timestamp::from_millis(u64::MAX),
             is_packet: true,
+            is_pinned: false,
         };
         store.put(&cid, b"block", retention).unwrap();
         assert_eq!(store.get(&cid).unwrap().unwrap(), b"block");

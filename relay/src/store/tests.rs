@@ -94,6 +94,38 @@ fn a_block_is_gone_when_its_time_has_passed() {
 }
 
 #[test]
+fn what_is_freed_and_what_is_purged_leaves_no_row_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds {
+        max_bytes: 1_000_000,
+        max_blocks: 100,
+    };
+    let rows = |store: &BlockStore| {
+        let transaction = store.begin_read().unwrap();
+        let blocks = transaction.open_table(BLOCKS).unwrap();
+        let entries = transaction.open_table(ENTRIES).unwrap();
+        let count = |n: Result<u64, redb::StorageError>| n.unwrap();
+        (
+            count(redb::ReadableTableMetadata::len(&blocks)),
+            count(redb::ReadableTableMetadata::len(&entries)),
+        )
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    for n in 0..40 {
+        let until = if n < 10 { 50 } else { 1000 };
+        store.put(&key(n), &[n; 1000], keep(until), 0).unwrap();
+    }
+    let freed: Vec<_> = (20..60).map(key).collect();
+    store.free(&freed).unwrap();
+    assert_eq!((rows(&store), store.counts().bytes), ((20, 20), 20_000));
+    assert_eq!(store.purge(50).unwrap(), 10);
+    assert_eq!((rows(&store), store.counts().expired), ((10, 10), 10));
+    drop(store);
+    let store = open(dir.path(), bounds).unwrap();
+    assert_eq!((rows(&store), store.counts().bytes), ((10, 10), 10_000));
+}
+
+#[test]
 fn the_byte_limit_evicts_expired_blocks_first_and_then_the_least_recently_used() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(

@@ -129,7 +129,7 @@ fn check_prints_the_effective_config() {
 fn help_names_every_command() {
     let help = succeed(&["--help"]);
     for command in [
-        "run", "keygen", "check", "status", "share", "get", "query", "peer",
+        "run", "keygen", "check", "status", "share", "get", "query", "revoke", "peer",
     ] {
         assert!(help.contains(command), "{command} is missing from --help");
         assert!(

@@ -10,7 +10,7 @@ use chorus_core::privacy::range::{Anonymity, Fact, Ladder};
 use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
 use chorus_core::privacy::{Anonymiser, Limits, PrivacyError};
 use chorus_core::release::{
-    Entry, NoiseWish, Outgoing, Preview, ReleaseError, Rules, prepare, sealing,
+    Entry, NoiseWish, Outgoing, Preview, ReleaseError, Rules, prepare, rows, sealing,
 };
 use chorus_core::time::Timestamp;
 use js_sys::{Array, Uint8Array};
@@ -43,6 +43,9 @@ struct Init {
     identifiers: BTreeMap<String, String>,
     #[serde(default)]
     facts: BTreeMap<String, f64>,
+    /// Authors and metrics of packets that are known, newest first.
+    #[serde(default)]
+    published: Vec<(String, BTreeMap<String, f64>)>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -107,7 +110,7 @@ impl Stages {
     ///
     /// # Errors
     /// `ERR_REFUSED`: the policy refuses what was found, or a check is not met. `ERR_NO_KEY`: a recipient has no valid
-    /// key. `ERR_TOO_LARGE`, `ERR_INVALID_PACKET`, `ERR_INVALID_ARGUMENT`.
+    /// key. `ERR_NEEDS_NOISE`: all is well, but the noise is to be booked first. `ERR_TOO_LARGE`, `ERR_INVALID_PACKET`, `ERR_INVALID_ARGUMENT`.
     pub fn prepare(
         &mut self,
         init: &str,
@@ -125,6 +128,9 @@ impl Stages {
         let to = recipients(&init.recipients, keys, &self.network, now)?;
         let mut grant = reserved.map(Reserved::into_grant);
         let mut rng = rng()?;
+        let known = init.published.iter();
+        let known = known.filter_map(|(author, quality)| Some((author.parse().ok()?, quality)));
+        self.rules.published = rows(known, author);
         let outgoing = init.outgoing(content);
         let prepared =
             prepare(outgoing, &self.rules, grant.as_mut(), &mut rng).map_err(|e| refused(&e))?;
@@ -244,6 +250,8 @@ fn refused(failed: &ReleaseError) -> JsValue {
         | ReleaseError::Privacy(PrivacyError::Forbidden { .. } | PrivacyError::Invalid { .. }) => {
             "ERR_REFUSED"
         }
+        // For `www/privacy.js`, which then books the noise.
+        ReleaseError::Privacy(PrivacyError::NoGrant { .. }) => "ERR_NEEDS_NOISE",
         ReleaseError::Limit(LimitError { what, .. }) if what.starts_with("bytes of") => {
             "ERR_TOO_LARGE"
         }

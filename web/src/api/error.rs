@@ -18,6 +18,10 @@ fn code_of(error: &HandleError) -> &'static str {
         HandleError::Node(NodeError::NotFound { .. }) => "ERR_NOT_FOUND",
         HandleError::Node(NodeError::TooLarge { .. }) => "ERR_TOO_LARGE",
         HandleError::Node(NodeError::Busy { .. }) => "ERR_BUSY",
+        HandleError::Node(NodeError::Revoked { .. }) => "ERR_REVOKED",
+        HandleError::Node(NodeError::NotStored(_)) => "ERR_NOT_KEPT",
+        HandleError::Node(NodeError::Measurement { .. }) => "ERR_INVALID_ARGUMENT",
+        HandleError::NotAuthor { .. } => "ERR_NOT_AUTHOR",
         HandleError::Node(NodeError::Content { .. } | NodeError::Packet(_)) => {
             "ERR_INVALID_CONTENT"
         }

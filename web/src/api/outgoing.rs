@@ -188,7 +188,8 @@ impl ChorusPeer {
     }
 }
 
-fn now() -> Timestamp {
+/// The time here.
+pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(js_sys::Date::now() as u64)
 }
 

@@ -26,6 +26,7 @@ pub async fn key_packets(
         packet_type: Some(key_type.into()),
         author,
         limit: MAX_QUERY,
+        ..Filter::default()
     };
     let mut missing = unknown(handle, &query, wanted).await?;
     if !missing.is_empty() {

@@ -62,15 +62,25 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: nothing may leave then.
     pub async fn note(&self, entry: Entry) -> Result<(), LedgerError> {
-        self.push(&self.shared, SHARED, entry).await
+        let mut held = self.shared.lock().await;
+        let mut changed = held.clone();
+        changed.push(entry)?;
+        write(&self.records, SHARED, &changed).await?;
+        *held = changed;
+        Ok(())
     }
 
-    /// Notes what the learner is about to share, in its one line.
+    /// Notes what the learner is about to share, in its one line. Where the browser does not keep it the line ends with the
+    /// tab, as the blocks do, and learning goes on.
     ///
     /// # Errors
-    /// As [`Ledger::note`].
+    /// [`LedgerError::Journal`]: never, since one line has room.
     pub async fn note_learned(&self, entry: Entry) -> Result<(), LedgerError> {
-        self.push(&self.learned, LEARNED, entry).await
+        let mut held = self.learned.lock().await;
+        held.push(entry)?;
+        // Why is told by the writer of the blocks.
+        let _ = write(&self.records, LEARNED, &held).await;
+        Ok(())
     }
 
     /// Returns all entries as one journal in JSON, the oldest first.
@@ -84,20 +94,6 @@ impl Ledger {
             let _ = journal.push(entry);
         }
         journal.to_json()
-    }
-
-    async fn push(
-        &self,
-        journal: &Mutex<Journal>,
-        name: &str,
-        entry: Entry,
-    ) -> Result<(), LedgerError> {
-        let mut held = journal.lock().await;
-        let mut changed = held.clone();
-        changed.push(entry)?;
-        write(&self.records, name, &changed).await?;
-        *held = changed;
-        Ok(())
     }
 
     /// Moves what the learner shared before to the other journal.

@@ -1,7 +1,7 @@
 //! The blocks of one peer: in memory for the driver, which cannot wait, and written behind it to IndexedDB.
 //!
-//! A stored value is nine bytes and the block: when it may go (milliseconds since 1970, u64 little-endian) and whether
-//! it is a packet (0 or 1).
+//! A stored value is nine bytes and the block: when it may go (milliseconds since 1970, u64 little-endian), and 1 where
+//! it is a packet plus 2 where it is pinned.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,6 +113,21 @@ impl BlockStore {
     fn key(&self, cid: &ContentId) -> String {
         format!("{}/{cid}", self.slot)
     }
+
+    /// Queues the block as it is in memory.
+    fn write(&self, cid: &ContentId) {
+        let block = (self.memory.block(cid), self.memory.retention(cid));
+        let (Some(writer), (Some(bytes), Some(kept))) = (&self.writer, block) else {
+            return;
+        };
+        let now = Timestamp::from_millis(js_sys::Date::now() as u64);
+        if kept.expires.saturating_duration_since(now) >= WORTH_WRITING {
+            writer.push(Change::Put {
+                key: self.key(cid),
+                value: encode(kept, bytes),
+            });
+        }
+    }
 }
 
 impl Store for BlockStore {
@@ -135,14 +150,7 @@ impl Store for BlockStore {
                 key: self.key(&evicted),
             });
         }
-        let now = Timestamp::from_millis(js_sys::Date::now() as u64);
-        let kept = self.memory.retention(cid).unwrap_or(retention);
-        if kept.expires.saturating_duration_since(now) >= WORTH_WRITING {
-            writer.push(Change::Put {
-                key: self.key(cid),
-                value: encode(kept, bytes),
-            });
-        }
+        self.write(cid);
         Ok(())
     }
 
@@ -157,6 +165,23 @@ impl Store for BlockStore {
 
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
         self.memory.packets()
+    }
+
+    fn purge(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.free(&self.memory.expired(now))
+    }
+
+    fn pin(&mut self, cids: &[ContentId], is_pinned: bool) -> Result<(), StoreError> {
+        for cid in cids {
+            if self.memory.set_pinned(cid, is_pinned) {
+                self.write(cid);
+            }
+        }
+        Ok(())
+    }
+
+    fn pinned(&mut self) -> Result<Vec<ContentId>, StoreError> {
+        self.memory.pinned()
     }
 }
 
@@ -276,7 +301,7 @@ fn size_of_change(change: &Change) -> u64 {
 fn encode(retention: Retention, bytes: &[u8]) -> Vec<u8> {
     let mut value = Vec::with_capacity(HEADER + bytes.len());
     value.extend(retention.expires.as_millis().to_le_bytes());
-    value.push(u8::from(retention.is_packet));
+    value.push(u8::from(retention.is_packet) | u8::from(retention.is_pinned) << 1);
     value.extend(bytes);
     value
 }
@@ -285,12 +310,13 @@ fn encode(retention: Retention, bytes: &[u8]) -> Vec<u8> {
 fn decode<'a>(cid: &str, value: &'a [u8]) -> Option<(ContentId, Retention, &'a [u8])> {
     let cid: ContentId = cid.parse().ok()?;
     let (expires, rest) = value.split_first_chunk::<8>()?;
-    let (&is_packet, bytes) = rest.split_first()?;
+    let (&kind, bytes) = rest.split_first()?;
     let retention = Retention {
         expires: Timestamp::from_millis(u64::from_le_bytes(*expires)),
-        is_packet: is_packet == 1,
+        is_packet: kind & 1 == 1,
+        is_pinned: kind & 2 == 2,
     };
-    (is_packet <= 1 && cid.verify(bytes)).then_some((cid, retention, bytes))
+    (kind <= 3 && cid.verify(bytes)).then_some((cid, retention, bytes))
 }
 
 /// Bytes of a stored value before the block.
@@ -319,6 +345,7 @@ mod tests {
         let retention = Retention {
             expires: Timestamp::from_millis(1_795_233_600_000),
             is_packet: true,
+            is_pinned: true,
         };
         let value = encode(retention, bytes);
         assert_eq!(
@@ -332,7 +359,7 @@ mod tests {
         flipped[12] ^= 1;
         assert_eq!(decode(&cid.to_string(), &flipped), None);
         flipped = value;
-        flipped[8] = 2;
+        flipped[8] = 4;
         assert_eq!(decode(&cid.to_string(), &flipped), None);
         assert_eq!(decode("bafy", &flipped), None);
     }

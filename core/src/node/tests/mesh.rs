@@ -24,6 +24,8 @@ pub(super) struct Host {
     pub(super) dialled: Vec<PeerId>,
     pub(super) served: usize,
     pub(super) line: Line,
+    pub(super) pinned: BTreeSet<ContentId>,
+    pub(super) provided: BTreeSet<ContentId>,
     /// Whether its store keeps nothing more.
     pub(super) is_full: bool,
 }
@@ -58,6 +60,8 @@ impl Mesh {
                     dialled: Vec::new(),
                     served: 0,
                     line: Line::Honest,
+                    pinned: BTreeSet::new(),
+                    provided: BTreeSet::new(),
                     is_full: false,
                 }
             })
@@ -241,6 +245,16 @@ impl Mesh {
             Output::Store { cid, bytes, .. } => drop(self.hosts[host].store.insert(cid, bytes)),
             Output::Settle(id) => self.input(host, Input::Settled(id)),
             Output::Forget(cid) => drop(self.hosts[host].store.remove(&cid)),
+            Output::Free(cids) => {
+                self.hosts[host].store.retain(|cid, _| !cids.contains(cid));
+            }
+            Output::Pin { cids, is_pinned } => {
+                let pinned = &mut self.hosts[host].pinned;
+                pinned.retain(|cid| !cids.contains(cid));
+                pinned.extend(cids.iter().filter(|_| is_pinned));
+            }
+            Output::Provide(cid) => drop(self.hosts[host].provided.insert(cid)),
+            Output::Withdraw(cid) => drop(self.hosts[host].provided.remove(&cid)),
             Output::Reply(id, result) => drop(self.hosts[host].replies.insert(id, result)),
             Output::Emit(event) => self.hosts[host].events.push(event),
             Output::Verdict { verdict, .. } => self.hosts[host].verdicts.push(verdict),
@@ -268,7 +282,7 @@ impl Mesh {
             }
             Output::Disconnect { .. }
             | Output::Discover
-            | Output::Provide(_)
+            | Output::Purge(_)
             | Output::FindProviders(_)
             | Output::Idle { .. } => {}
         }
@@ -298,12 +312,37 @@ impl Mesh {
             (draft, leaves.chain([root]).collect())
         };
         change(&mut draft);
+        self.publish_with(host, draft, blocks)
+    }
+
+    /// Shares a packet whose content is inline.
+    pub(super) fn publish(&mut self, host: usize, draft: PacketDraft) -> ContentId {
+        self.publish_with(host, draft, Vec::new())
+    }
+
+    fn publish_with(&mut self, host: usize, draft: PacketDraft, blocks: Vec<Block>) -> ContentId {
         let packet = draft
             .sign(&self.hosts[host].key, "main", self.now.wall)
             .unwrap();
         let cid = packet.cid();
         self.command(host, Command::Share { packet, blocks });
         cid
+    }
+
+    /// Ends a node and starts it again with what its store holds; its connections are gone.
+    pub(super) fn restart(&mut self, host: usize) {
+        self.links.retain(|(a, b)| *a != host && *b != host);
+        let config = self.hosts[host].node.config.clone();
+        let now = self.now;
+        let restarted = &mut self.hosts[host];
+        restarted.node = Node::new(restarted.key.peer_id(), config, now);
+        restarted.events.clear();
+        let kept: Vec<_> = restarted.store.values().cloned().collect();
+        for bytes in kept {
+            self.input(host, Input::Restored(bytes));
+        }
+        self.input(host, Input::Tick);
+        self.run();
     }
 
     pub(super) fn knows(&self, host: usize, cid: &ContentId) -> bool {

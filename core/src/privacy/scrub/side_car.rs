@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::policy::{ScrubError, ScrubbedText, Scrubber};
 use super::{Action, Finding};
+use crate::privacy::Names;
 
 /// Levels of nesting that are read. Source: serde_json's own limit, 128.
 pub const MAX_DEPTH: usize = 128;
@@ -24,7 +25,8 @@ pub struct ScrubbedJson {
 /// A finding in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonFinding {
-    /// Where: a JSON pointer (RFC 6901) to the value, or to the value whose key it is.
+    /// Where: a JSON pointer (RFC 6901) to the value, or to the value whose key it is, with the keys as they are after
+    /// scrubbing; of a long key its first 64 characters.
     pub pointer: String,
     /// Whether the key itself is meant.
     pub is_key: bool,
@@ -138,13 +140,18 @@ impl Walk<'_> {
                 Value::Array(left)
             }
             Value::Object(entries) => {
-                let mut left = Map::new();
+                let (mut left, mut names) = (Map::new(), Names::default());
                 for (name, value) in entries {
-                    let part = name.replace('~', "~0").replace('/', "~1");
-                    let (name, value) = self.below(&part, |walk| {
-                        Ok((walk.key(name)?, walk.value(value, name, depth + 1)?))
+                    let scrubbed = self.scrubber.scrub(name)?;
+                    let clean = names.take(&scrubbed.text);
+                    // What was taken out of the key is not in the pointer either, nor all of a long one.
+                    let shown: String = clean.chars().take(MAX_KEY).collect();
+                    let part = shown.replace('~', "~0").replace('/', "~1");
+                    let value = self.below(&part, |walk| {
+                        walk.report(scrubbed.findings, true);
+                        walk.value(value, name, depth + 1)
                     })?;
-                    insert(&mut left, name, value);
+                    left.insert(clean, value);
                 }
                 Value::Object(left)
             }
@@ -162,12 +169,6 @@ impl Walk<'_> {
         let result = inside(self);
         self.pointer.truncate(len);
         result
-    }
-
-    fn key(&mut self, name: &str) -> Result<String, ScrubError> {
-        let scrubbed = self.scrubber.scrub(name)?;
-        self.report(scrubbed.findings, true);
-        Ok(scrubbed.text)
     }
 
     /// Scrubs the text of the value under `key`. Returns whether anything was taken out.
@@ -189,17 +190,6 @@ impl Walk<'_> {
         };
         self.findings.extend(findings.into_iter().map(place));
     }
-}
-
-/// Inserts under `name`, or `name 2`, `name 3` … where keys became equal.
-fn insert(entries: &mut Map<String, Value>, name: String, value: Value) {
-    let mut free = name.clone();
-    let mut count = 1;
-    while entries.contains_key(&free) {
-        count += 1;
-        free = format!("{name} {count}");
-    }
-    entries.insert(free, value);
 }
 
 /// Returns `camelCase` and `snake_case` as words.

@@ -509,10 +509,7 @@ fn json_is_scrubbed_with_its_keys_as_context() {
         places.contains(&("/owner/email", false, 0..16)),
         "{places:?}"
     );
-    assert!(
-        places.contains(&("/jane@example.org", true, 0..16)),
-        "{places:?}"
-    );
+    assert!(places.contains(&("/[email]", true, 0..16)), "{places:?}");
     let mut deep = serde_json::json!(1);
     for _ in 0..MAX_DEPTH + 1 {
         deep = serde_json::json!([deep]);

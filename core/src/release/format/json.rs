@@ -1,14 +1,15 @@
 //! JSON, searched value by value: a key says what its value is. What is changed is written anew, everything else stays as
 //! it stands, with its order, its blanks and its numbers as they were written.
 
-use alloc::borrow::{Cow, ToOwned};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::de::IgnoredAny;
 
+use crate::privacy::Names;
 use crate::privacy::scrub::ScrubError;
 use crate::release::reader::Reader;
 
@@ -70,25 +71,18 @@ struct Frame {
 /// The keys of one object, so that those that become equal stay apart.
 #[derive(Default)]
 struct Keys {
-    seen: BTreeSet<String>,
+    seen: Names,
     renamed: BTreeSet<String>,
-    next: BTreeMap<String, u64>,
 }
 
 impl Keys {
     /// Takes in a key that is `changed` or not; returns it as it leaves, where it has to be another.
     fn take(&mut self, key: &str, is_changed: bool) -> Option<String> {
+        let free = self.seen.take(key);
+        // Those that were the same from the beginning stay so.
         if !is_changed && !self.renamed.contains(key) {
-            self.seen.insert(key.to_owned());
             return None;
         }
-        let mut free = key.to_owned();
-        while self.seen.contains(&free) {
-            let next = self.next.entry(key.to_owned()).or_insert(1);
-            *next += 1;
-            free = format!("{key} {next}");
-        }
-        self.seen.insert(free.clone());
         self.renamed.insert(free.clone());
         Some(free)
     }

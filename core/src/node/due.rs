@@ -1,0 +1,434 @@
+//! Which packets are due for integration, and when. Pure: knows packets, two clocks' readings and what was measured.
+//!
+//! A packet is *known* as soon as it is verified; it becomes *due* once its WHEN is met and its ORDER allows it:
+//! - `ORDER_PARALLEL`: at once.
+//! - `ORDER_AFTER`: once its predecessor became due here. A predecessor that is not here is looked for; one that was
+//!   revoked, or went without becoming due, takes those behind it along: they are never due. Only a packet that replaces
+//!   its predecessor (`HOW_REPLACE`) is due then all the same, for what it stands in place of is gone.
+//! - `ORDER_FIRST`: waits for nobody, and while it waits for its WHEN, packets of the same author and type that are not
+//!   due yet wait for it. What became due before it came stays due.
+//!
+//! What becomes due in the same moment does so in one order whatever the order of arrival was: `ORDER_FIRST` before the
+//! others, then by the authors' timestamps, then by content id. Content ids are hashes, so there are no cycles.
+//!
+//! WHEN: at once; once the owner's last measurement of a metric is at least the threshold, after which a lower one
+//! changes nothing; or first at once and then every so many seconds of the monotonic clock, at least [`MIN_PERIOD`]
+//! apart, never made up for after a pause, until the packet's life ends.
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    string::String,
+    vec::Vec,
+};
+use core::time::Duration;
+
+use super::{Event, Undue};
+use crate::{
+    digest::ContentId,
+    key::PeerId,
+    packet::{Order, Packet, ReplayConfig, ReplayGuard, When},
+    time::{Instant, Now, Timestamp},
+};
+
+/// The packets that wait, and which were due before.
+#[derive(Debug)]
+pub(crate) struct Agenda {
+    waiting: BTreeMap<ContentId, Item>,
+    due: ReplayGuard,
+    never: ReplayGuard,
+    measured: BTreeMap<String, f64>,
+    events: VecDeque<Event>,
+    arrivals: u64,
+    /// Whether something may have become due since everything was looked through.
+    is_stale: bool,
+    has_searched: bool,
+    wake_at: Option<Instant>,
+    /// While the driver gives back what an earlier run knew: no packet waits for an `ORDER_FIRST`.
+    is_restoring: bool,
+    /// Packets and events let go for want of room.
+    pub(crate) dropped: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    packet: Packet,
+    arrived: u64,
+    /// Whether its WHEN is met.
+    is_met: bool,
+    /// When to look for its predecessor (again), and how often that was done.
+    search_at: Instant,
+    searches: u32,
+    /// Length of the chain of searches that led to this packet.
+    pulled: u32,
+    /// When it is due again, once it was due.
+    next: Option<Instant>,
+    round: u64,
+}
+
+impl Item {
+    fn predecessor(&self) -> Option<ContentId> {
+        match self.packet.instructions().order {
+            Order::After { cid } if self.next.is_none() => Some(cid),
+            Order::After { .. } | Order::First | Order::Parallel => None,
+        }
+    }
+
+    fn is_barrier(&self) -> bool {
+        self.packet.instructions().order == Order::First && self.next.is_none()
+    }
+
+    /// What becomes due in the same moment does so in this order.
+    fn rank(&self) -> (bool, Timestamp, ContentId) {
+        let is_first = self.packet.instructions().order == Order::First;
+        (!is_first, self.packet.timestamp(), self.packet.cid())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Unknown,
+    Waiting,
+    Due,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Waits,
+    Ready,
+    /// The predecessor named will never be due.
+    Doomed(ContentId),
+}
+
+impl Default for Agenda {
+    fn default() -> Self {
+        let config = ReplayConfig {
+            capacity: MAX_REMEMBERED,
+            ..ReplayConfig::default()
+        };
+        Self {
+            waiting: BTreeMap::new(),
+            due: ReplayGuard::new(config),
+            never: ReplayGuard::new(config),
+            measured: BTreeMap::new(),
+            events: VecDeque::new(),
+            arrivals: 0,
+            is_stale: false,
+            has_searched: false,
+            wake_at: None,
+            is_restoring: true,
+            dropped: 0,
+        }
+    }
+}
+
+impl Agenda {
+    /// A packet became known. One that was due, or never will be, stays what it was.
+    pub(crate) fn admit(&mut self, packet: &Packet, now: Now) {
+        let cid = packet.cid();
+        if self.progress(&cid) != Progress::Unknown {
+            return;
+        }
+        let is_met = match &packet.instructions().when {
+            When::Immediate | When::Periodic { .. } => true,
+            When::Threshold { metric, value } => {
+                self.measured.get(metric).is_some_and(|m| m >= value)
+            }
+        };
+        let pulled = self.waiting.values().filter(|i| i.searches > 0);
+        let pulled = pulled
+            .filter(|i| i.predecessor() == Some(cid))
+            .map(|i| i.pulled + 1);
+        let item = Item {
+            packet: packet.clone(),
+            arrived: self.arrivals,
+            is_met,
+            search_at: now.instant + SEARCH_DELAY,
+            searches: 0,
+            pulled: pulled.max().unwrap_or(0),
+            next: None,
+            round: 0,
+        };
+        self.arrivals += 1;
+        // Those that wait for it, or may have to wait for it, are looked through again.
+        self.is_stale |= !self.waiting.is_empty();
+        let barriers = self.barriers();
+        let is_ready = self.standing(&item, &barriers, now.instant) == Standing::Ready;
+        if is_ready && period(packet).is_none() {
+            let _ = self.due.insert(cid, packet.expires_at(), now.wall);
+            return self.tell(Event::BecameDue {
+                packet: packet.clone(),
+                round: 0,
+            });
+        }
+        self.waiting.insert(cid, item);
+        self.is_stale = true;
+        self.make_room(packet.author(), now);
+    }
+
+    /// The packet is no longer known here. Not to become due (again), unless it was due and is only let go.
+    pub(crate) fn remove(&mut self, packet: &Packet, reason: Undue, now: Now) {
+        let cid = packet.cid();
+        let was_due = self.progress(&cid) == Progress::Due;
+        if self.waiting.remove(&cid).is_some() {
+            self.tell(Event::NeverDue { cid, reason });
+        }
+        if reason == Undue::Revoked || !was_due {
+            self.forbid(cid, packet.expires_at(), now);
+        }
+    }
+
+    /// A packet that is not here will never be due, nor what comes after it.
+    pub(crate) fn forbid(&mut self, cid: ContentId, until: Timestamp, now: Now) {
+        let _ = self.never.insert(cid, until, now.wall);
+        self.is_stale |= !self.waiting.is_empty();
+    }
+
+    /// A predecessor turns out to have been known, and so due, before it was forgotten.
+    pub(crate) fn recall(&mut self, packet: &Packet, now: Now) {
+        if self.progress(&packet.cid()) == Progress::Unknown {
+            let _ = self.due.insert(packet.cid(), packet.expires_at(), now.wall);
+            self.is_stale = true;
+        }
+    }
+
+    /// The owner measured something; returns whether there was room to remember it.
+    pub(crate) fn measure(&mut self, metric: String, value: f64) -> bool {
+        if !self.measured.contains_key(&metric) && self.measured.len() >= MAX_METRICS {
+            return false;
+        }
+        for item in self.waiting.values_mut() {
+            if let When::Threshold {
+                metric: awaited,
+                value: threshold,
+            } = &item.packet.instructions().when
+            {
+                item.is_met |= *awaited == metric && value >= *threshold;
+            }
+        }
+        self.measured.insert(metric, value);
+        self.is_stale = true;
+        true
+    }
+
+    /// Everything an earlier run knew was given back; what was due then counts as due and is not told again.
+    pub(crate) fn end_restoring(&mut self) {
+        self.is_restoring = false;
+    }
+
+    /// Returns what became due, or never will, one at a time.
+    pub(crate) fn poll(&mut self, now: Now) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        if !self.is_awake(now.instant) {
+            return None;
+        }
+        let barriers = self.barriers();
+        let mut best: Option<&Item> = None;
+        let mut doomed = None;
+        for item in self.waiting.values() {
+            match self.standing(item, &barriers, now.instant) {
+                Standing::Waits => {}
+                Standing::Doomed(predecessor) => {
+                    doomed = Some((item.packet.clone(), predecessor));
+                    break;
+                }
+                Standing::Ready if best.is_none_or(|b| item.rank() < b.rank()) => best = Some(item),
+                Standing::Ready => {}
+            }
+        }
+        if let Some((packet, predecessor)) = doomed {
+            self.remove(&packet, Undue::Predecessor(predecessor), now);
+            return self.events.pop_front();
+        }
+        let packet = best?.packet.clone();
+        let cid = packet.cid();
+        let _ = self.due.insert(cid, packet.expires_at(), now.wall);
+        self.is_stale = true;
+        let mut round = 0;
+        match (period(&packet), self.waiting.get_mut(&cid)) {
+            (Some(period), Some(item)) => {
+                round = item.round;
+                item.round += 1;
+                item.next = Some(now.instant + period);
+            }
+            _ => drop(self.waiting.remove(&cid)),
+        }
+        Some(Event::BecameDue { packet, round })
+    }
+
+    /// Returns a predecessor to look for now, and who named it.
+    pub(crate) fn next_search(&mut self, now: Instant) -> Option<(ContentId, PeerId)> {
+        if !self.is_awake(now) {
+            return None;
+        }
+        let missing = self.waiting.values().find_map(|item| {
+            let cid = self.missing(item)?;
+            (item.search_at <= now).then_some((cid, item.packet.author()))
+        });
+        // All who wait for it have it looked for at once.
+        for item in self.waiting.values_mut() {
+            if missing.is_some_and(|(cid, _)| item.predecessor() == Some(cid)) {
+                item.searches += 1;
+                item.search_at = now + SEARCH_AGAIN * 8u32.pow(item.searches.min(MAX_SEARCHES));
+            }
+        }
+        self.has_searched |= missing.is_some();
+        missing
+    }
+
+    /// Call when [`Agenda::poll`] gave nothing more: settles when to look again.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        if !self.is_awake(now) {
+            return;
+        }
+        let search_at = |item: &Item| {
+            self.missing(item)
+                .map(|_| item.search_at.max(now + SEARCH_PAUSE))
+        };
+        let deadlines = self
+            .waiting
+            .values()
+            .filter_map(|item| item.next.or_else(|| search_at(item)));
+        self.wake_at = deadlines.min();
+        // Who has searched in vain may be due for that.
+        self.is_stale = core::mem::take(&mut self.has_searched);
+    }
+
+    /// Returns when there may be something to do; in the past where there is something now.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        if self.is_stale || !self.events.is_empty() {
+            Some(Instant::ORIGIN)
+        } else {
+            self.wake_at
+        }
+    }
+
+    fn is_awake(&self, now: Instant) -> bool {
+        self.is_stale || self.wake_at.is_some_and(|at| at <= now)
+    }
+
+    fn progress(&self, cid: &ContentId) -> Progress {
+        match self.waiting.get(cid) {
+            _ if self.never.contains(cid) => Progress::Never,
+            _ if self.due.contains(cid) => Progress::Due,
+            Some(_) => Progress::Waiting,
+            None => Progress::Unknown,
+        }
+    }
+
+    /// The predecessor of `item` where it is still to be looked for.
+    fn missing(&self, item: &Item) -> Option<ContentId> {
+        let cid = item.predecessor()?;
+        let may_search = item.searches < MAX_SEARCHES && item.pulled < MAX_PULLED;
+        (may_search && self.progress(&cid) == Progress::Unknown).then_some(cid)
+    }
+
+    fn barriers(&self) -> Vec<&Packet> {
+        let mut barriers: Vec<&Packet> = Vec::new();
+        for item in self
+            .waiting
+            .values()
+            .filter(|i| i.is_barrier() && !self.is_restoring)
+        {
+            if !barriers.iter().any(|b| is_same_kind(b, &item.packet)) {
+                barriers.push(&item.packet);
+            }
+        }
+        barriers
+    }
+
+    fn standing(&self, item: &Item, barriers: &[&Packet], now: Instant) -> Standing {
+        if let Some(next) = item.next {
+            return if next <= now {
+                Standing::Ready
+            } else {
+                Standing::Waits
+            };
+        }
+        if let Some(cid) = item.predecessor() {
+            let replaces = item.packet.replaces().is_some();
+            match self.progress(&cid) {
+                Progress::Due => {}
+                Progress::Never if replaces => {}
+                Progress::Never => return Standing::Doomed(cid),
+                Progress::Unknown if replaces && item.searches >= MAX_SEARCHES => {}
+                Progress::Unknown | Progress::Waiting => return Standing::Waits,
+            }
+        }
+        let is_held = !item.is_barrier() && barriers.iter().any(|b| is_same_kind(b, &item.packet));
+        if item.is_met && !is_held {
+            Standing::Ready
+        } else {
+            Standing::Waits
+        }
+    }
+
+    /// Lets the oldest go where there are too many, of one author or in all.
+    fn make_room(&mut self, author: PeerId, now: Now) {
+        let of_author = self
+            .waiting
+            .values()
+            .filter(|i| i.packet.author() == author)
+            .count();
+        let is_full = self.waiting.len() > MAX_WAITING;
+        if !is_full && of_author <= MAX_WAITING_OF_AUTHOR {
+            return;
+        }
+        let candidates = self.waiting.values();
+        let candidates = candidates.filter(|i| is_full || i.packet.author() == author);
+        if let Some(oldest) = candidates
+            .min_by_key(|i| i.arrived)
+            .map(|i| i.packet.clone())
+        {
+            self.dropped += 1;
+            self.remove(&oldest, Undue::Crowded, now);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.len() >= MAX_EVENTS {
+            self.dropped += 1;
+        } else {
+            self.events.push_back(event);
+        }
+    }
+}
+
+fn is_same_kind(one: &Packet, other: &Packet) -> bool {
+    one.author() == other.author() && one.packet_type() == other.packet_type()
+}
+
+fn period(packet: &Packet) -> Option<Duration> {
+    match packet.instructions().when {
+        When::Periodic { secs } => Some(Duration::from_secs(secs).max(MIN_PERIOD)),
+        When::Immediate | When::Threshold { .. } => None,
+    }
+}
+
+/// Packets that wait or come due again. Guess: a look through all of them costs well under a millisecond.
+const MAX_WAITING: usize = 512;
+/// Those of one author. Guess: a quarter, so that no author takes the room of all others.
+const MAX_WAITING_OF_AUTHOR: usize = 128;
+/// Packets of which is remembered that they were due, and as many that never will be. Source: four libraries' worth.
+const MAX_REMEMBERED: usize = 16_384;
+/// Events not yet told. Source: the answers to sixteen queries.
+const MAX_EVENTS: usize = 4096;
+/// Metrics remembered.
+pub(crate) const MAX_METRICS: usize = 64;
+/// Shortest time from one turn to the next of a packet that is due periodically. Guess: a minute's gossip stays ahead.
+pub(crate) const MIN_PERIOD: Duration = Duration::from_secs(10);
+/// Time that a predecessor has to come by itself. Guess: gossip that took another way is here by then.
+const SEARCH_DELAY: Duration = Duration::from_secs(2);
+/// Pause after the first search for a predecessor over eight; eightfold after each. Guess: 1, 8, 64 minutes.
+const SEARCH_AGAIN: Duration = Duration::from_millis(7_500);
+/// Pause where too much is looked for already.
+const SEARCH_PAUSE: Duration = Duration::from_secs(1);
+/// Searches for one predecessor; it may still come by itself then.
+const MAX_SEARCHES: u32 = 3;
+/// Predecessors of predecessors looked for. Guess: longer chains come by catching up or not at all.
+const MAX_PULLED: u32 = 64;
+
+#[cfg(test)]
+mod tests;

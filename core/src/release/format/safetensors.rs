@@ -1,0 +1,317 @@
+//! safetensors: eight bytes of length, a header in JSON, and the numbers of all tensors without gap. The header is read
+//! strictly, so that nothing hides in it: known types, known fields, no name twice, no gap, no overlap, nothing after the end.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+
+use crate::bounds::LimitError;
+use crate::privacy::{Embedded, Tensor};
+use crate::release::error::ReleaseError;
+
+/// Whether `content` looks like safetensors.
+pub(super) fn is_safetensors(content: &[u8]) -> bool {
+    header_len(content).is_some() && content.get(8) == Some(&b'{')
+}
+
+/// Returns the stated length of the header, where it is one that the content has.
+fn header_len(content: &[u8]) -> Option<usize> {
+    let (len, rest) = content.split_first_chunk()?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).ok()?;
+    (len <= rest.len().min(MAX_HEADER)).then_some(len)
+}
+
+/// Tensors as a file holds them.
+pub(super) struct Tensors {
+    content: Vec<u8>,
+    /// Where the numbers begin.
+    data: usize,
+    pub(super) infos: Vec<Info>,
+    pub(super) metadata: Vec<(String, String)>,
+}
+
+/// What the header says of a tensor.
+#[derive(Clone)]
+pub(super) struct Info {
+    pub(super) name: String,
+    dtype: String,
+    shape: Vec<u64>,
+    start: usize,
+    end: usize,
+}
+
+impl Tensors {
+    /// Reads the header and checks it against the numbers. O(n).
+    ///
+    /// # Errors
+    /// [`ReleaseError::Safetensors`], [`ReleaseError::Limit`] for more than `max_tensors`.
+    pub(super) fn read(content: Vec<u8>, max_tensors: usize) -> Result<Self, ReleaseError> {
+        let wrong = |reason| ReleaseError::Safetensors { reason };
+        let len = header_len(&content).ok_or(wrong("the header is longer than the file"))?;
+        let data = len + 8;
+        let header = content.get(8..data).unwrap_or_default();
+        let header: Header = serde_json::from_slice(header).map_err(|error| {
+            wrong(match error.classify() {
+                serde_json::error::Category::Data => {
+                    "the header has a field that is missing, unknown, doubled or of another type"
+                }
+                _ => "the header is no JSON",
+            })
+        })?;
+        LimitError::check_len("tensors", header.tensors.len(), max_tensors)?;
+        let bytes = content.len() - data;
+        let mut infos = Vec::with_capacity(header.tensors.len());
+        for (name, form) in header.tensors {
+            let bits = bits(&form.dtype).ok_or(wrong("a tensor is of no known type"))?;
+            let elements = form
+                .shape
+                .iter()
+                .try_fold(1u64, |product, dimension| product.checked_mul(*dimension));
+            let stated = elements.and_then(|elements| elements.checked_mul(bits));
+            let [start, end] = form.data_offsets;
+            let got = end.checked_sub(start).and_then(|len| len.checked_mul(8));
+            if stated.is_none() || stated != got || end > bytes as u64 {
+                return Err(wrong("a tensor's shape and place do not fit"));
+            }
+            infos.push(Info {
+                name,
+                dtype: form.dtype,
+                shape: form.shape,
+                // Within the content, so they fit.
+                start: usize::try_from(start).unwrap_or(usize::MAX),
+                end: usize::try_from(end).unwrap_or(usize::MAX),
+            });
+        }
+        let mut places: Vec<_> = infos.iter().map(|info| (info.start, info.end)).collect();
+        places.sort_unstable();
+        let mut covered = 0;
+        for (start, end) in places {
+            if start != covered {
+                return Err(wrong("tensors overlap, or leave a gap"));
+            }
+            covered = end;
+        }
+        if covered != bytes {
+            return Err(wrong("bytes are left after the last tensor"));
+        }
+        Ok(Self {
+            content,
+            data,
+            infos,
+            metadata: header.metadata,
+        })
+    }
+
+    /// Returns the header as it is written.
+    pub(super) fn header(&self) -> &str {
+        let header = self.content.get(8..self.data).unwrap_or_default();
+        core::str::from_utf8(header).unwrap_or_default()
+    }
+
+    /// Hands the content back as it was.
+    pub(super) fn into_content(self) -> Vec<u8> {
+        self.content
+    }
+
+    /// Returns the entries of `__metadata__`.
+    pub(super) fn embedded(&self) -> impl Iterator<Item = Embedded> {
+        self.metadata.iter().map(|(key, text)| Embedded {
+            block: "safetensors".into(),
+            key: key.clone(),
+            text: Some(text.clone()),
+        })
+    }
+
+    /// Returns the numbers of all tensors.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotF32`], [`ReleaseError::Limit`] for a dimension past 32 bits.
+    pub(super) fn numbers(&self) -> Result<Vec<Tensor>, ReleaseError> {
+        let other = self.infos.iter().filter(|info| info.dtype != "F32").count();
+        if other > 0 {
+            return Err(ReleaseError::NotF32 { tensors: other });
+        }
+        let numbers = self.content.get(self.data..).unwrap_or_default();
+        let tensor = |info: &Info| {
+            let (data, _) = numbers
+                .get(info.start..info.end)
+                .unwrap_or_default()
+                .as_chunks::<4>();
+            let max = u64::from(u32::MAX);
+            let dimension = |dimension: &u64| {
+                LimitError::check("dimension of a tensor", *dimension, max)?;
+                Ok(u32::try_from(*dimension).unwrap_or(u32::MAX))
+            };
+            Ok(Tensor {
+                name: info.name.clone(),
+                shape: info
+                    .shape
+                    .iter()
+                    .map(dimension)
+                    .collect::<Result<_, LimitError>>()?,
+                data: data
+                    .iter()
+                    .map(|bytes| f32::from_le_bytes(*bytes))
+                    .collect(),
+            })
+        };
+        self.infos.iter().map(tensor).collect()
+    }
+
+    /// Writes the content with `names` for the tensors, the entries that are `kept`, and the numbers of `noised` where there
+    /// are some. What is the same leaves as it came.
+    pub(super) fn write(
+        self,
+        names: &[String],
+        kept: &[Embedded],
+        noised: Option<&[Tensor]>,
+    ) -> Vec<u8> {
+        let is_renamed = self.infos.iter().map(|info| &info.name).ne(names);
+        let texts = kept.iter().map(|entry| (&entry.key, entry.text.as_ref()));
+        let before = self.metadata.iter().map(|(key, text)| (key, Some(text)));
+        if noised.is_none() && !is_renamed && before.eq(texts) {
+            return self.content;
+        }
+        // Names and texts are always writable.
+        let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+        let mut entries = Vec::with_capacity(names.len() + 1);
+        if !kept.is_empty() {
+            let pair = |entry: &Embedded| {
+                let text = entry.text.as_deref().unwrap_or_default();
+                alloc::format!("{}:{}", quoted(&entry.key), quoted(text))
+            };
+            let pairs: Vec<_> = kept.iter().map(pair).collect();
+            entries.push(alloc::format!("\"{METADATA}\":{{{}}}", pairs.join(",")));
+        }
+        for (info, name) in self.infos.iter().zip(names) {
+            let Info {
+                dtype,
+                shape,
+                start,
+                end,
+                ..
+            } = info;
+            entries.push(alloc::format!(
+                "{}:{{\"dtype\":\"{dtype}\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
+                quoted(name),
+                alloc::format!("{shape:?}").replace(' ', "")
+            ));
+        }
+        let mut header = alloc::format!("{{{}}}", entries.join(","));
+        // The numbers begin at a multiple of eight bytes.
+        while header.len() % 8 != 0 {
+            header.push(' ');
+        }
+        let numbers = self.content.get(self.data..).unwrap_or_default();
+        let mut content = Vec::with_capacity(8 + header.len() + numbers.len());
+        content.extend_from_slice(&(header.len() as u64).to_le_bytes());
+        content.extend_from_slice(header.as_bytes());
+        let data = content.len();
+        content.extend_from_slice(numbers);
+        for (info, tensor) in self.infos.iter().zip(noised.unwrap_or_default()) {
+            let room = content.get_mut(data + info.start..data + info.end);
+            let (room, _) = room.unwrap_or_default().as_chunks_mut::<4>();
+            for (bytes, value) in room.iter_mut().zip(&tensor.data) {
+                *bytes = value.to_le_bytes();
+            }
+        }
+        content
+    }
+}
+
+/// Bits per element of the types that there are.
+fn bits(dtype: &str) -> Option<u64> {
+    Some(match dtype {
+        "F4" => 4,
+        "F6_E2M3" | "F6_E3M2" => 6,
+        "BOOL" | "U8" | "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" => 8,
+        "I16" | "U16" | "F16" | "BF16" => 16,
+        "I32" | "U32" | "F32" => 32,
+        "I64" | "U64" | "F64" | "C64" => 64,
+        _ => return None,
+    })
+}
+
+struct Header {
+    tensors: Vec<(String, Form)>,
+    metadata: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: [u64; 2],
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a header of safetensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut names = BTreeSet::new();
+                let mut header = Header {
+                    tensors: Vec::new(),
+                    metadata: Vec::new(),
+                };
+                while let Some(name) = map.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        return Err(A::Error::custom("a name stands twice"));
+                    }
+                    if name == METADATA {
+                        header.metadata = map.next_value::<Entries>()?.0;
+                    } else {
+                        header.tensors.push((name, map.next_value()?));
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// Texts by names, none of which stands twice.
+struct Entries(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("texts by names")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let (mut names, mut entries) = (BTreeSet::new(), Vec::new());
+                while let Some((name, text)) = map.next_entry::<String, String>()? {
+                    if !names.insert(name.to_owned()) {
+                        return Err(A::Error::custom("a name stands twice"));
+                    }
+                    entries.push((name, text));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// The name that no tensor may have.
+pub(super) const METADATA: &str = "__metadata__";
+/// Bytes of a header. Source: the safetensors crate refuses longer ones.
+const MAX_HEADER: usize = 100_000_000;

@@ -1,0 +1,82 @@
+//! An author takes back what it shared; the relay forgets it, also after a restart.
+
+use std::fs;
+use std::path::Path;
+
+use crate::relay::{EXIT_DEADLINE, Relay, chorus_relay, succeed};
+
+fn arg(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Shares `content` as the identity in `own` and returns its content id.
+fn share(own: &Path, file: &Path, content: &[u8], relay: &Relay) -> String {
+    fs::write(file, content).unwrap();
+    let to = ["--relay", relay.url(), "--data-dir", arg(own)];
+    succeed(&[&["share", arg(file)], &to[..]].concat())
+        .trim()
+        .to_owned()
+}
+
+fn listed(relay: &Relay, kind: &str) -> String {
+    succeed(&["query", "--relay", relay.url(), "--type", kind])
+}
+
+fn bytes_stored(relay: &Relay) -> u64 {
+    let metrics = relay.get("/metrics").body;
+    let line = metrics
+        .lines()
+        .find(|l| l.starts_with("chorus_store_bytes"));
+    let line = line.expect("the metrics count stored bytes");
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_revoked_file_is_gone_from_the_relay_with_its_blocks_and_stays_away() {
+    let [data, own, files] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (file, got) = (files.path().join("slip.bin"), files.path().join("got.bin"));
+    let relay = Relay::start(data.path());
+    let slip = vec![7; 900_000];
+    let cid = share(own.path(), &file, &slip, &relay);
+    let kept = share(own.path(), &file, b"this one stays", &relay);
+    let get = |cid: &str, url: &str| chorus_relay(&["get", cid, "--relay", url, "-o", arg(&got)]);
+    assert!(get(&cid, relay.url()).status.success());
+    let before = bytes_stored(&relay);
+
+    let to = ["--relay", relay.url(), "--data-dir", arg(own.path())];
+    let by = succeed(&[&["revoke", cid.as_str()], &to[..]].concat());
+    assert!(by.trim().starts_with("bafy"), "{by}");
+    assert!(listed(&relay, "revocation").contains(by.trim()));
+    assert!(!listed(&relay, "file").contains(&cid));
+    assert!(listed(&relay, "file").contains(&kept));
+    // One leaf of 256 KiB three times, another and the manifest.
+    let freed = before - bytes_stored(&relay);
+    assert!(freed > 300_000, "{freed} bytes freed");
+
+    assert!(relay.stop("TERM", EXIT_DEADLINE).success());
+    let relay = Relay::start(data.path());
+    assert!(!listed(&relay, "file").contains(&cid));
+    assert!(get(&kept, relay.url()).status.success());
+    assert!(!get(&cid, relay.url()).status.success());
+}
+
+#[test]
+fn only_the_identity_that_signed_revokes() {
+    let [data, own, other, files] = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let relay = Relay::start(data.path());
+    let cid = share(own.path(), &files.path().join("a"), b"mine", &relay);
+    let revoke = |dir: &Path| {
+        let to = ["--relay", relay.url(), "--data-dir", arg(dir)];
+        chorus_relay(&[&["revoke", cid.as_str()], &to[..]].concat())
+    };
+    let error = revoke(other.path());
+    assert_eq!(error.status.code(), Some(2), "no identity there");
+    succeed(&["keygen", "--data-dir", arg(other.path())]);
+    let error = revoke(other.path());
+    assert_eq!(error.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&error.stderr).into_owned();
+    assert!(text.contains("only its author"), "{text}");
+    assert!(listed(&relay, "file").contains(&cid));
+    assert!(revoke(own.path()).status.success());
+    assert!(!listed(&relay, "file").contains(&cid));
+}
