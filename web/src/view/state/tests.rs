@@ -93,23 +93,41 @@ fn the_curve_is_thinned_but_keeps_its_newest_point() {
     );
 }
 
-#[test]
-fn fetching_a_file_is_busy() {
-    let file = FileRow {
+fn file() -> FileRow {
+    FileRow {
         cid: "f".into(),
         name: "a.txt".into(),
         size: 10,
         author: "a".into(),
         stage: FileStage::Offered,
         is_sealed: false,
-    };
+    }
+}
+
+#[test]
+fn what_its_author_takes_back_is_no_longer_listed() {
+    let state = run([
+        Action::PacketSeen(packet("f", false)),
+        Action::PacketSeen(packet("x", false)),
+        Action::FileSeen(file()),
+        Action::PacketRevoked("f".into()),
+    ]);
+    assert!(state.files.is_empty());
+    assert_eq!(
+        state.packets.iter().map(|p| &*p.cid).collect::<Vec<_>>(),
+        ["x"]
+    );
+}
+
+#[test]
+fn fetching_a_file_is_busy() {
     let state = run([
         Action::Started {
             id: "me".into(),
             network: "main".into(),
         },
         Action::CategoryChanged(Category::Ready),
-        Action::FileSeen(file),
+        Action::FileSeen(file()),
     ]);
     assert_eq!(state.own_category(), Category::Ready);
     let busy = state.after(Action::FileMoved {
@@ -121,15 +139,11 @@ fn fetching_a_file_is_busy() {
 
 #[test]
 fn a_sealed_file_is_called_by_its_name_once_it_is_open() {
-    let file = FileRow {
-        cid: "f".into(),
-        name: "Something sealed".into(),
-        size: 10,
-        author: "a".into(),
-        stage: FileStage::Offered,
+    let sealed = FileRow {
         is_sealed: true,
+        ..file()
     };
-    let state = run([Action::FileSeen(file)]);
+    let state = run([Action::FileSeen(sealed)]);
     assert!(state.has_sealed("f") && !state.has_sealed("g"));
     let state = state.after(Action::FileNamed {
         cid: "f".into(),
