@@ -19,8 +19,12 @@ mod client;
 mod get;
 mod keygen;
 mod keys;
+mod ledger;
+mod owner;
 mod peer;
+mod privacy;
 mod query;
+mod report;
 mod run;
 mod share;
 mod status;
@@ -80,6 +84,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Get(args) => in_runtime(get::get(args)),
         Command::Query(args) => in_runtime(query::query(args)),
         Command::Peer(args) => in_runtime(peer::peer(args)),
+        Command::Ledger(args) => in_runtime(ledger::ledger(args)),
     }
 }
 

@@ -4,3 +4,4 @@ mod blocks;
 mod faults;
 mod life;
 mod sealed;
+mod share;
