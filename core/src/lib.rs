@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
 //! | domain | [`packet`], [`privacy`], [`seal`], [`learner`], `webrtc`, [`status`] | foundation |
+//! | orchestration | [`training`] | everything above |
 //! | node | [`node`] | everything above |
 //! | driver | `net` (feature `net`) | `node`, and libp2p |
 //!
@@ -33,5 +34,6 @@ pub mod privacy;
 pub mod seal;
 pub mod status;
 pub mod time;
+pub mod training;
 pub mod webrtc;
 pub mod wire;

@@ -9,7 +9,8 @@ const LAYERS: [&[&str]; 6] = [
     FOUNDATION,
     DOMAIN,
     &["config"],
-    &["orchestration"],
+    // `training`: the learner's steps, paid from the ledger of privacy.
+    &["orchestration", "training"],
     &["node"],
     &["sim", "net"],
 ];
