@@ -2,21 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chorus_core::privacy::noise::NoiseError;
+use chorus_core::training::Plan;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::run::Run;
-
-/// What an attacker looks at; the number of its score.
-#[derive(Clone, Copy)]
-pub(crate) enum Signal {
-    /// How sure the model shared last is of the right answer: the loss, turned round.
-    Loss = 0,
-    /// How far all rounds of training went down the candidate's slope.
-    Update = 1,
-    /// The same, with each round's slope bounded as private mode bounds it.
-    BoundedUpdate = 2,
-}
+use crate::run::{Candidate, Run, Signal};
 
 /// An attack.
 #[derive(Clone, Copy)]
@@ -28,13 +19,12 @@ pub(crate) enum Attack {
     Likelihood(Signal),
 }
 
-pub(crate) const ATTACKS: [Attack; 6] = [
+pub(crate) const ATTACKS: [Attack; 5] = [
     Attack::Threshold(Signal::Loss),
-    Attack::Threshold(Signal::Update),
-    Attack::Threshold(Signal::BoundedUpdate),
     Attack::Likelihood(Signal::Loss),
+    Attack::Likelihood(Signal::Losses),
     Attack::Likelihood(Signal::Update),
-    Attack::Likelihood(Signal::BoundedUpdate),
+    Attack::Threshold(Signal::Regression),
 ];
 
 /// A figure with the ends of its 95 % interval: runs drawn again with replacement.
@@ -59,15 +49,24 @@ impl Attack {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Threshold(Signal::Loss) => "loss_threshold",
+            Self::Threshold(Signal::Losses) => "losses_threshold",
             Self::Threshold(Signal::Update) => "update_threshold",
-            Self::Threshold(Signal::BoundedUpdate) => "bounded_update_threshold",
+            Self::Threshold(Signal::Regression) => "regression",
             Self::Likelihood(Signal::Loss) => "loss_lira",
+            Self::Likelihood(Signal::Losses) => "losses_lira",
             Self::Likelihood(Signal::Update) => "update_lira",
-            Self::Likelihood(Signal::BoundedUpdate) => "bounded_update_lira",
+            Self::Likelihood(Signal::Regression) => "regression_lira",
         }
     }
 
-    pub(crate) fn measure(self, runs: &[Run]) -> Measured {
+    /// Measures the attack on `runs`, or where it regresses on the first `regressed` of them.
+    pub(crate) fn measure(self, runs: &[Run], regressed: usize) -> Measured {
+        let runs = match self {
+            Self::Threshold(Signal::Regression) | Self::Likelihood(Signal::Regression) => {
+                &runs[..regressed.min(runs.len())]
+            }
+            _ => runs,
+        };
         let mut guesses = match self {
             Self::Threshold(signal) => thresholds(runs, signal),
             Self::Likelihood(signal) => likelihoods(runs, signal),
@@ -106,10 +105,11 @@ pub(crate) fn bound(epsilon: f64) -> f64 {
     (epsilon.exp() - 1.0 + 2.0 * DELTA) / (epsilon.exp() + 1.0)
 }
 
-/// Returns the same for Gaussian noise of `multiplier` clip norms on all that is released: 2 Φ(1 / 2σ) − 1 (Dong et al.
-/// 2022, arXiv 1905.02383, section 2.2).
-pub(crate) fn gaussian_bound(multiplier: f64) -> f64 {
-    libm::erf(1.0 / (multiplier * 2.0 * 2f64.sqrt()))
+/// Returns the same for the noise of `plan`, all examples taking part in all its steps: as much as one release with σ/√T,
+/// so 2 Φ(√T / 2σ) − 1 (Dong et al. 2022, arXiv 1905.02383, section 2.2).
+pub(crate) fn gaussian_bound(plan: &Plan) -> Result<f64, NoiseError> {
+    let multiplier = plan.mechanism()?.noise_multiplier();
+    Ok(libm::erf((plan.steps as f64 / 8.0).sqrt() / multiplier))
 }
 
 /// The attacker's guess on one candidate of one run: higher for members.
@@ -121,7 +121,7 @@ struct Guess {
 
 fn thresholds(runs: &[Run], signal: Signal) -> Vec<Guess> {
     let of = |(run, candidates): (usize, &Run)| {
-        let guess = |candidate: &crate::run::Candidate| Guess {
+        let guess = |candidate: &Candidate| Guess {
             run,
             score: candidate.scores[signal as usize],
             is_member: candidate.is_member,

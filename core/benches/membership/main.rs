@@ -3,10 +3,13 @@
 //!
 //! In every run the 1,797 digits are divided anew, in each class by lot: four tabs that hold the classes learn from
 //! 1,437 and never see 360. So what a tab trained on and what it did not are exchangeable, and the other runs are the shadow
-//! models of each. With `--scores` it prints each candidate's scores instead, for another program to evaluate.
+//! models of each. With `--scores` it prints each candidate's scores instead, for another program to evaluate; with `--only
+//! NAME` one mode alone.
 
 mod attack;
+mod regression;
 mod run;
+mod watch;
 
 use std::fmt::Write as _;
 use std::num::NonZero;
@@ -26,13 +29,18 @@ fn main() -> Result<(), Failure> {
     let digits = Digits::parse(include_bytes!("../../../www/digits.bin"))?;
     let all = [digits.train, digits.test].concat();
     let is_dump = std::env::args().any(|argument| argument == "--scores");
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--only");
+    let only = arguments.nth(1);
     for mode in MODES {
+        if only.as_ref().is_some_and(|only| only != mode.name) {
+            continue;
+        }
         let samples: Vec<Sample> = all.iter().step_by(mode.one_in).copied().collect();
         let runs = repeat(&samples, mode)?;
         if is_dump {
             dump(mode, &runs);
         } else {
-            report(mode, &runs);
+            report(mode, &runs)?;
         }
     }
     Ok(())
@@ -45,6 +53,19 @@ struct Mode {
     epsilon: Option<f64>,
     /// Of how many samples one is used.
     one_in: usize,
+    runs: usize,
+}
+
+impl Mode {
+    fn plan(&self) -> Option<Plan> {
+        self.epsilon.map(|epsilon| Plan {
+            budget: Budget {
+                epsilon,
+                ..Budget::default()
+            },
+            ..Plan::default()
+        })
+    }
 }
 
 const MODES: [Mode; 5] = [
@@ -52,52 +73,53 @@ const MODES: [Mode; 5] = [
         name: "plain",
         epsilon: None,
         one_in: 1,
+        runs: RUNS,
     },
     Mode {
         name: "private",
         epsilon: Some(8.0),
         one_in: 1,
+        runs: RUNS,
     },
     Mode {
         name: "private_epsilon_2",
         epsilon: Some(2.0),
         one_in: 1,
+        runs: RUNS,
     },
     // A tenth of the samples, learned by heart: shows that the attacks find what there is to find.
     Mode {
         name: "overfit_plain",
         epsilon: None,
         one_in: 10,
+        runs: RUNS,
     },
     Mode {
         name: "overfit_private",
         epsilon: Some(8.0),
         one_in: 10,
+        runs: RUNS,
     },
 ];
 
-/// Runs `mode` [`RUNS`] times, on all cores.
+/// Runs `mode` as often as it says, on all cores.
 #[expect(
     clippy::disallowed_methods,
     reason = "a benchmark may use all cores; the core itself has no threads"
 )]
 fn repeat(samples: &[Sample], mode: Mode) -> Result<Vec<Run>, Failure> {
-    let plan = mode.epsilon.map(|epsilon| Plan {
-        budget: Budget {
-            epsilon,
-            ..Budget::default()
-        },
-        ..Plan::default()
-    });
+    let plan = mode.plan();
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Run)>, Failure> {
         let mut done = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= RUNS {
+            if seed >= mode.runs {
                 return Ok(done);
             }
-            done.push((seed, learn(samples, plan.as_ref(), seed as u64)?));
+            let regresses = seed < REGRESSED;
+            let run = learn(samples, plan.as_ref(), seed as u64, regresses)?;
+            done.push((seed, run));
         }
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -113,21 +135,23 @@ fn repeat(samples: &[Sample], mode: Mode) -> Result<Vec<Run>, Failure> {
     Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
-fn report(mode: Mode, runs: &[Run]) {
+fn report(mode: Mode, runs: &[Run]) -> Result<(), Failure> {
     let name = mode.name;
     let accuracy: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
     print_estimate(&format!("accuracy_{name}"), attack::mean(&accuracy));
-    if mode.epsilon.is_some() {
+    if let Some(plan) = mode.plan() {
         let spent = runs.iter().map(|run| run.epsilon).fold(0.0, f64::max);
         print(&format!("epsilon_{name}"), spent);
         print(&format!("bound_{name}"), attack::bound(spent));
-        let noise = runs.iter().map(|run| run.noise).fold(f64::MAX, f64::min);
         print(
             &format!("bound_gaussian_{name}"),
-            attack::gaussian_bound(noise),
+            attack::gaussian_bound(&plan)?,
         );
     }
-    let measured: Vec<Measured> = ATTACKS.iter().map(|attack| attack.measure(runs)).collect();
+    let measured: Vec<Measured> = ATTACKS
+        .iter()
+        .map(|attack| attack.measure(runs, REGRESSED))
+        .collect();
     for (attack, measured) in ATTACKS.iter().zip(&measured) {
         let case = format!("{}_{name}", attack.name());
         print_estimate(&format!("advantage_{case}"), measured.advantage);
@@ -141,6 +165,7 @@ fn report(mode: Mode, runs: &[Run]) {
     if let Some(strongest) = strongest {
         print_estimate(&format!("advantage_{name}"), strongest);
     }
+    Ok(())
 }
 
 fn print_estimate(case: &str, estimate: Estimate) {
@@ -176,3 +201,5 @@ fn dump(mode: Mode, runs: &[Run]) {
 
 /// Runs of each mode: the shadow models of one run are all the others.
 const RUNS: usize = 64;
+/// Runs of each mode in which the attacker regresses too, which needs no shadow models.
+const REGRESSED: usize = 12;
