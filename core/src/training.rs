@@ -12,6 +12,7 @@ pub mod lockstep;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use rand_core::{CryptoRng, RngCore};
 
@@ -62,7 +63,6 @@ impl Plan {
 }
 
 /// The private training of one node: steps as long as there are grants.
-#[derive(Debug)]
 pub struct Training<R> {
     mechanism: Mechanism,
     norm: ClipNorm,
@@ -156,6 +156,17 @@ impl<R: RngCore + CryptoRng> Privatise for Training<R> {
 
     fn epsilon(&self) -> f64 {
         self.epsilon
+    }
+}
+
+impl<R> fmt::Debug for Training<R> {
+    /// Leaves the generator out: who knows its state can take the noise away.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Training")
+            .field("mechanism", &self.mechanism)
+            .field("grants", &self.grants)
+            .field("epsilon", &self.epsilon)
+            .finish_non_exhaustive()
     }
 }
 

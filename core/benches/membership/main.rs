@@ -85,7 +85,7 @@ const MODES: [Mode; 5] = [
         name: "private_epsilon_2",
         epsilon: Some(2.0),
         one_in: 1,
-        runs: RUNS,
+        runs: RUNS / 3,
     },
     // A tenth of the samples, learned by heart: shows that the attacks find what there is to find.
     Mode {
@@ -103,10 +103,6 @@ const MODES: [Mode; 5] = [
 ];
 
 /// Runs `mode` as often as it says, on all cores.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a benchmark may use all cores; the core itself has no threads"
-)]
 fn repeat(samples: &[Sample], mode: Mode) -> Result<Vec<Run>, Failure> {
     let plan = mode.plan();
     let next = AtomicUsize::new(0);
@@ -200,6 +196,6 @@ fn dump(mode: Mode, runs: &[Run]) {
 }
 
 /// Runs of each mode: the shadow models of one run are all the others.
-const RUNS: usize = 64;
+const RUNS: usize = 48;
 /// Runs of each mode in which the attacker regresses too, which needs no shadow models.
-const REGRESSED: usize = 12;
+const REGRESSED: usize = 8;

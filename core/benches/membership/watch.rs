@@ -11,7 +11,6 @@ use crate::run::SIGNALS;
 pub(crate) struct Watched {
     anchor: Mlp,
     shared: Mlp,
-    round: u64,
     candidates: Vec<usize>,
     scores: Vec<[f64; SIGNALS]>,
     plan: Option<Plan>,
@@ -34,7 +33,6 @@ impl Watched {
         Ok(Self {
             anchor: model.clone(),
             shared: model.clone(),
-            round: 0,
             scores: vec![[0.0; SIGNALS]; candidates.len()],
             plan: plan.copied(),
             variance: deviation * deviation,
@@ -57,7 +55,6 @@ impl Watched {
             scores[2] += f64::from(dot(&step, &self.anchor.gradient(sample)));
         }
         self.regress(&step, samples);
-        self.round += 1;
     }
 
     pub(crate) fn on_merge(&mut self, params: &[f32]) {
@@ -95,7 +92,6 @@ impl Watched {
                 plan.clip_norm as f32,
                 Privacy::default().rate,
             ),
-            None if self.round % EVERY != 0 => return,
             None => {
                 // Half way.
                 let mut at = self.anchor.clone();
@@ -144,8 +140,6 @@ fn confidence(model: &Mlp, sample: &Sample) -> f64 {
 
 /// Share of members among the candidates.
 const MEMBERS: f32 = 0.8;
-/// Rounds of which one is explained where training is open. Guess: all would take minutes.
-const EVERY: u64 = 4;
 /// Ridge of the open rounds against the mean square of a slope. Source: tried on other seeds.
 const PLAIN_RIDGE: f64 = 3e-3;
 /// Least probability told apart from none.

@@ -10,6 +10,10 @@
 //! change them after an exchange where digits are missing in the mesh (see `holding`). The model trained alone then
 //! starts again, so that it never knows more digits than its node holds; the merged model stays as it is.
 //!
+//! In [private mode](Config::privacy) what is shared depends on this node's samples only through steps that a
+//! [`Privatise`] made, and once it makes no more the node goes on sharing and merging what it has. The model trained alone
+//! learns openly, and stays here.
+//!
 //! What it does not do: it trusts no one and verifies no signature (a packet's author is checked before), and it does
 //! not defend the merge against well-formed lies; that is [`Merge`]'s work.
 
