@@ -14,6 +14,7 @@ pub mod exchange;
 mod holding;
 pub mod merge;
 pub mod mlp;
+pub mod private;
 
 #[cfg(test)]
 mod simulation;
@@ -26,3 +27,4 @@ pub use merge::{Average, Contribution, Merge, merge};
 pub use mlp::{
     Mlp, PARAMETER_BYTES, PARAMETERS, ParametersError, parameters_from_bytes, parameters_to_bytes,
 };
+pub use private::{Privacy, Privatise};

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
 //! | domain | [`packet`], [`privacy`], [`seal`], [`learner`], `webrtc`, [`status`] | foundation |
-//! | orchestration | [`release`] | everything above |
+//! | orchestration | [`release`], [`training`] | everything above |
 //! | node | [`node`] | everything above |
 //! | driver | `net` (feature `net`) | `node`, and libp2p |
 //!
@@ -35,5 +35,6 @@ pub mod release;
 pub mod seal;
 pub mod status;
 pub mod time;
+pub mod training;
 pub mod webrtc;
 pub mod wire;

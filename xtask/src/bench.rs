@@ -25,6 +25,8 @@ pub(crate) enum Bench {
     Transfer,
     /// What the scrubber finds in labelled sentences, beside Presidio, and how fast it reads.
     Privacy,
+    /// What attackers learn of the digits learner's training examples, openly and in private mode, and its accuracy.
+    Membership,
 }
 
 /// Runs `benches`, or all where none is named.
@@ -39,6 +41,7 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
         Bench::Join,
         Bench::Transfer,
         Bench::Privacy,
+        Bench::Membership,
     ];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
@@ -52,6 +55,7 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
             Bench::Join => measure(&mut in_chromium("join")?)?,
             Bench::Transfer => measure(&mut in_chromium("transfer")?)?,
             Bench::Privacy => privacy()?,
+            Bench::Membership => measure(of_core("membership").arg("--features=sim"))?,
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::learner::private::Privacy;
+
 /// Settings of a learner. Nodes of one network need the same `init_seed`; the rest may differ between nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -46,6 +48,10 @@ pub struct Config {
     /// Neighbours whose weights are held and merged, 1..=256; 38 kB each at most. Default 32. Guess: more than a tab
     /// connects to.
     pub max_neighbours: usize,
+    /// Private mode: what is shared tells little of any single training example; `None` trains openly. Needs noise from
+    /// the caller ([`Exchange::handle_with`](crate::learner::Exchange::handle_with)). Default `None`. Source: it costs
+    /// accuracy (`cargo xtask bench membership`), and the digits are nobody's secret.
+    pub privacy: Option<Privacy>,
 }
 
 impl Default for Config {
@@ -65,6 +71,7 @@ impl Default for Config {
             choose_after: Duration::from_millis(300),
             claim_for: Duration::from_secs(30),
             max_neighbours: 32,
+            privacy: None,
         }
     }
 }
@@ -109,7 +116,17 @@ impl Config {
             choose_within,
         )?;
         check("claim_for", self.claim_for.as_secs_f64(), 1.0, longest)?;
-        check("max_neighbours", self.max_neighbours as f64, 1.0, 256.0)
+        check("max_neighbours", self.max_neighbours as f64, 1.0, 256.0)?;
+        if let Some(Privacy { steps, rate }) = self.privacy {
+            check("privacy.steps", f64::from(steps), 1.0, 100.0)?;
+            check(
+                "privacy.rate",
+                f64::from(rate),
+                f64::from(f32::MIN_POSITIVE),
+                1.0,
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -201,6 +218,13 @@ mod tests {
             },
             Config {
                 max_neighbours: 0,
+                ..Config::default()
+            },
+            Config {
+                privacy: Some(Privacy {
+                    rate: f32::INFINITY,
+                    ..Privacy::default()
+                }),
                 ..Config::default()
             },
         ];

@@ -10,6 +10,10 @@
 //! change them after an exchange where digits are missing in the mesh (see `holding`). The model trained alone then
 //! starts again, so that it never knows more digits than its node holds; the merged model stays as it is.
 //!
+//! In [private mode](Config::privacy) what is shared depends on this node's samples only through steps that a
+//! [`Privatise`] made, and once it makes no more the node goes on sharing and merging what it has. The model trained alone
+//! learns openly, and stays here.
+//!
 //! What it does not do: it trusts no one and verifies no signature (a packet's author is checked before), and it does
 //! not defend the merge against well-formed lies; that is [`Merge`]'s work.
 
@@ -17,6 +21,7 @@ mod io;
 mod neighbour;
 mod order;
 mod shard;
+mod train;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -33,6 +38,7 @@ use crate::learner::digits::{Digits, Sample};
 use crate::learner::holding::Holdings;
 use crate::learner::merge::{Average, Contribution, Merge};
 use crate::learner::mlp::{Mlp, check_parameters};
+use crate::learner::private::Privatise;
 use crate::time::Instant;
 
 /// The exchange of one node.
@@ -56,6 +62,8 @@ pub struct Exchange<P> {
     round: u64,
     exchanges: u64,
     alone_turns: u64,
+    /// ε that the shared models have spent; none was told where training is not private.
+    epsilon: Option<f64>,
     phase: Phase,
     is_paused: bool,
     neighbours: BTreeMap<P, Neighbour>,
@@ -90,6 +98,7 @@ impl<P: Copy + Ord> Exchange<P> {
             round: 0,
             exchanges: 0,
             alone_turns: 0,
+            epsilon: None,
             phase: Phase::UNCHOSEN,
             is_paused: false,
             neighbours: BTreeMap::new(),
@@ -147,6 +156,18 @@ impl<P: Copy + Ord> Exchange<P> {
     /// Takes one input. Never fails; a call trains at most once: 2 × `steps` × `batch` samples and two evaluations,
     /// 2.2 ms natively with the defaults (release build, from its parts); not measured in a browser.
     pub fn handle(&mut self, now: Instant, input: Input<P>) {
+        self.handle_with(now, input, None);
+    }
+
+    /// As [`Exchange::handle`] in [private mode](Config::privacy): `privatise` makes the steps of training and says when
+    /// none is paid. The mode needs both: where one is without the other, the model that is shared is not trained.
+    /// Costs a gradient and a clipping for each example taken, and the noise.
+    pub fn handle_with(
+        &mut self,
+        now: Instant,
+        input: Input<P>,
+        privatise: Option<&mut dyn Privatise>,
+    ) {
         self.holdings.on_time(now);
         match input {
             Input::PeerUp { peer } => self.on_peer_up(now, peer),
@@ -171,7 +192,7 @@ impl<P: Copy + Ord> Exchange<P> {
             Input::Tick => {}
         }
         if !self.is_paused {
-            self.advance(now);
+            self.advance(now, privatise);
         }
         self.tell();
     }
@@ -279,7 +300,7 @@ impl<P: Copy + Ord> Exchange<P> {
         }
     }
 
-    fn advance(&mut self, now: Instant) {
+    fn advance(&mut self, now: Instant, privatise: Option<&mut dyn Privatise>) {
         if let Phase::Choosing { until, quiet_at } = self.phase {
             self.await_news(now, until, quiet_at);
         }
@@ -287,7 +308,7 @@ impl<P: Copy + Ord> Exchange<P> {
             Phase::Choosing { .. } => {}
             Phase::Resting { until } if now >= until => {
                 if self.is_accompanied() {
-                    self.start_round(now);
+                    self.start_round(now, privatise);
                 } else if self.alone_turns < ALONE_TURNS {
                     self.train_alone(now);
                 }
@@ -309,51 +330,6 @@ impl<P: Copy + Ord> Exchange<P> {
                 }
             }
         }
-    }
-
-    /// Trains both models on the same samples and shares the one that takes part.
-    fn start_round(&mut self, now: Instant) {
-        self.anchor.copy_from_slice(self.model.parameters());
-        for _ in 0..self.config.steps {
-            let batch = self.order.next_batch(self.config.batch);
-            self.model.train_batch(
-                batch.iter().map(|&index| &self.shard[index]),
-                self.config.rate,
-            );
-            self.alone.train_batch(
-                batch.iter().map(|&index| &self.shard[index]),
-                self.config.rate,
-            );
-        }
-        if check_parameters(self.model.parameters()).is_err() {
-            // Training ran away: the merged model is known to be one.
-            self.restore(&self.anchor.clone());
-        }
-        self.share();
-        self.phase = Phase::Waiting {
-            since: now,
-            reshare_at: now + self.config.reshare,
-        };
-        if self.has_contribution() && self.is_complete() {
-            self.merge(now);
-        }
-    }
-
-    fn train_alone(&mut self, now: Instant) {
-        for _ in 0..self.config.steps {
-            let batch = self.order.next_batch(self.config.batch);
-            self.alone.train_batch(
-                batch.iter().map(|&index| &self.shard[index]),
-                self.config.rate,
-            );
-        }
-        self.alone_turns += 1;
-        self.phase = Phase::Resting {
-            until: now + self.config.interval,
-        };
-        self.push(Output::TrainedAlone {
-            alone_accuracy: self.alone.accuracy(&self.digits.test),
-        });
     }
 
     fn merge(&mut self, now: Instant) {
@@ -417,6 +393,7 @@ impl<P: Copy + Ord> Exchange<P> {
             accuracy: self.model.accuracy(&self.digits.test),
             alone_accuracy: self.alone.accuracy(&self.digits.test),
             peers,
+            epsilon: self.epsilon,
         });
         if self.holdings.reconsider() {
             self.start_shard();

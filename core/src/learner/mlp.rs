@@ -79,7 +79,7 @@ impl Mlp {
     pub fn train_batch<'a>(&mut self, batch: impl IntoIterator<Item = &'a Sample>, rate: f32) {
         let mut samples = 0u16;
         for sample in batch {
-            self.add_gradient(sample);
+            add_gradient(&self.parameters, &mut self.gradient, sample);
             samples = samples.saturating_add(1);
         }
         if samples == 0 {
@@ -89,6 +89,20 @@ impl Mlp {
         for (parameter, gradient) in self.parameters.iter_mut().zip(&mut self.gradient) {
             *parameter -= step * *gradient;
             *gradient = 0.0;
+        }
+    }
+
+    /// Returns the gradient of the loss of `sample` alone: 4810 numbers in the parameters' order.
+    pub fn gradient(&self, sample: &Sample) -> Vec<f32> {
+        let mut gradient = vec![0.0; PARAMETERS];
+        add_gradient(&self.parameters, &mut gradient, sample);
+        gradient
+    }
+
+    /// Moves the parameters by `-rate` × `direction` (4810 numbers in their order; what is missing counts as zero).
+    pub fn descend(&mut self, direction: &[f32], rate: f32) {
+        for (parameter, slope) in self.parameters.iter_mut().zip(direction) {
+            *parameter -= rate * slope;
         }
     }
 
@@ -135,38 +149,6 @@ impl Mlp {
             -libm::logf(probability.max(f32::MIN_POSITIVE))
         };
         samples.iter().map(surprise).sum::<f32>() / samples.len() as f32
-    }
-
-    /// Adds the gradient of the loss of `sample` to the sum kept for the batch.
-    fn add_gradient(&mut self, sample: &Sample) {
-        let layers = Layers::split(&self.parameters);
-        let input = sample.input();
-        let active = layers.activate(&input);
-        let mut error = softmax(layers.logits(&active));
-        error[usize::from(sample.label) % OUTPUTS] -= 1.0;
-
-        let gradient = Layers::split_mut(&mut self.gradient);
-        let mut back = [0.0; HIDDEN];
-        for ((&unit, back), (weights, slope)) in active
-            .iter()
-            .zip(&mut back)
-            .zip(layers.output.iter().zip(gradient.output))
-        {
-            if unit > 0.0 {
-                *back = weights
-                    .iter()
-                    .zip(&error)
-                    .fold(0.0, |sum, (&weight, &error)| sum + weight * error);
-                add_scaled(slope, unit, &error);
-            }
-        }
-        add_scaled(gradient.output_bias, 1.0, &error);
-        for (&pixel, slope) in input.iter().zip(gradient.hidden) {
-            if pixel != 0.0 {
-                add_scaled(slope, pixel, &back);
-            }
-        }
-        add_scaled(gradient.hidden_bias, 1.0, &back);
     }
 }
 
@@ -354,6 +336,38 @@ impl<'a> Layers<'a> {
     }
 }
 
+/// Adds the gradient of the loss of `sample` at `parameters` to the sum `gradient`.
+fn add_gradient(parameters: &[f32], gradient: &mut [f32], sample: &Sample) {
+    let layers = Layers::split(parameters);
+    let input = sample.input();
+    let active = layers.activate(&input);
+    let mut error = softmax(layers.logits(&active));
+    error[usize::from(sample.label) % OUTPUTS] -= 1.0;
+
+    let gradient = Layers::split_mut(gradient);
+    let mut back = [0.0; HIDDEN];
+    for ((&unit, back), (weights, slope)) in active
+        .iter()
+        .zip(&mut back)
+        .zip(layers.output.iter().zip(gradient.output))
+    {
+        if unit > 0.0 {
+            *back = weights
+                .iter()
+                .zip(&error)
+                .fold(0.0, |sum, (&weight, &error)| sum + weight * error);
+            add_scaled(slope, unit, &error);
+        }
+    }
+    add_scaled(gradient.output_bias, 1.0, &error);
+    for (&pixel, slope) in input.iter().zip(gradient.hidden) {
+        if pixel != 0.0 {
+            add_scaled(slope, pixel, &back);
+        }
+    }
+    add_scaled(gradient.hidden_bias, 1.0, &back);
+}
+
 /// `to += scale * from`, element by element.
 #[inline]
 fn add_scaled(to: &mut [f32], scale: f32, from: &[f32]) {
@@ -418,8 +432,8 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_the_loss() {
         let sample = digits().train[700];
-        let mut model = Mlp::new(3);
-        model.add_gradient(&sample);
+        let model = Mlp::new(3);
+        let gradient = model.gradient(&sample);
         for index in [0, 700, 2000, 4100, 4163, 4500, 4790, 4803] {
             let nudged = |by: f32| {
                 let mut model = model.clone();
@@ -428,9 +442,9 @@ mod tests {
             };
             let slope = (nudged(1e-2) - nudged(-1e-2)) / 2e-2;
             assert!(
-                (slope - model.gradient[index]).abs() < 2e-3,
+                (slope - gradient[index]).abs() < 2e-3,
                 "{index}: {slope} {}",
-                model.gradient[index]
+                gradient[index]
             );
         }
     }

@@ -9,7 +9,8 @@ const LAYERS: [&[&str]; 6] = [
     FOUNDATION,
     DOMAIN,
     &["config"],
-    &["orchestration", "release"],
+    // `release`: packets through the stages of privacy, sealed. `training`: the learner's steps, paid from a ledger.
+    &["orchestration", "release", "training"],
     &["node"],
     &["sim", "net"],
 ];

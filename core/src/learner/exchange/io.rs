@@ -72,6 +72,9 @@ pub enum Output<P> {
         alone_accuracy: f32,
         /// Neighbours whose weights were merged.
         peers: usize,
+        /// ε that this node's own examples have spent with all that it ever shared, and with what is paid in advance;
+        /// `None` where training is not private.
+        epsilon: Option<f64>,
     },
     /// The model trained on this node's own digits alone went on while there was no neighbour.
     TrainedAlone {
