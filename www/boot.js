@@ -1,5 +1,6 @@
 // Starts the dashboard. The address may say how:
 //   ?classes=0,1,2  the digits this tab holds   ?train=off       does not learn until asked
+//   ?private=on     with noise in what it shares
 //   ?storage=memory forgets all with the tab    ?relay=https://… another relay    ?ice=none  WebRTC off, to see circuits
 
 import { mount } from './chorus_web.js'
@@ -9,7 +10,7 @@ const asked = new URLSearchParams(location.search)
 const join = { relay: asked.get('relay') ?? new URL('.', import.meta.url).href }
 if (asked.has('storage')) join.storage = asked.get('storage')
 if (asked.get('ice') === 'none') join.relayOnly = true
-const view = { view: 'page', train: asked.get('train') !== 'off' }
+const view = { view: 'page', train: asked.get('train') !== 'off', private: asked.get('private') === 'on' }
 if (asked.has('classes')) view.classes = asked.get('classes')
 
 const app = document.getElementById('app')

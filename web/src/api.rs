@@ -136,16 +136,6 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     Ok(tab)
 }
 
-impl ChorusPeer {
-    /// Wraps a peer that runs already.
-    pub(crate) fn of(peer: Peer) -> Self {
-        Self {
-            peer,
-            status: Rc::default(),
-        }
-    }
-}
-
 fn report(event: Event, status: &RefCell<Option<status::Status>>, call: &dyn Fn(&str, JsValue)) {
     match event {
         Event::Node(node::Event::PeerChanged(info)) => call("peer", peer_value(&info)),

@@ -52,6 +52,9 @@ struct ViewOptions {
     /// Whether it learns from the start.
     #[serde(default)]
     train: bool,
+    /// Whether it learns privately from the start.
+    #[serde(default)]
+    private: bool,
     /// `page`, `full`, `panel` or `bar`.
     view: String,
 }
@@ -133,6 +136,7 @@ pub fn mount(
         api: RefCell::default(),
         learner: RefCell::default(),
         digits: RefCell::default(),
+        given: Cell::default(),
         has_searched: Cell::default(),
         sampled: Cell::new(0),
         fetching: RefCell::default(),
@@ -156,7 +160,9 @@ pub fn mount(
     spawn_local(async move {
         if let Some(peer) = started.start(&options).await {
             let base = options.relay.trim_end_matches('/');
-            started.run(peer, base, classes, how.train).await;
+            started
+                .run(peer, base, classes, (how.train, how.private))
+                .await;
         }
     });
     let listeners = wake_listeners(&page);
@@ -177,6 +183,8 @@ struct Page {
     api: RefCell<Option<JsValue>>,
     learner: RefCell<Option<Learner>>,
     digits: RefCell<Option<Arc<Digits>>>,
+    /// The digits that it was given for good.
+    given: Cell<Option<Classes>>,
     /// Whether the peer has looked for others already.
     has_searched: Cell<bool>,
     sampled: Cell<usize>,
@@ -254,7 +262,13 @@ impl Page {
         self.retry.take();
     }
 
-    async fn run(self: &Rc<Self>, peer: Peer, base: &str, classes: Option<Classes>, train: bool) {
+    async fn run(
+        self: &Rc<Self>,
+        peer: Peer,
+        base: &str,
+        given: Option<Classes>,
+        (train, is_private): (bool, bool),
+    ) {
         *self.peer.borrow_mut() = Some(peer.clone());
         *self.api.borrow_mut() = Some(ChorusPeer::of(peer.clone()).into());
         let id = peer.handle.id();
@@ -293,20 +307,11 @@ impl Page {
             }
         }
 
-        let seed = u64::from_le_bytes(
-            Digest::sha256(id.to_string().as_bytes()).as_bytes()[..8]
-                .try_into()
-                .unwrap_or_default(),
-        );
+        self.given.set(given);
         match fetch_digits(base).await {
             Ok(digits) => {
-                let learning = Learning {
-                    digits: Arc::new(digits),
-                    given: classes,
-                    seed,
-                    has_searched: self.has_searched.get(),
-                };
-                self.learn(peer, learning, train).await
+                *self.digits.borrow_mut() = Some(Arc::new(digits));
+                self.learn(train, is_private).await;
             }
             Err(why) => self.change(Action::Noticed(
                 format!("There is nothing to learn from: {why}").into(),
@@ -314,8 +319,22 @@ impl Page {
         }
     }
 
-    async fn learn(self: &Rc<Self>, peer: Peer, learning: Learning, train: bool) {
-        *self.digits.borrow_mut() = Some(learning.digits.clone());
+    /// Starts a learner, in place of the one there is.
+    async fn learn(self: &Rc<Self>, train: bool, is_private: bool) {
+        self.learner.take();
+        let (peer, digits) = (self.peer.borrow().clone(), self.digits.borrow().clone());
+        let (Some(peer), Some(digits)) = (peer, digits) else {
+            return;
+        };
+        self.change(Action::LearnerStarted { is_private });
+        let id = Digest::sha256(peer.handle.id().to_string().as_bytes());
+        let learning = Learning {
+            digits,
+            given: self.given.get(),
+            seed: u64::from_le_bytes(id.as_bytes()[..8].try_into().unwrap_or_default()),
+            has_searched: self.has_searched.get(),
+            is_private,
+        };
         let page = self.clone();
         let on_lesson = move |lesson| match lesson {
             Lesson::Alone { accuracy } => {
@@ -335,18 +354,25 @@ impl Page {
                 accuracy,
                 alone,
                 partners,
+                epsilon,
             } => page.change(Action::Merged {
                 round,
                 accuracy: f64::from(accuracy),
                 alone: f64::from(alone),
                 partners,
+                epsilon,
             }),
             Lesson::Held { own, others } => page.change(Action::Held { own, others }),
         };
-        if let Some(learner) = Learner::start(peer, learning, on_lesson).await {
-            learner.switch(train);
-            *self.learner.borrow_mut() = Some(learner);
-            self.change(Action::LearningSwitched(train));
+        match Learner::start(peer, learning, on_lesson).await {
+            Ok(learner) => {
+                learner.switch(train);
+                *self.learner.borrow_mut() = Some(learner);
+                self.change(Action::LearningSwitched(train));
+            }
+            Err(why) => self.change(Action::Noticed(
+                format!("This tab cannot learn: {why}").into(),
+            )),
         }
     }
 
@@ -535,6 +561,12 @@ impl Control for PageControl {
             learner.switch(on);
             self.0.change(Action::LearningSwitched(on));
         }
+    }
+
+    fn learn_privately(&self, is_private: bool) {
+        let page = self.0.clone();
+        let is_running = page.store.state().learner.is_running;
+        spawn_local(async move { page.learn(is_running, is_private).await });
     }
 
     fn predict(&self, pixels: &[f32; 64]) -> Option<[f32; 10]> {

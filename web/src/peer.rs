@@ -2,6 +2,7 @@
 
 mod keys;
 mod learning;
+mod private;
 
 use std::rc::Rc;
 

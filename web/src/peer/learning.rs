@@ -5,8 +5,8 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 use chorus_core::{
     key::PeerId,
     learner::{
-        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, parameters_from_bytes,
-        parameters_to_bytes,
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Privacy,
+        parameters_from_bytes, parameters_to_bytes,
     },
     net::{Event, Handle, HandleError, ShareOptions},
     node,
@@ -18,7 +18,10 @@ use futures_timer::Delay;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::{
-    peer::Peer,
+    peer::{
+        Peer,
+        private::{Booked, Private},
+    },
     storage::{Ledger, entry_of},
 };
 
@@ -40,6 +43,8 @@ pub enum Lesson {
         alone: f32,
         /// Neighbours that took part.
         partners: usize,
+        /// ε that is spent, where training is private.
+        epsilon: Option<f64>,
     },
     /// Who holds which digits is known, or has changed.
     Held {
@@ -61,6 +66,8 @@ pub struct Learning {
     pub seed: u64,
     /// Whether the peer has looked for others already.
     pub has_searched: bool,
+    /// Whether what is shared must tell little of any single digit (differential privacy).
+    pub is_private: bool,
 }
 
 /// A learner that can be switched on and off.
@@ -79,25 +86,35 @@ impl std::fmt::Debug for Learner {
 impl Learner {
     /// Starts a learner on `peer`, switched off; `on_lesson` hears what comes of it.
     ///
-    /// Returns `None` where the peer is closed.
+    /// # Errors
+    /// In words: the peer is closed, or the privacy budget cannot be read.
     pub async fn start(
         peer: Peer,
         learning: Learning,
         on_lesson: impl FnMut(Lesson) + 'static,
-    ) -> Option<Self> {
+    ) -> Result<Self, String> {
         let Learning {
             digits,
             given,
             seed,
             has_searched,
+            is_private,
         } = learning;
+        let mut config = Config::default();
+        let (mut private, mut bookings) = (None, mpsc::channel(1).1);
+        if is_private {
+            config.privacy = Some(Privacy::default());
+            let opened = Private::open(&peer).await?;
+            (private, bookings) = (Some(opened.0), opened.1);
+        }
         let (handle, ledger) = (peer.handle, peer.ledger);
-        let mut exchange = Exchange::new(handle.id(), Config::default(), digits, seed).ok()?;
+        let exchange = Exchange::new(handle.id(), config, digits, seed);
+        let mut exchange = exchange.map_err(|e| e.to_string())?;
         if let Some(given) = given {
             exchange = exchange.with_classes(given);
         }
         let exchange = Rc::new(RefCell::new(exchange));
-        let events = handle.events().await.ok()?;
+        let events = handle.events().await.map_err(|e| e.to_string())?;
         let (switch, switched) = mpsc::channel(4);
         let (to_run, weights) = mpsc::channel(WEIGHTS_QUEUE);
         let run = Run {
@@ -107,10 +124,17 @@ impl Learner {
             tabs: BTreeSet::new(),
             on_lesson: Box::new(on_lesson),
             weights: to_run,
+            private,
             is_on: false,
         };
-        spawn_local(run.run(events, switched, weights, has_searched));
-        Some(Self { exchange, switch })
+        let heard = Heard {
+            events,
+            switched,
+            weights,
+            bookings,
+        };
+        spawn_local(run.run(heard, has_searched));
+        Ok(Self { exchange, switch })
     }
 
     /// Switches training and exchange on or off.
@@ -138,17 +162,26 @@ struct Run {
     tabs: BTreeSet<PeerId>,
     on_lesson: Box<dyn FnMut(Lesson)>,
     weights: mpsc::Sender<Input<PeerId>>,
+    private: Option<Private>,
     is_on: bool,
 }
 
+/// What a learner listens to.
+struct Heard {
+    events: mpsc::Receiver<Event>,
+    switched: mpsc::Receiver<bool>,
+    weights: mpsc::Receiver<Input<PeerId>>,
+    bookings: mpsc::Receiver<Option<Booked>>,
+}
+
 impl Run {
-    async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut switched: mpsc::Receiver<bool>,
-        mut weights: mpsc::Receiver<Input<PeerId>>,
-        has_searched: bool,
-    ) {
+    async fn run(mut self, heard: Heard, has_searched: bool) {
+        let Heard {
+            mut events,
+            mut switched,
+            mut weights,
+            mut bookings,
+        } = heard;
         let mut timer = Delay::new(FOREVER);
         self.handle(Input::Pause);
         if let Ok(peers) = self.handle.peers().await {
@@ -183,13 +216,25 @@ impl Run {
                     None => break,
                 },
                 input = weights.select_next_some() => self.handle(input),
+                booked = bookings.select_next_some() => {
+                    if let Some(private) = &mut self.private {
+                        private.on_booked(booked);
+                    }
+                }
                 () = (&mut timer).fuse() => self.handle(Input::Tick),
             }
         }
     }
 
     fn handle(&mut self, input: Input<PeerId>) {
-        self.exchange.borrow_mut().handle(now(), input);
+        let mut exchange = self.exchange.borrow_mut();
+        match &mut self.private {
+            Some(private) => {
+                exchange.handle_with(now(), input, Some(private.steps()));
+                private.book();
+            }
+            None => exchange.handle(now(), input),
+        }
     }
 
     /// Carries out what the exchange wants; returns when it wants to be woken.
@@ -208,6 +253,7 @@ impl Run {
                     accuracy,
                     alone_accuracy,
                     peers,
+                    epsilon,
                     ..
                 } => {
                     (self.on_lesson)(Lesson::Merged {
@@ -215,6 +261,7 @@ impl Run {
                         accuracy,
                         alone: alone_accuracy,
                         partners: peers,
+                        epsilon,
                     });
                 }
                 Output::TrainedAlone { alone_accuracy } => {
@@ -284,6 +331,11 @@ impl Run {
         options
             .quality
             .extend(held.map(|(name, value)| (name.into(), value)));
+        if let Some(private) = &self.private {
+            let spent = private.spent();
+            options.quality.insert(EPSILON.into(), spent.epsilon);
+            options.quality.insert(DELTA.into(), spent.delta);
+        }
         options.instructions = Instructions {
             what: chorus_core::packet::What::Weights {
                 tensor: "digits/mlp".into(),
@@ -337,11 +389,9 @@ async fn note_and_share(
 ) -> Result<(), HandleError> {
     let prepared = handle.prepare(bytes, options)?;
     let at = Timestamp::from_millis(js_sys::Date::now() as u64);
-    if ledger
-        .note_learned(entry_of(prepared.packet(), at))
-        .await
-        .is_ok()
-    {
+    let mut entry = entry_of(prepared.packet(), at);
+    entry.epsilon_after = prepared.packet().quality().get(EPSILON).copied();
+    if ledger.note_learned(entry).await.is_ok() {
         handle.publish(prepared).await?;
     }
     Ok(())
@@ -358,6 +408,9 @@ fn now() -> Instant {
 const WEIGHTS: &str = "weights";
 /// The metric that says which round weights belong to.
 const ROUND: &str = "round";
+/// The metrics that say what private training has spent.
+const EPSILON: &str = "privacy.epsilon";
+const DELTA: &str = "privacy.delta";
 /// Weights are of use to the next round only. Guess: a minute covers every clock.
 const WEIGHTS_TTL_SECS: u64 = 120;
 /// Shares waiting for the learner.

@@ -21,6 +21,8 @@ pub(crate) trait Control {
     fn fetch(&self, cid: &str);
     /// Switches learning on or off.
     fn learn(&self, on: bool);
+    /// Begins to learn anew, with or without noise in what is shared.
+    fn learn_privately(&self, is_private: bool);
     /// Returns how likely the model takes the pixels for each digit; `None` before there is a model.
     fn predict(&self, pixels: &[f32; 64]) -> Option<[f32; 10]>;
     /// Returns some digit from the held-out set; `None` before the digits are here.

@@ -105,6 +105,22 @@ pub fn progress(learner: &LearnerView) -> String {
     }
 }
 
+/// Says what noise hides, and what of the budget is left.
+pub fn privacy(learner: &LearnerView) -> String {
+    if !learner.is_private {
+        return String::new();
+    }
+    match learner.epsilon {
+        Some(epsilon) => format!(
+            " What it shares has noise that hides every single example: ε = {epsilon:.1} of {BUDGET:.0} is spent."
+        ),
+        None => " What it shares will have noise that hides every single example.".into(),
+    }
+}
+
+/// ε that private learning may spend. Source: the core's default budget.
+const BUDGET: f64 = 8.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,5 +204,15 @@ mod tests {
                 "0 and 7 only; what else it reads it learned from others, in 42 exchanges."
             )
         );
+    }
+
+    #[test]
+    fn says_what_privacy_has_cost() {
+        let mut tab = learner(&[1], &[2]);
+        assert_eq!(privacy(&tab), "");
+        tab.is_private = true;
+        assert!(privacy(&tab).contains("will have noise"));
+        tab.epsilon = Some(2.04);
+        assert!(privacy(&tab).ends_with("ε = 2.0 of 8 is spent."));
     }
 }

@@ -173,6 +173,10 @@ pub struct LearnerView {
     pub alone: Option<f64>,
     /// How many neighbours took part in the last exchange.
     pub partners: usize,
+    /// Whether what is shared has noise that hides single digits.
+    pub is_private: bool,
+    /// ε that private learning has spent.
+    pub epsilon: Option<f64>,
     /// The two curves, oldest first, at most [`MAX_POINTS`].
     pub curve: Vec<Point>,
     /// Grows whenever the model changed, so that what it says about a drawing is asked again.
@@ -242,6 +246,11 @@ pub enum Action {
         /// Those that the connected tabs say they hold.
         others: Classes,
     },
+    /// A learner begins anew, from a model that knows nothing.
+    LearnerStarted {
+        /// Whether what it shares has noise.
+        is_private: bool,
+    },
     /// Learning was switched on or off.
     LearningSwitched(bool),
     /// The model trained by itself: accuracies with the others so far, and alone.
@@ -261,6 +270,8 @@ pub enum Action {
         alone: f64,
         /// Neighbours that took part.
         partners: usize,
+        /// ε that is spent, where learning is private.
+        epsilon: Option<f64>,
     },
     /// Something is worth saying.
     Noticed(Rc<str>),
@@ -372,6 +383,13 @@ impl State {
                 let learner = Rc::make_mut(&mut self.learner);
                 (learner.own, learner.others) = (own, others);
             }
+            Action::LearnerStarted { is_private } => {
+                self.learner = Rc::new(LearnerView {
+                    is_private,
+                    revision: self.learner.revision + 1,
+                    ..LearnerView::default()
+                });
+            }
             Action::LearningSwitched(on) => {
                 let learner = Rc::make_mut(&mut self.learner);
                 (learner.is_ready, learner.is_running) = (true, on);
@@ -385,9 +403,11 @@ impl State {
                 accuracy,
                 alone,
                 partners,
+                epsilon,
             } => {
                 let learner = Rc::make_mut(&mut self.learner);
                 learner.exchanges += 1;
+                learner.epsilon = epsilon;
                 learner.round = round;
                 learner.partners = partners;
                 learner.record(accuracy, alone);

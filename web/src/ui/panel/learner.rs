@@ -34,17 +34,22 @@ pub(crate) fn Learner(props: &LearnerProps) -> Html {
             data-partners={learner.partners.to_string()}
             data-running={learner.is_running.to_string()}
             data-classes={learner.own.to_string()}
+            data-private={learner.is_private.to_string()}
+            data-epsilon={decimal(learner.epsilon)}
         >
             <header>
                 <h2 id="learn-title">{ "How well this tab reads" }</h2>
-                <span class="aside">{ switch(learner.is_running, props.controls.as_ref()) }</span>
+                <span class="aside buttons">
+                    { privately(learner, props.controls.as_ref()) }
+                    { switch(learner.is_running, props.controls.as_ref()) }
+                </span>
             </header>
             <div class="figures">
                 { figure("together", learner.accuracy, "with the others") }
                 { figure("alone", learner.alone, "alone") }
             </div>
             { chart(learner) }
-            <p class="note">{ digit::progress(learner) }</p>
+            <p class="note">{ digit::progress(learner) }{ digit::privacy(learner) }</p>
             { held(learner) }
             <p class="note" aria-live="polite">{ digit::coverage(learner) }</p>
         </section>
@@ -59,6 +64,21 @@ fn switch(is_running: bool, controls: Option<&Controls>) -> Html {
     html! {
         <button type="button" class="button small" {onclick} data-action="learn" aria-pressed={is_running.to_string()}>
             { if is_running { "Pause learning" } else { "Start learning" } }
+        </button>
+    }
+}
+
+/// Switches between learning openly and privately, which begins anew.
+fn privately(learner: &LearnerView, controls: Option<&Controls>) -> Html {
+    let (Some(controls), true) = (controls.cloned(), learner.is_ready) else {
+        return Html::default();
+    };
+    let is_private = learner.is_private;
+    let onclick = Callback::from(move |_| controls.learn_privately(!is_private));
+    html! {
+        <button type="button" class="button small" {onclick} data-action="private" aria-pressed={is_private.to_string()}
+            title="Adds noise to what this tab shares, so that nobody can tell any single example in it. Begins anew.">
+            { if is_private { "Learn openly" } else { "Learn privately" } }
         </button>
     }
 }

@@ -80,6 +80,7 @@ fn the_curve_is_thinned_but_keeps_its_newest_point() {
         accuracy: round as f64 / 2000.0,
         alone: 0.2,
         partners: 3,
+        epsilon: None,
     }));
     assert!(state.learner.curve.len() <= MAX_POINTS);
     assert_eq!(state.learner.exchanges, 2000);
@@ -163,4 +164,21 @@ fn says_in_plain_words_how_it_is_doing() {
     assert_eq!(waiting.summary(), "Waiting for others");
     let one = waiting.after(Action::PeerChanged(peer("a", Kind::Direct)));
     assert_eq!(one.summary(), "Connected to 1 other");
+}
+
+#[test]
+fn a_learner_that_begins_anew_keeps_nothing_of_the_one_before() {
+    let merged = Action::Merged {
+        round: 1,
+        accuracy: 0.5,
+        alone: 0.2,
+        partners: 1,
+        epsilon: None,
+    };
+    let before = run([Action::LearningSwitched(true), merged]);
+    let after = before.after(Action::LearnerStarted { is_private: true });
+    assert!(after.learner.is_private && !after.learner.is_ready);
+    assert_eq!((after.learner.exchanges, after.learner.accuracy), (0, None));
+    // What is drawn is asked of the new model.
+    assert!(after.learner.revision > before.learner.revision);
 }
