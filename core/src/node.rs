@@ -139,7 +139,7 @@ impl Node {
             pins: BTreeSet::new(),
             sweeper: Sweeper::default(),
             is_restoring: true,
-            next_announcement: now.instant,
+            next_announcement: now.instant + life::ANNOUNCE_INTERVAL,
             announced: 0,
             wants: Wants::default(),
             fetches: BTreeMap::new(),

@@ -373,6 +373,9 @@ impl Page {
                 self.on_packet(&packet, false);
             }
             Event::Node(node::Event::PacketShared(packet)) => self.on_packet(&packet, true),
+            Event::Node(node::Event::Revoked { cid, .. }) => {
+                self.change(Action::PacketRevoked(cid.to_string().into()));
+            }
             Event::Node(node::Event::Progressed { cid, received, .. })
                 if self.fetching.borrow().contains(&cid) =>
             {

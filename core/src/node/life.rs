@@ -284,6 +284,6 @@ const MAX_EVENTS_PER_CALL: usize = 16;
 /// Predecessors looked for at once. Source: an eighth of the fetches.
 const MAX_SEARCHES: usize = MAX_FETCHES / 8;
 /// How often own packets are told again. Guess: rare enough to cost nothing, often enough for what lives hours.
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(600);
+pub(super) const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(600);
 /// Own packets told again at a time. Guess: 16 × 16 KiB.
 const MAX_ANNOUNCED: usize = 16;

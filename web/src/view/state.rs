@@ -217,6 +217,8 @@ pub enum Action {
     PacketSeen(PacketRow),
     /// A file was shared or offered.
     FileSeen(FileRow),
+    /// A packet's author took it back.
+    PacketRevoked(Rc<str>),
     /// A file's fetch began, came further or ended.
     FileMoved {
         /// Which.
@@ -344,6 +346,10 @@ impl State {
             Action::PeerLeft { id, at_ms } => self.on_left(&id, at_ms),
             Action::PacketSeen(row) => self.on_packet(row),
             Action::FileSeen(row) => self.on_file(row),
+            Action::PacketRevoked(cid) => {
+                Rc::make_mut(&mut self.packets).retain(|p| p.cid != cid);
+                Rc::make_mut(&mut self.files).retain(|f| f.cid != cid);
+            }
             Action::FileMoved { cid, stage } => {
                 if let Some(file) = Rc::make_mut(&mut self.files)
                     .iter_mut()

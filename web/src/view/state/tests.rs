@@ -93,22 +93,40 @@ fn the_curve_is_thinned_but_keeps_its_newest_point() {
     );
 }
 
-#[test]
-fn fetching_a_file_is_busy() {
-    let file = FileRow {
+fn file() -> FileRow {
+    FileRow {
         cid: "f".into(),
         name: "a.txt".into(),
         size: 10,
         author: "a".into(),
         stage: FileStage::Offered,
-    };
+    }
+}
+
+#[test]
+fn what_its_author_takes_back_is_no_longer_listed() {
+    let state = run([
+        Action::PacketSeen(packet("f", false)),
+        Action::PacketSeen(packet("x", false)),
+        Action::FileSeen(file()),
+        Action::PacketRevoked("f".into()),
+    ]);
+    assert!(state.files.is_empty());
+    assert_eq!(
+        state.packets.iter().map(|p| &*p.cid).collect::<Vec<_>>(),
+        ["x"]
+    );
+}
+
+#[test]
+fn fetching_a_file_is_busy() {
     let state = run([
         Action::Started {
             id: "me".into(),
             network: "main".into(),
         },
         Action::CategoryChanged(Category::Ready),
-        Action::FileSeen(file),
+        Action::FileSeen(file()),
     ]);
     assert_eq!(state.own_category(), Category::Ready);
     let busy = state.after(Action::FileMoved {
