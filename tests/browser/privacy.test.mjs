@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test'
 
 import { rememberSent, sent, subscribed } from '../lib/capture.mjs'
 import { Tab, launch } from '../lib/chromium.mjs'
+import { openMesh } from '../lib/dashboard.mjs'
 import { Relay, cli } from '../lib/relay.mjs'
 import { html, serve } from '../lib/serve.mjs'
 
@@ -273,6 +274,39 @@ test('two tabs of a profile book at the same time and nothing is lost, and each 
     for (const tab of notes) await reload(tab)
   }
   for (const each of [second, tab, alone]) await each.close()
+})
+
+/** The entries of a journal that the first identity of a profile keeps. */
+const journal = async (tab, name) => JSON.parse(await tab.run(key => new Promise((resolve, reject) => {
+  const opening = indexedDB.open('chorus/main')
+  opening.onerror = () => reject(opening.error)
+  opening.onsuccess = () => {
+    const reading = opening.result.transaction('records').objectStore('records').get(key)
+    reading.onerror = () => reject(reading.error)
+    reading.onsuccess = () => {
+      opening.result.close()
+      resolve(new TextDecoder().decode(reading.result))
+    }
+  }
+}), `0/${name}`)).entries
+
+test('what the dashboard learns with others is one line of its ledger, and a file goes through the stages', async () => {
+  const tabs = await openMesh(browser, relay, ['0,1,2', '3,4,5'].map(classes => ({ classes, train: 'on' })))
+  await Promise.all(tabs.map(tab => tab.exchanges(3)))
+  for (const { tab } of tabs) {
+    const [line, ...others] = await journal(tab, 'journal-learned')
+    assert.deepEqual([line.packet_type, others.length], ['weights', 0])
+    assert.ok(line.count >= 3 && line.bytes > line.count * 1000 && line.until > line.at, JSON.stringify(line))
+  }
+  const [one, two] = tabs
+  const before = Buffer.from(report(1))
+  await one.page.locator('input[type=file]').setInputFiles({ name: 'report.txt', mimeType: 'text/plain', buffer: before })
+  const cid = await one.tab.until(() => document.querySelector('.files [data-name="report.txt"][data-state="own"]')?.dataset.cid)
+  const [line] = (await journal(one.tab, 'journal')).filter(entry => entry.packet_type === 'file')
+  assert.deepEqual([line.cid, line.name, line.findings], [cid, 'report.txt', { card: 1, email: 1, iban: 1 }])
+  const got = (await two.fetch(cid)).toString()
+  for (const secret of SECRETS) assert.ok(!got.includes(secret))
+  for (const tab of tabs) await tab.close()
 })
 
 test('a profile of the version before keeps its identity', async () => {
