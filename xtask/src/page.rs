@@ -30,8 +30,10 @@ const MODULES: [(&str, &str); 2] = [
     ("chorus-privacy", "chorus_privacy"),
 ];
 
-/// What is loaded at the first share: the second module and its JavaScript.
-const AT_SHARE: [&str; 3] = [
+/// What is loaded at the first share: the second module, its JavaScript and the dialogs.
+const AT_SHARE: [&str; 5] = [
+    "dialog.css.br",
+    "dialog.js.br",
     "privacy.js.br",
     "chorus_privacy.js.br",
     "chorus_privacy_bg.wasm.br",
