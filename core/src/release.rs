@@ -6,7 +6,39 @@
 //! [`Prepared::into_open`] is for everybody, [`Prepared::seal`] for those with a key. What left is noted in a [`Journal`].
 //!
 //! What it does not do: it stores and sends nothing, and asks nobody. Content that is neither text nor of a format that
-//! it reads leaves as it is, and the preview says so ([`Preview::is_searched`]).
+//! it reads leaves as it is, and the preview says so ([`Preview::is_searched`]). Pictures are not looked at, only what
+//! stands beside them in their file.
+//!
+//! ```
+//! use chorus_core::privacy::ledger::Budget;
+//! use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
+//! use chorus_core::privacy::range::Anonymity;
+//! use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
+//! use chorus_core::privacy::{Anonymiser, Limits};
+//! use chorus_core::release::{Outgoing, Rules, prepare};
+//! use chorus_core::time::Timestamp;
+//! use rand_chacha::ChaCha20Rng;
+//! use rand_core::SeedableRng;
+//!
+//! let today = EpochLength::default().epoch_of(Timestamp::from_millis(1_795_233_600_000));
+//! let rules = Rules {
+//!     scrubber: Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
+//!     anonymiser: Anonymiser::new(NodeSecret::from_bytes([7; 32]).pseudonyms("main", today)),
+//!     anonymity: Anonymity::default(),
+//!     published: Vec::new(),
+//!     limits: Limits::default(),
+//!     budget: Budget::default(),
+//! };
+//! let outgoing = Outgoing {
+//!     name: Some("note.txt".into()),
+//!     ..Outgoing::new("file", b"Ask ada@example.org".to_vec())
+//! };
+//! let mut rng = ChaCha20Rng::from_seed([9; 32]); // in earnest: seeded by the system's generator
+//! let prepared = prepare(outgoing, &rules, None, &mut rng)?;
+//! assert_eq!(prepared.content(), b"Ask [email]");
+//! assert_eq!(prepared.preview().findings[0].before, "ada@example.org");
+//! # Ok::<(), chorus_core::release::ReleaseError>(())
+//! ```
 
 mod error;
 mod format;

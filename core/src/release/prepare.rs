@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use rand_core::{CryptoRng, RngCore};
+use rand_core::CryptoRng;
 
 use super::error::ReleaseError;
 use super::format::{Apart, Format};
@@ -37,7 +37,7 @@ pub fn prepare(
     outgoing: Outgoing,
     rules: &Rules,
     grant: Option<&mut Grant>,
-    rng: &mut (impl RngCore + CryptoRng),
+    rng: &mut impl CryptoRng,
 ) -> Result<Prepared, ReleaseError> {
     check(&outgoing, rules)?;
     let Outgoing {
@@ -244,7 +244,7 @@ impl Stages<'_, '_> {
         &mut self,
         draft: Draft,
         grant: Option<&mut Grant>,
-        rng: &mut (impl RngCore + CryptoRng),
+        rng: &mut impl CryptoRng,
     ) -> Result<Through, ReleaseError> {
         let rules = self.rules;
         let how = Generaliser {
@@ -256,7 +256,8 @@ impl Stages<'_, '_> {
         if let (Some(wish), Some(grant)) = (self.noise, &grant) {
             let (wished, got) = (wish.noise_multiplier, grant.mechanism().noise_multiplier());
             // Scales are whole steps of a grid: 2⁻²⁰ of a clip norm.
-            if !((wished - got).abs() <= wished.abs() * 1e-5) {
+            let is_same = (wished - got).abs() <= wished.abs() * 1e-5;
+            if !is_same {
                 return Err(ReleaseError::OtherNoise { wished, got });
             }
         }

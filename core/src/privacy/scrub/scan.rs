@@ -25,9 +25,15 @@ pub struct Scan {
 /// Scans `bytes` for findings of at least `min_confidence` percent. O(n); memory is bounded but for the findings.
 pub(super) fn scan(bytes: &[u8], vocabulary: &Vocabulary, min_confidence: u8) -> Scan {
     let mut scan = Scan::default();
-    let mut at = 0usize;
+    // Where the base64 began that reaches up to `at`.
+    let (mut at, mut run) = (0usize, 0usize);
     loop {
-        let from = at.saturating_sub(HEAD);
+        let mut from = at.saturating_sub(HEAD);
+        // Base64 that goes on from the piece before is read on in the steps of four that it began with.
+        let goes_on = run < from;
+        if goes_on {
+            from -= (from - run) % 4;
+        }
         let to = bytes.len().min(at.saturating_add(CHUNK + TAIL));
         let is_last = to == bytes.len();
         let owned_to = if is_last { to } else { at + CHUNK };
@@ -35,8 +41,12 @@ pub(super) fn scan(bytes: &[u8], vocabulary: &Vocabulary, min_confidence: u8) ->
         let folded = Folded::new(piece);
         let text = Text::new(&folded.text, vocabulary);
         for found in candidates(&text, 0) {
-            let span =
+            let mut span =
                 from + folded.origin(found.start)..from + folded.origin_end(found.end, piece);
+            if goes_on && span.start == from && span.end > at {
+                // The piece before has looked at what stands there.
+                span.start = at;
+            }
             if found.confidence >= min_confidence && (at..owned_to).contains(&span.start) {
                 scan.findings.push(Finding {
                     kind: found.kind,
@@ -50,7 +60,14 @@ pub(super) fn scan(bytes: &[u8], vocabulary: &Vocabulary, min_confidence: u8) ->
         if is_last {
             break;
         }
+        let before = at;
         at += CHUNK;
+        let piece = bytes.get(before..at).unwrap_or_default();
+        let back = piece.iter().rev().take_while(|byte| is_base64(**byte));
+        let back = back.count();
+        if back < CHUNK {
+            run = at - back;
+        }
     }
     scan.findings = without_overlaps(scan.findings);
     scan

@@ -160,3 +160,21 @@ proptest! {
         }
     }
 }
+
+/// Text is read in pieces of 256 KiB; what begins in one of them was not decoded in the next.
+#[test]
+fn base64_over_several_pieces_is_read_to_its_end() {
+    let address = "bWFpbCBqYW5lQGV4YW1wbGUub3Jn";
+    let (long, short) = (
+        "bG9yZW0gaXBzdW0g".repeat(40_000),
+        "bG9yZW0gaXBzdW0g".repeat(40),
+    );
+    for lead in ["", "a ", "ab ", "abc "] {
+        let text = [lead, &long, address, &short, " end"].concat();
+        let left = scrubber().scrub(&text).unwrap().text;
+        assert!(!left.contains(address), "after {lead:?}");
+        assert!(left.ends_with("[email] end"), "after {lead:?}");
+        let harmless = [lead, &long, &short, " end"].concat();
+        assert_eq!(scrubber().scan(&harmless).findings, []);
+    }
+}
