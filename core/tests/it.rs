@@ -10,5 +10,7 @@ mod golden;
 mod hostile;
 #[path = "it/property.rs"]
 mod property;
+#[path = "it/release.rs"]
+mod release;
 #[path = "it/sample.rs"]
 mod sample;

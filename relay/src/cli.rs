@@ -30,7 +30,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Asks a running relay how it is; prints one line of JSON. Exit status 1 when it is not ready.
     Status(StatusArgs),
-    /// Shares a file and prints its packet's content id once the relay has stored it.
+    /// Cleans a file of personal information, says on standard error what leaves, shares it and prints its packet's content
+    /// id once the relay has stored it.
     Share(ShareArgs),
     /// Fetches the content of a packet, verifies it and writes it to a file.
     Get(GetArgs),
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Revoke(RevokeArgs),
     /// Stays in the mesh as a peer without a page until SIGTERM or SIGINT.
     Peer(PeerArgs),
+    /// Prints everything that was shared from a data directory, and what is left of its privacy budget.
+    Ledger(LedgerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -115,9 +118,34 @@ pub(crate) struct ShareArgs {
     /// which is sealed too, and `ttl` are taken.
     #[arg(long, value_name = "PEER")]
     pub(crate) recipient: Vec<PeerId>,
-    /// Signs with the identity in this data directory instead of a new one, and publishes the key that others seal to.
+    /// Signs with the identity in this data directory instead of a new one, publishes the key that others seal to, and
+    /// lists there what left.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Prints what would leave, as JSON, and shares nothing.
+    #[arg(long)]
+    pub(crate) preview: bool,
+    /// Leaves the content as it is, whatever is found in it. Its name and METADATA are cleaned all the same, and private
+    /// keys are refused all the same.
+    #[arg(long)]
+    pub(crate) verbatim: bool,
+    /// Clips the tensors of a safetensors file, all together, to this L2 norm before noise is added.
+    #[arg(long, value_name = "N", requires = "noise")]
+    pub(crate) clip_norm: Option<f64>,
+    /// Adds Gaussian noise of this standard deviation, in clip norms, to the tensors of a safetensors file; paid from the
+    /// privacy budget in the data directory.
+    #[arg(long, value_name = "N", requires = "clip_norm", requires = "data_dir")]
+    pub(crate) noise: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArgs {
+    /// The data directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Prints one JSON object: `{"version":1,"entries":[…],"budget":{…}}`.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,8 +19,12 @@ mod client;
 mod get;
 mod keygen;
 mod keys;
+mod ledger;
+mod owner;
 mod peer;
+mod privacy;
 mod query;
+mod report;
 mod revoke;
 mod run;
 mod share;
@@ -82,6 +86,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Query(args) => in_runtime(query::query(args)),
         Command::Revoke(args) => in_runtime(revoke::revoke(args)),
         Command::Peer(args) => in_runtime(peer::peer(args)),
+        Command::Ledger(args) => in_runtime(ledger::ledger(args)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The embedded store: one redb file under the data directory that holds the identity, the webrtc-direct certificate
-//! and the blocks; and beside it, for peers that others seal to, the keyring ([`KeyringFile`]).
+//! and the blocks; and beside it, for peers that others seal to, the keyring ([`KeyringFile`]), and for
+//! those that share, the ledger ([`LedgerFile`]).
 //!
 //! - Every write is one transaction, on disk when the call returns: a killed process loses nothing that was stored.
 //! - A new file is completed under another name and then linked into place, so a half-made file is never found.
@@ -25,10 +26,12 @@ use crate::store::{
 mod file;
 mod index;
 mod keyring;
+mod ledger;
 mod node_store;
 
 pub(crate) use self::{
     keyring::KeyringFile,
+    ledger::{LedgerFile, Seeds, SpendError},
     node_store::{NodeStore, now_ms},
 };
 

@@ -5,3 +5,4 @@ mod faults;
 mod life;
 mod revoked;
 mod sealed;
+mod share;

@@ -36,7 +36,7 @@ impl OwnKeys {
     /// # Errors
     /// The keyring's file is not usable, damaged or foreign.
     pub(crate) async fn renewed(&self) -> Result<(Keyring, KeyCertificate), Failure> {
-        let file = open_soon(&self.dir).await?;
+        let file = open_soon(|| KeyringFile::open(&self.dir)).await?;
         let mut keyring = file.load()?;
         let whose = (&self.identity, self.network.as_str());
         let (certificate, has_changed) = renew(&mut keyring, whose, now(), &mut rng()?)?;
@@ -116,7 +116,7 @@ impl OwnKeys {
 /// # Errors
 /// Its file is not usable, damaged or foreign.
 pub(crate) async fn keyring(dir: &Path) -> Result<Keyring, Failure> {
-    Ok(open_soon(dir).await?.load()?)
+    Ok(open_soon(|| KeyringFile::open(dir)).await?.load()?)
 }
 
 /// Finds whom content for each of `wanted` is sealed to now: the newest certificate that the relay knows.
@@ -177,15 +177,17 @@ fn learn(
     refused
 }
 
-/// Opens the keyring's file, which other processes hold for milliseconds.
-async fn open_soon(dir: &Path) -> Result<KeyringFile, StoreError> {
+/// Opens a file that other processes hold for milliseconds.
+pub(crate) async fn open_soon<T>(
+    open: impl Fn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     for _ in 0..OPEN_ATTEMPTS {
-        match KeyringFile::open(dir) {
+        match open() {
             Err(StoreError::InUse { .. }) => tokio::time::sleep(OPEN_PAUSE).await,
             other => return other,
         }
     }
-    KeyringFile::open(dir)
+    open()
 }
 
 /// A generator for keys and envelopes, seeded by the system.
@@ -206,7 +208,7 @@ pub(crate) fn now() -> Timestamp {
 const CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 /// Time until the next attempt when the relay could not be told. Guess: it restarts within a minute.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-/// Attempts to open the keyring's file, and the pause between them. Guess: 2 s in all, a hundred times what a write takes.
+/// Attempts to open such a file, and the pause between them. Guess: 2 s in all, a hundred times what a write takes.
 const OPEN_ATTEMPTS: u32 = 100;
 /// See [`OPEN_ATTEMPTS`].
 const OPEN_PAUSE: Duration = Duration::from_millis(20);

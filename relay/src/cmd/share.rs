@@ -9,8 +9,8 @@ use chorus_core::{
     bounds::LimitError,
     key::PeerId,
     net::ShareOptions,
-    packet::{DEFAULT_TTL_SECS, Instructions, Where},
-    release::sealing::{SEALED_TYPE, seal_parcel},
+    packet::{DEFAULT_TTL_SECS, Instructions},
+    release::{Entry, NoiseWish, Outgoing, Prepared, Preview},
     seal::{MAX_RECIPIENTS, Parcel, Recipient, sealed_len},
 };
 use serde::Deserialize;
@@ -20,8 +20,10 @@ use crate::{
     cmd::{
         Failure, client, identity,
         keys::{self, OwnKeys},
-        print_line,
+        owner, print_line, privacy,
+        report::Report,
     },
+    store::StoreError,
 };
 
 /// What `--json` may say about the packet.
@@ -45,17 +47,12 @@ impl Default for Metadata {
     }
 }
 
-/// What is shared, in the open or sealed.
-struct Outgoing {
-    content: Vec<u8>,
-    options: ShareOptions,
-}
-
-/// Shares the file and prints the packet's content id once the relay has all of it.
+/// Cleans the file, says what leaves, shares it and prints the packet's content id once the relay has all of it; or only
+/// prints what would leave.
 ///
 /// # Errors
-/// The file is unreadable or too large, the metadata do not make a valid packet, a recipient has no valid key, or the
-/// relay refuses.
+/// The file is unreadable or too large, the metadata do not make a valid packet, something in it is not to leave, the
+/// privacy budget is spent, a recipient has no valid key, or the relay refuses.
 pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     let metadata: Metadata = match &args.json {
         Some(text) => serde_json::from_str(text)
@@ -66,11 +63,12 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     check_sealable(&metadata, recipients.len())?;
     let content = read(&args.file).await?;
     let target = client::target(&args.relay).await?;
-    let own = match &args.data_dir {
+    let dir = args.data_dir.as_deref();
+    let own = match dir.filter(|_| !args.preview) {
         Some(dir) => {
             let own = OwnKeys {
-                dir: dir.clone(),
-                identity: identity(dir)?,
+                dir: dir.to_path_buf(),
+                identity: identity(dir).map_err(|error| in_use(error, dir))?,
                 network: target.network.clone(),
             };
             let (_, certificate) = own.renewed().await?;
@@ -78,31 +76,54 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
         }
         None => None,
     };
+    let rules = privacy::rules(dir, &target.network, MAX_FILE_BYTES).await?;
+    let outgoing = outgoing(content, &args, metadata);
+    let prepared = privacy::prepared(outgoing, &rules, dir, args.preview).await?;
+    let peers: Vec<PeerId> = recipients.iter().copied().collect();
+    if args.preview {
+        let preview = if peers.is_empty() {
+            prepared.preview().clone()
+        } else {
+            prepared.preview_for(&peers)
+        };
+        return print_line(&serde_json::to_string(&preview)?);
+    }
+
     let key = own.as_ref().map(|(own, _)| own.identity.clone());
-    let most = sealed_len(content.len() + MAX_PARCEL_FRONT, recipients.len());
+    let most = sealed_len(prepared.content().len() + MAX_PARCEL_FRONT, peers.len());
     let client = client::connect(target, key, most as u64).await?;
     let to = (&client.node.handle, client.relay);
     if let Some((own, certificate)) = &own {
         own.publish_or_warn(to, certificate).await;
     }
-    let clear = content.len();
-    let outgoing = if recipients.is_empty() {
-        in_the_open(content, &args.file, metadata)
+    let (content, options, preview) = if peers.is_empty() {
+        in_the_open(prepared)
     } else {
         let keys = keys::recipients(to, &recipients).await?;
         let author = (client.node.handle.network(), client.node.handle.id());
-        let parcel = parcel(content, &args.file, &metadata);
-        sealed(&parcel, &keys, author, metadata.ttl)?
+        sealed(prepared, &keys, author)?
     };
-    let Outgoing { content, options } = outgoing;
-    let sent = content.len();
+    eprint!("{}", Report(&preview));
     let packet = client.node.handle.share_bytes(content, options).await?;
+    if let Some(dir) = dir {
+        let entry = Entry::of(&preview, packet.cid().to_string(), keys::now());
+        privacy::open_ledger(dir).await?.note(entry)?;
+    }
     client.node.handle.offer(client.relay, packet.cid()).await?;
     client.node.close().await;
-    if !recipients.is_empty() {
-        report(&recipients, clear, sent);
-    }
     print_line(&packet.cid().to_string())
+}
+
+/// Says what to do where a running peer holds the identity.
+fn in_use(error: StoreError, dir: &Path) -> Failure {
+    match error {
+        StoreError::InUse { .. } => Failure::Failed(format!(
+            "{error}: a peer runs with {dir}, and two with one identity would be taken for each other. Stop it while you \
+             share, or share with another --data-dir",
+            dir = dir.display()
+        )),
+        other => other.into(),
+    }
 }
 
 /// Refuses, before anything leaves, what cannot be sealed or would be readable beside the envelope.
@@ -122,63 +143,47 @@ fn check_sealable(metadata: &Metadata, recipients: usize) -> Result<(), Failure>
     Ok(())
 }
 
-fn in_the_open(content: Vec<u8>, file: &Path, metadata: Metadata) -> Outgoing {
-    let options = ShareOptions {
-        packet_type: metadata.packet_type,
-        instructions: metadata
-            .instructions
-            .unwrap_or_else(|| instructions_for(file)),
+fn outgoing(content: Vec<u8>, args: &ShareArgs, metadata: Metadata) -> Outgoing {
+    let noise = args.clip_norm.zip(args.noise);
+    Outgoing {
+        name: Some(file_name(&args.file, Parcel::MAX_NAME)),
+        instructions: metadata.instructions,
         quality: metadata.quality_metrics,
         ttl_secs: metadata.ttl,
+        identifiers: owner::identifiers(),
+        noise: noise.map(|(clip_norm, noise_multiplier)| NoiseWish {
+            clip_norm,
+            noise_multiplier,
+        }),
+        is_verbatim: args.verbatim,
+        ..Outgoing::new(metadata.packet_type, content)
+    }
+}
+
+fn in_the_open(prepared: Prepared) -> (Vec<u8>, ShareOptions, Preview) {
+    let open = prepared.into_open();
+    let options = ShareOptions {
+        packet_type: open.packet_type,
+        instructions: open.instructions,
+        quality: open.quality,
+        ttl_secs: open.ttl_secs,
     };
-    Outgoing { content, options }
+    (open.content, options, open.preview)
 }
 
-/// The file as it is sealed: what it is called and its type are inside.
-fn parcel(content: Vec<u8>, file: &Path, metadata: &Metadata) -> Parcel {
-    Parcel {
-        content_type: metadata.packet_type.clone(),
-        name: file_name(file, Parcel::MAX_NAME),
-        content,
-    }
-}
-
-/// Seals a parcel. What is outside says that it is sealed, by whom, when and how long it is, and nothing else.
+/// Seals what was prepared. What is outside says that it is sealed, by whom, when and how long it is, and nothing else.
 fn sealed(
-    parcel: &Parcel,
+    prepared: Prepared,
     recipients: &[Recipient],
-    author: (&str, PeerId),
-    ttl_secs: u64,
-) -> Result<Outgoing, Failure> {
-    Ok(Outgoing {
-        content: seal_parcel(parcel, recipients, author, &mut keys::rng()?)?,
-        options: ShareOptions {
-            ttl_secs,
-            ..ShareOptions::new(SEALED_TYPE)
-        },
-    })
-}
-
-/// Says on standard error who can read what was shared, and how many bytes sealing cost.
-fn report(recipients: &BTreeSet<PeerId>, clear: usize, sealed: usize) {
-    eprintln!("sealed: nobody can read it but");
-    for peer in recipients {
-        eprintln!("  {peer}");
-    }
-    eprintln!(
-        "{clear} bytes became {sealed}: {} bytes of overhead",
-        sealed - clear
-    );
-}
-
-/// The file's name travels as the region of memory that the content is for.
-fn instructions_for(file: &Path) -> Instructions {
-    Instructions {
-        whither: Where::Memory {
-            region: file_name(file, MAX_NAME),
-        },
-        ..Instructions::default()
-    }
+    (network, author): (&str, PeerId),
+) -> Result<(Vec<u8>, ShareOptions, Preview), Failure> {
+    let sealed = prepared.seal(recipients, network, author, &mut keys::rng()?)?;
+    let options = ShareOptions {
+        ttl_secs: sealed.ttl_secs(),
+        ..ShareOptions::new(sealed.packet_type())
+    };
+    let (content, preview) = sealed.into_parts();
+    Ok((content, options, preview))
 }
 
 /// The last part of a path, cut to `max` bytes between characters.
@@ -205,8 +210,6 @@ async fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Largest file that is read, bytes. Guess: it is held in memory; relays refuse far smaller ones by default.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// Bytes of the name that travel. Source: the bound of an instruction's text is above this; file systems allow 255.
-const MAX_NAME: usize = 128;
 /// Bytes that a parcel has before its content, at most.
 const MAX_PARCEL_FRONT: usize = Parcel::MAX_TYPE + Parcel::MAX_NAME + 32;
 
@@ -216,12 +219,8 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_between_characters() {
-        let region = |name: &str| match instructions_for(Path::new(name)).whither {
-            Where::Memory { region } => region,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(region("/tmp/a.txt"), "a.txt");
-        assert_eq!(region(&"ü".repeat(100)), "ü".repeat(64));
+        assert_eq!(file_name(Path::new("/tmp/a.txt"), 255), "a.txt");
+        assert_eq!(file_name(Path::new(&"ü".repeat(200)), 255), "ü".repeat(127));
     }
 
     #[test]
@@ -236,38 +235,6 @@ mod tests {
             check_sealable(&inside, 65),
             Err(Failure::Usage(_))
         ));
-    }
-
-    #[test]
-    fn outside_of_what_is_sealed_stands_neither_name_nor_type_nor_content() {
-        let recipient = {
-            let mut keyring = chorus_core::seal::Keyring::new();
-            let secret = chorus_core::seal::SealSecret::from_seed(&[1; 32]);
-            let identity = chorus_core::key::Keypair::from_seed(&[2; 32]);
-            let now = keys::now();
-            let certificate = keyring.rotate(secret, &identity, "main", now).unwrap();
-            certificate.recipient(now).unwrap()
-        };
-        let metadata = Metadata {
-            packet_type: "payroll".into(),
-            ..Metadata::default()
-        };
-        let parcel = parcel(b"to all".to_vec(), Path::new("/tmp/wages.csv"), &metadata);
-        assert_eq!(
-            (parcel.name.as_str(), parcel.content_type.as_str()),
-            ("wages.csv", "payroll")
-        );
-        let author = chorus_core::key::Keypair::from_seed(&[3; 32]).peer_id();
-        let outgoing = sealed(&parcel, &[recipient], ("main", author), 60).unwrap();
-        assert_eq!(outgoing.options.packet_type, "sealed");
-        assert_eq!(outgoing.options.ttl_secs, 60);
-        let outside = format!("{:?}", outgoing.options);
-        for clear in ["wages", "payroll"] {
-            assert!(!outside.contains(clear), "{outside}");
-        }
-        for clear in [&b"wages"[..], b"payroll", b"to all"] {
-            assert!(!outgoing.content.windows(clear.len()).any(|w| w == clear));
-        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::relay::{EXIT_DEADLINE, Relay, binary, chorus_relay, succeed};
 
 const NAME: &str = "wages-of-november.csv";
-const CLEAR: &[u8] = b"Ada earns more than Grace; ";
+const CLEAR: &[u8] = b"Night work earns an extra; ";
 /// How every envelope begins.
 const ENVELOPE: &[u8] = b"\x0dchorus/seal/1";
 

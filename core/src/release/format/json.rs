@@ -10,13 +10,32 @@ use alloc::vec::Vec;
 use serde::de::IgnoredAny;
 
 use crate::privacy::Names;
-use crate::privacy::scrub::ScrubError;
+use crate::privacy::scrub::{MAX_DEPTH, ScrubError};
 use crate::release::reader::Reader;
 
 /// Says whether `text` is a JSON object or array, nested at most 128 deep.
 pub(in crate::release) fn is_json(text: &str) -> bool {
     text.trim_ascii_start().starts_with(['{', '['])
+        && is_shallow(text)
         && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Says whether brackets outside of strings are nested as deep as is read, at most.
+fn is_shallow(text: &str) -> bool {
+    let (mut depth, mut is_string, mut is_escaped) = (0usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            b'"' if !is_escaped => is_string = !is_string,
+            b'{' | b'[' if !is_string => depth += 1,
+            b'}' | b']' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        is_escaped = is_string && byte == b'\\' && !is_escaped;
+        if depth > MAX_DEPTH {
+            return false;
+        }
+    }
+    true
 }
 
 /// Scrubs `text`. Returns what is left, and how often something was taken out.
