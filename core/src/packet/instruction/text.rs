@@ -1,8 +1,10 @@
 //! Instructions in words, as they stand in the metadata.
 
 use core::fmt;
+use core::str::FromStr;
 
-use super::{How, Order, What, When, Where, Why};
+use super::{How, MAX_PERIOD_SECS, MAX_TEXT, Order, What, When, Where, Why};
+use crate::packet::PacketError;
 
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,6 +17,40 @@ impl fmt::Display for When {
             ),
             Self::Periodic { secs } => write!(f, "WHEN_PERIODIC secs={secs}"),
         }
+    }
+}
+
+/// Reads what people write: `immediate`, `METRIC_threshold_VALUE` such as `performance_threshold_0.8`, `periodic_SECS`.
+impl FromStr for When {
+    type Err = PacketError;
+
+    fn from_str(text: &str) -> Result<Self, PacketError> {
+        let read = match (
+            text.rsplit_once("_threshold_"),
+            text.strip_prefix("periodic_"),
+        ) {
+            _ if text == "immediate" => Some(Self::Immediate),
+            (Some((metric, value)), _) => {
+                let value = value.parse().ok().filter(|value: &f64| value.is_finite());
+                let is_name = !metric.is_empty() && metric.len() <= MAX_TEXT;
+                value.filter(|_| is_name).map(|value| Self::Threshold {
+                    metric: metric.into(),
+                    value,
+                })
+            }
+            (None, Some(secs)) => {
+                let secs = secs.parse().ok();
+                let secs = secs.filter(|secs| (1..=MAX_PERIOD_SECS).contains(secs));
+                secs.map(|secs| Self::Periodic { secs })
+            }
+            (None, None) => None,
+        };
+        read.ok_or_else(|| PacketError::Argument {
+            field: "integration_when",
+            argument: "when",
+            expected: "immediate, METRIC_threshold_VALUE or periodic_SECS",
+            got: text.chars().take(MAX_TEXT).collect(),
+        })
     }
 }
 
@@ -122,6 +158,38 @@ mod tests {
                 "ORDER_PARALLEL",
             ]
         );
+    }
+
+    #[test]
+    fn a_condition_reads_as_people_write_it() {
+        let threshold = |metric: &str, value| When::Threshold {
+            metric: metric.into(),
+            value,
+        };
+        for (text, when) in [
+            ("immediate", When::Immediate),
+            ("performance_threshold_0.8", threshold("performance", 0.8)),
+            (
+                "a_threshold_b_threshold_-1e3",
+                threshold("a_threshold_b", -1000.0),
+            ),
+            ("periodic_60", When::Periodic { secs: 60 }),
+        ] {
+            assert_eq!(text.parse(), Ok(when), "{text}");
+        }
+        for text in [
+            "",
+            "threshold",
+            "_threshold_1",
+            "x_threshold_",
+            "x_threshold_NaN",
+            "x_threshold_inf",
+            "periodic_0",
+            "periodic_-1",
+            "periodic_31536001",
+        ] {
+            assert!(text.parse::<When>().is_err(), "{text}");
+        }
     }
 
     #[test]
