@@ -217,6 +217,10 @@ fn rates(guesses: &[Guess], weights: &[u32]) -> [f64; 3] {
         area += (missed - missed_before) * (hit + hit_before) / 2.0;
         if missed <= 0.01 {
             at_one_percent = hit;
+        } else if missed_before < 0.01 {
+            // Among equals the attacker takes as many by lot as make 1 %.
+            let share = (0.01 - missed_before) / (missed - missed_before);
+            at_one_percent = hit_before + share * (hit - hit_before);
         }
     }
     [advantage, area, at_one_percent]
