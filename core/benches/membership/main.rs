@@ -2,8 +2,10 @@
 //! training examples from others, and what private mode costs in accuracy. Prints one JSON line per figure.
 //!
 //! In every run the 1,797 digits are divided anew, in each class by lot: four tabs that hold the classes learn from
-//! 1,437 and never see 360. So what a tab trained on and what it did not are exchangeable, and the other runs are the shadow
-//! models of each. With `--scores` it prints each candidate's scores instead, for another program to evaluate; with `--only
+//! 1,442 and never see 355. So what a tab trained on and what it did not are exchangeable, and the other runs are the shadow
+//! models of each. The attacker who regresses knows more than usual: all the candidates, among them every member.
+//!
+//! With `--scores` it prints each candidate's scores instead, for another program to evaluate; with `--only
 //! NAME` one mode alone.
 
 mod attack;
