@@ -28,7 +28,8 @@ pub struct Plan {
     /// where a node holds at most 1,437 examples.
     pub budget: Budget,
     /// Steps until it is spent, ≥ 1. Default 60: one in each of the 60 exchanges of issue 2. Source: as
-    /// [`Privacy::steps`](crate::learner::Privacy::steps): fewer steps with less noise end lower (92.9 % with 40, 92.4 % with 30, 93.4 % with 60).
+    /// [`Privacy::steps`](crate::learner::Privacy::steps): fewer steps with less noise end lower (92.9 % with 40, 92.4 %
+    /// with 30, 93.4 % with 60).
     pub steps: u64,
     /// Probability with which each example takes part in a step, in 0..=1 and not 0. Default 1. Source: the same sweep,
     /// not kept, noise fitted to the rate: 93.3 % with 0.75, 93.0 % with 0.5, 92.1 % with 0.25.
