@@ -106,7 +106,8 @@ pub(crate) fn bound(epsilon: f64) -> f64 {
 }
 
 /// Returns the same for the noise of `plan`, all examples taking part in all its steps: as much as one release with σ/√T,
-/// so 2 Φ(√T / 2σ) − 1 (Dong et al. 2022, arXiv 1905.02383; for the continuous Gaussian, which the discrete one of 10⁶ steps is close to).
+/// so 2 Φ(√T / 2σ) − 1 (Dong et al. 2022, arXiv 1905.02383; for the continuous Gaussian, to which the discrete one on a
+/// grid of 2²⁰ steps is close).
 pub(crate) fn gaussian_bound(plan: &Plan) -> Result<f64, NoiseError> {
     let multiplier = plan.mechanism()?.noise_multiplier();
     Ok(libm::erf((plan.steps as f64 / 8.0).sqrt() / multiplier))
