@@ -27,11 +27,12 @@ pub struct Plan {
     /// What all steps together may spend; δ must be well below 1 / examples. Default: the ledger's, ε = 8 at δ = 10⁻⁵,
     /// where a node holds at most 1,437 examples.
     pub budget: Budget,
-    /// Steps until it is spent, ≥ 1. Default 60: one in each of the 60 exchanges of issue 2. Source: a sweep over four nodes
-    /// in lockstep, eight seeds: fewer steps with less noise end lower (92.9 % with 40, 92.4 % with 30, 93.4 % with 60).
+    /// Steps until it is spent, ≥ 1. Default 60: one in each of the 60 exchanges of issue 2. Source: as
+    /// [`Privacy::steps`](crate::learner::Privacy::steps): fewer steps with less noise end lower (92.9 % with 40, 92.4 %
+    /// with 30, 93.4 % with 60).
     pub steps: u64,
     /// Probability with which each example takes part in a step, in 0..=1 and not 0. Default 1. Source: the same sweep,
-    /// noise fitted to the rate: 93.3 % with 0.75, 93.0 % with 0.5, 92.1 % with 0.25.
+    /// not kept, noise fitted to the rate: 93.3 % with 0.75, 93.0 % with 0.5, 92.1 % with 0.25.
     pub sampling_rate: f64,
     /// Greatest L2 norm of an example's gradient. Default 0.3. Source: the same sweep; 0.1 to 1 differ by under 0.3 points
     /// where the rate is fitted to it.

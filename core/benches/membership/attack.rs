@@ -100,13 +100,14 @@ pub(crate) fn mean(values: &[f64]) -> Estimate {
 }
 
 /// Returns the greatest advantage that (`epsilon`, δ) differential privacy allows any attack (Humphries et al. 2023, arXiv
-/// 2010.12112, theorem 3.2; with δ as in Kairouz et al. 2015, arXiv 1311.0776).
+/// 2010.12112; with δ as in Kairouz et al. 2015, arXiv 1311.0776).
 pub(crate) fn bound(epsilon: f64) -> f64 {
     (epsilon.exp() - 1.0 + 2.0 * DELTA) / (epsilon.exp() + 1.0)
 }
 
 /// Returns the same for the noise of `plan`, all examples taking part in all its steps: as much as one release with σ/√T,
-/// so 2 Φ(√T / 2σ) − 1 (Dong et al. 2022, arXiv 1905.02383, section 2.2).
+/// so 2 Φ(√T / 2σ) − 1 (Dong et al. 2022, arXiv 1905.02383; for the continuous Gaussian, to which the discrete one on a
+/// grid of 2²⁰ steps is close).
 pub(crate) fn gaussian_bound(plan: &Plan) -> Result<f64, NoiseError> {
     let multiplier = plan.mechanism()?.noise_multiplier();
     Ok(libm::erf((plan.steps as f64 / 8.0).sqrt() / multiplier))
@@ -217,6 +218,10 @@ fn rates(guesses: &[Guess], weights: &[u32]) -> [f64; 3] {
         area += (missed - missed_before) * (hit + hit_before) / 2.0;
         if missed <= 0.01 {
             at_one_percent = hit;
+        } else if missed_before < 0.01 {
+            // Among equals the attacker takes as many by lot as make 1 %.
+            let share = (0.01 - missed_before) / (missed - missed_before);
+            at_one_percent = hit_before + share * (hit - hit_before);
         }
     }
     [advantage, area, at_one_percent]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use chorus_core::learner::{Classes, Digits, Sample};
-use chorus_core::training::Plan;
-use chorus_core::training::lockstep::{self, Event, Tab};
+use chorus_core::training::lockstep::{self, Event, Private, Tab};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
@@ -50,7 +49,7 @@ pub(crate) const SIGNALS: usize = 4;
 /// unless `regresses`.
 pub(crate) fn learn(
     samples: &[Sample],
-    plan: Option<&Plan>,
+    private: Option<&Private>,
     seed: u64,
     regresses: bool,
 ) -> Result<Run, Failure> {
@@ -59,10 +58,15 @@ pub(crate) fn learn(
     let (mut tabs, mut watched) = (Vec::new(), Vec::new());
     for (me, text) in CLASSES.iter().enumerate() {
         let classes: Classes = text.parse()?;
-        let tab = Tab::new(me, &digits, classes, plan, SEED + seed)?.ok_or("config")?;
+        let tab = Tab::new(me, &digits, classes, private, SEED + seed)?.ok_or("config")?;
         let model = tab.exchange.model().clone();
         let candidates = (0..samples.len()).filter(|&i| classes.contains(samples[i].label));
-        watched.push(Watched::new(&model, candidates.collect(), plan, regresses)?);
+        watched.push(Watched::new(
+            &model,
+            candidates.collect(),
+            private,
+            regresses,
+        )?);
         tabs.push(tab);
     }
     lockstep::run(&mut tabs, EXCHANGES, &mut |event| match event {

@@ -1,7 +1,7 @@
 //! What a neighbour of a tab makes of the models that the tab shares.
 
-use chorus_core::learner::{Config, Mlp, Privacy, Sample};
-use chorus_core::training::Plan;
+use chorus_core::learner::{Config, Mlp, Sample};
+use chorus_core::training::lockstep::Private;
 
 use crate::Failure;
 use crate::regression::{Regression, dot};
@@ -13,7 +13,7 @@ pub(crate) struct Watched {
     shared: Mlp,
     candidates: Vec<usize>,
     scores: Vec<[f64; SIGNALS]>,
-    plan: Option<Plan>,
+    private: Option<Private>,
     /// Variance of the noise of a step, as the plan says; 0 where there is none.
     variance: f64,
     regression: Option<Regression>,
@@ -23,18 +23,18 @@ impl Watched {
     pub(crate) fn new(
         model: &Mlp,
         candidates: Vec<usize>,
-        plan: Option<&Plan>,
+        private: Option<&Private>,
         regresses: bool,
     ) -> Result<Self, Failure> {
-        let deviation = match plan {
-            Some(plan) => plan.mechanism()?.noise_multiplier() * plan.clip_norm,
+        let deviation = match private {
+            Some(Private { plan, .. }) => plan.mechanism()?.noise_multiplier() * plan.clip_norm,
             None => 0.0,
         };
         Ok(Self {
             anchor: model.clone(),
             shared: model.clone(),
             scores: vec![[0.0; SIGNALS]; candidates.len()],
-            plan: plan.copied(),
+            private: private.copied(),
             variance: deviation * deviation,
             regression: regresses.then(|| Regression::new(candidates.len())),
             candidates,
@@ -68,7 +68,7 @@ impl Watched {
         samples: &[Sample],
     ) -> impl Iterator<Item = (usize, [f64; SIGNALS])> {
         debug_assert!(self.candidates.iter().all(|&index| index < samples.len()));
-        if self.plan.is_some() {
+        if self.private.is_some() {
             self.solve();
         }
         self.candidates
@@ -86,12 +86,10 @@ impl Watched {
         let Config {
             steps, batch, rate, ..
         } = Config::default();
-        let (at, norm, weight) = match &self.plan {
-            Some(plan) => (
-                self.anchor.clone(),
-                plan.clip_norm as f32,
-                Privacy::default().rate,
-            ),
+        let (at, norm, weight) = match &self.private {
+            Some(Private { plan, privacy }) => {
+                (self.anchor.clone(), plan.clip_norm as f32, privacy.rate)
+            }
             None => {
                 // Half way.
                 let mut at = self.anchor.clone();
@@ -104,12 +102,12 @@ impl Watched {
             (sample.input(), at.gradient(sample))
         });
         // How often each takes part on average: four of five are members.
-        let visits = match self.plan {
+        let visits = match self.private {
             Some(_) => MEMBERS,
             None => (steps * batch) as f32 / self.candidates.len() as f32,
         };
         regression.add(slopes, norm, step, weight, visits);
-        if self.plan.is_none() {
+        if self.private.is_none() {
             self.solve();
         }
     }

@@ -15,6 +15,15 @@ use crate::privacy::ledger::Ledger;
 use crate::privacy::noise::NoiseError;
 use crate::time::Instant;
 
+/// Private mode: how the budget is spent, and how the learner steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Private {
+    /// For the noise.
+    pub plan: Plan,
+    /// For the learner.
+    pub privacy: Privacy,
+}
+
 /// A tab: its exchange and, in private mode, its training with the ledger that pays for it.
 pub struct Tab {
     /// The exchange.
@@ -27,7 +36,8 @@ pub struct Tab {
 }
 
 impl Tab {
-    /// Creates tab number `me` with the training samples of `classes`, in private mode where there is a `plan`.
+    /// Creates tab number `me` with the training samples of `classes`, in private mode where there is one.
+    /// `None` where its settings are out of range.
     ///
     /// # Errors
     /// As [`Training::new`].
@@ -35,15 +45,15 @@ impl Tab {
         me: usize,
         digits: &Arc<Digits>,
         classes: Classes,
-        plan: Option<&Plan>,
+        private: Option<&Private>,
         seed: u64,
     ) -> Result<Option<Self>, NoiseError> {
         let config = Config {
-            privacy: plan.map(|_| Privacy::default()),
+            privacy: private.map(|private| private.privacy),
             ..Config::default()
         };
-        let training = plan
-            .map(|plan| -> Result<_, NoiseError> {
+        let training = private
+            .map(|Private { plan, .. }| -> Result<_, NoiseError> {
                 let ledger = Ledger::new(Digest::sha256(b"lockstep"), plan.budget)?;
                 let mut rng = ChaCha20Rng::seed_from_u64(seed);
                 // Tabs with the same noise would all point the same wrong way.

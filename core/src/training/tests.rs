@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::lockstep::{Event, Tab, run};
+use super::lockstep::{Event, Private, Tab, run};
 use super::*;
 use crate::digest::Digest;
 use crate::learner::{Classes, Digits};
@@ -45,8 +45,12 @@ fn granted(plan: &Plan, seed: u64) -> Training<ChaCha20Rng> {
 fn pair(plans: [Option<&Plan>; 2]) -> Vec<Tab> {
     let digits = few();
     let make = |(me, plan): (usize, Option<&Plan>)| {
+        let private = plan.map(|&plan| Private {
+            plan,
+            ..Private::default()
+        });
         let held = classes(["0,1,2", "3,4,5"][me]);
-        Tab::new(me, &digits, held, plan, me as u64)
+        Tab::new(me, &digits, held, private.as_ref(), me as u64)
             .unwrap()
             .unwrap()
     };
@@ -221,7 +225,7 @@ fn no_example_moves_the_sum_by_more_than_the_clip_norm() {
 fn four_private_tabs_learn_all_ten_digits_within_the_budget() {
     let digits = digits();
     let make = |(me, held): (usize, &str)| {
-        Tab::new(me, &digits, classes(held), Some(&Plan::default()), 77)
+        Tab::new(me, &digits, classes(held), Some(&Private::default()), 77)
             .unwrap()
             .unwrap()
     };
