@@ -267,11 +267,6 @@ impl Page {
                 format!("This tab will be forgotten when it closes: {why}").into(),
             ));
         }
-        if let Some(why) = &peer.damage {
-            self.change(Action::Noticed(
-                format!("The list of what left this tab begins anew: {why}").into(),
-            ));
-        }
         // Weak: the peer ends with the page, and the watch with the peer.
         let page = Rc::downgrade(self);
         peer.watch_storage(move |reason| {

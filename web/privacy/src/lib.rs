@@ -11,6 +11,8 @@ pub mod budget;
 #[cfg(target_arch = "wasm32")]
 mod error;
 #[cfg(target_arch = "wasm32")]
+pub mod journal;
+#[cfg(target_arch = "wasm32")]
 pub mod keyring;
 #[cfg(target_arch = "wasm32")]
 pub mod stages;

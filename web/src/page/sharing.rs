@@ -83,8 +83,7 @@ impl Sharing {
         self.privacy().await?.open(&self.peer, cid).await
     }
 
-    /// Lists what left this tab, and the budget: `Ledger` in `www/chorus.d.ts`. Without the budget, and without loading
-    /// the second module, `peer.ledger.to_json()` lists it too.
+    /// Lists what left this tab, and the budget: `Ledger` in `www/chorus.d.ts`.
     ///
     /// # Errors
     /// An `Error` with a stable `code`.

@@ -17,10 +17,7 @@ use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
 use futures_timer::Delay;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::{
-    peer::Peer,
-    storage::{Ledger, entry_of},
-};
+use crate::peer::{Learned, Peer};
 
 /// What a learner reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +88,7 @@ impl Learner {
             seed,
             has_searched,
         } = learning;
-        let (handle, ledger) = (peer.handle, peer.ledger);
+        let (handle, learned) = (peer.handle, peer.learned);
         let mut exchange = Exchange::new(handle.id(), Config::default(), digits, seed).ok()?;
         if let Some(given) = given {
             exchange = exchange.with_classes(given);
@@ -102,7 +99,7 @@ impl Learner {
         let (to_run, weights) = mpsc::channel(WEIGHTS_QUEUE);
         let run = Run {
             handle,
-            ledger,
+            learned,
             exchange: exchange.clone(),
             tabs: BTreeSet::new(),
             on_lesson: Box::new(on_lesson),
@@ -132,7 +129,7 @@ impl Learner {
 
 struct Run {
     handle: Handle,
-    ledger: Rc<Ledger>,
+    learned: Rc<Learned>,
     exchange: Rc<RefCell<Exchange<PeerId>>>,
     /// Connected peers that may be tabs; those that have said so are the exchange's neighbours.
     tabs: BTreeSet<PeerId>,
@@ -292,10 +289,10 @@ impl Run {
             },
             ..Instructions::default()
         };
-        let ledger = self.ledger.clone();
+        let learned = self.learned.clone();
         spawn_local(async move {
-            // A peer that is closing shares nothing more; and what is not noted does not leave.
-            let _ = note_and_share(&handle, &ledger, bytes, options).await;
+            // A peer that is closing shares nothing more.
+            let _ = note_and_share(&handle, &learned, bytes, options).await;
         });
     }
 
@@ -331,19 +328,14 @@ impl Run {
 
 async fn note_and_share(
     handle: &Handle,
-    ledger: &Ledger,
+    learned: &Learned,
     bytes: Vec<u8>,
     options: ShareOptions,
 ) -> Result<(), HandleError> {
     let prepared = handle.prepare(bytes, options)?;
     let at = Timestamp::from_millis(js_sys::Date::now() as u64);
-    if ledger
-        .note_learned(entry_of(prepared.packet(), at))
-        .await
-        .is_ok()
-    {
-        handle.publish(prepared).await?;
-    }
+    learned.note(prepared.packet(), at).await;
+    handle.publish(prepared).await?;
     Ok(())
 }
 
