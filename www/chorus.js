@@ -133,7 +133,13 @@ class Peer {
     yield * await this.#open().query(type, author, limit, superseded)
   }
 
-  async revoke (cids) { return await this.#open().revoke([cids].flat().map(String)) }
+  async revoke (cids) {
+    const peer = this.#open()
+    const cid = await peer.revoke([cids].flat().map(String))
+    // It holds no content, so it may leave before it is noted.
+    await (await privacy()).noteOwn(peer, cid)
+    return cid
+  }
 
   async pin (cid) { await this.#open().pin(String(cid)) }
 
@@ -160,7 +166,10 @@ class Peer {
     return await (await privacy()).ledger(peer)
   }
 
-  async exportLedger () { return await this.#open().ledger() }
+  async exportLedger () {
+    const peer = this.#open()
+    return await (await privacy()).exportLedger(peer)
+  }
 
   on (event, listener) { return this.#listeners.on(event, listener) }
 

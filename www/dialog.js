@@ -67,9 +67,9 @@ export async function showLedger (peer, root) {
   let sealedUntil
   const look = async () => {
     try {
-      const [module, { entries, budget }] = await Promise.all([load(), ledger(peer)])
+      const [module, { entries, budget, training }] = await Promise.all([load(), ledger(peer)])
       const timed = entries.map(entry => ({ ...entry, time: format.format(new Date(entry.until ?? entry.at)) }))
-      dialog.show(module.ledgerHtml(JSON.stringify({ entries: timed, budget, sealedUntil })))
+      dialog.show(module.ledgerHtml(JSON.stringify({ entries: timed, budget, training, sealedUntil })))
     } catch (error) {
       dialog.fail(error)
     }

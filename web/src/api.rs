@@ -5,14 +5,12 @@ mod outgoing;
 mod streams;
 mod value;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
 use chorus_core::{digest::ContentId, net::Event, node, status};
-use futures_timer::Delay;
 use js_sys::{Array, Function};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use error::{error, handle_error};
 pub use outgoing::Prepared;
@@ -21,7 +19,7 @@ pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, 
 
 use crate::{
     peer::{Options, Peer},
-    storage::{Mode, entry_of},
+    storage::Mode,
     transport::{Config, IceServer},
 };
 
@@ -122,14 +120,6 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     let told = call.clone();
     tab.peer
         .watch_storage(move |reason| told("error", error("ERR_NOT_KEPT", &reason)));
-    if let Some(why) = tab.peer.damage.clone() {
-        let told = call.clone();
-        spawn_local(async move {
-            // Once whoever started the peer can listen.
-            Delay::new(Duration::ZERO).await;
-            told("error", error("ERR_NOT_KEPT", &why));
-        });
-    }
     tab.peer
         .watch(move |event| report(event, &status, &call))
         .await;
@@ -232,15 +222,7 @@ impl ChorusPeer {
     pub async fn revoke(&self, cids: Vec<String>) -> Result<String, JsValue> {
         let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
         let revoked = self.peer.handle.revoke(&cids?).await;
-        let revoked = revoked.map_err(handle_error)?;
-        // It holds no content, so it may leave before it is noted.
-        let noted = self
-            .peer
-            .ledger
-            .note(entry_of(&revoked, outgoing::now()))
-            .await;
-        noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;
-        Ok(revoked.cid().to_string())
+        Ok(revoked.map_err(handle_error)?.cid().to_string())
     }
 
     /// Fetches a packet with its content and keeps both as long as the packet lives.
