@@ -39,7 +39,11 @@ export function privacy () {
 export const dialogs = {
   share: async (peer, file, root) => (await import('./dialog.js')).share(peer, file, root),
   ledger: async (peer, _, root) => (await import('./dialog.js')).showLedger(peer, root),
-  open: async (peer, cid) => (await privacy()).open(peer, cid)
+  open: async (peer, cid) => (await privacy()).open(peer, cid),
+  close: async (peer, _, root) => {
+    (await import('./dialog.js')).closeAll(root)
+    await (await privacy()).forget(peer)
+  }
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */

@@ -67,7 +67,7 @@ enum Readers {
 /// Returns what the dialog shows: the newest first.
 pub fn ledger(ledger: &Ledger) -> String {
     let mut html = String::from(
-        "<h2 id=\"ask-title\">What left this tab</h2><p class=\"note\">Kept in this browser alone, so that you can look it \
+        "<h2>What left this tab</h2><p class=\"note\">Kept in this browser alone, so that you can look it \
          up later.</p>",
     );
     html.push_str("<section><h3>Privacy budget</h3>");
