@@ -276,25 +276,47 @@ test('two tabs of a profile book at the same time and nothing is lost, and each 
   for (const each of [second, tab, alone]) await each.close()
 })
 
-/** The entries of a journal that the first identity of a profile keeps. */
-const journal = async (tab, name) => JSON.parse(await tab.run(key => new Promise((resolve, reject) => {
+/** Reads the text of a record that the first identity of a profile keeps, or writes `text` in its place. */
+const record = (tab, name, text) => tab.run(([key, text]) => new Promise((resolve, reject) => {
   const opening = indexedDB.open('chorus/main')
   opening.onerror = () => reject(opening.error)
   opening.onsuccess = () => {
-    const reading = opening.result.transaction('records').objectStore('records').get(key)
-    reading.onerror = () => reject(reading.error)
-    reading.onsuccess = () => {
+    const transaction = opening.result.transaction('records', 'readwrite')
+    const records = transaction.objectStore('records')
+    const request = text == null ? records.get(key) : records.put(new TextEncoder().encode(text), key)
+    transaction.onabort = () => reject(transaction.error)
+    transaction.oncomplete = () => {
       opening.result.close()
-      resolve(new TextDecoder().decode(reading.result))
+      resolve(text ?? new TextDecoder().decode(request.result))
     }
   }
-}), `0/${name}`)).entries
+}), [`0/${name}`, text])
+
+test('a damaged ledger is kept aside and said, nothing leaves unnoted, and the next packet begins a new one', async () => {
+  const tab = await openPeer({ storage: 'indexeddb' })
+  const share = () => tab.run(() => codeOf(peer.share({ type: 'note', content: 'noted' })))
+  await share()
+  const damaged = (await record(tab, 'journal')).slice(0, -5)
+  await record(tab, 'journal', damaged)
+  assert.equal(await share(), 'ERR_NOT_KEPT')
+  assert.equal(await record(tab, 'journal-damaged'), damaged)
+  const shared = () => tab.run(async () => [(await peer.ledger()).entries.length, (await Array.fromAsync(peer.query({ author: peer.id }))).length])
+  assert.deepEqual(await shared(), [0, 1])
+  assert.equal(await share(), 'no error')
+  assert.deepEqual(await shared(), [1, 2])
+  await tab.close()
+})
 
 test('what the dashboard learns with others is one line of its ledger, and a file goes through the stages', async () => {
   const tabs = await openMesh(browser, relay, ['0,1,2', '3,4,5'].map(classes => ({ classes, train: 'on' })))
   await Promise.all(tabs.map(tab => tab.exchanges(3)))
   for (const { tab } of tabs) {
-    const [line, ...others] = await journal(tab, 'journal-learned')
+    const kept = await record(tab, 'journal-learned')
+    const [line, ...others] = JSON.parse(await tab.run(async kept => {
+      const { default: init, journalOf } = await import('/chorus_privacy.js')
+      await init({ module_or_path: fetch('/chorus_privacy_bg.wasm') })
+      return journalOf(undefined, kept)
+    }, kept)).entries
     assert.deepEqual([line.packet_type, others.length], ['weights', 0])
     assert.ok(line.count >= 3 && line.bytes > line.count * 1000 && line.until > line.at, JSON.stringify(line))
   }
@@ -302,7 +324,7 @@ test('what the dashboard learns with others is one line of its ledger, and a fil
   const before = Buffer.from(report(1))
   await one.page.locator('input[type=file]').setInputFiles({ name: 'report.txt', mimeType: 'text/plain', buffer: before })
   const cid = await one.tab.until(() => document.querySelector('.files [data-name="report.txt"][data-state="own"]')?.dataset.cid)
-  const [line] = (await journal(one.tab, 'journal')).filter(entry => entry.packet_type === 'file')
+  const [line] = JSON.parse(await record(one.tab, 'journal')).entries.filter(entry => entry.packet_type === 'file')
   assert.deepEqual([line.cid, line.name, line.findings], [cid, 'report.txt', { card: 1, email: 1, iban: 1 }])
   const got = (await two.fetch(cid)).toString()
   for (const secret of SECRETS) assert.ok(!got.includes(secret))
