@@ -299,9 +299,7 @@ test('what the dashboard learns with others is one line of its ledger, and a fil
     assert.ok(line.count >= 3 && line.bytes > line.count * 1000 && line.until > line.at, JSON.stringify(line))
   }
   const [one, two] = tabs
-  const before = Buffer.from(report(1))
-  await one.page.locator('input[type=file]').setInputFiles({ name: 'report.txt', mimeType: 'text/plain', buffer: before })
-  const cid = await one.tab.until(() => document.querySelector('.files [data-name="report.txt"][data-state="own"]')?.dataset.cid)
+  const cid = await one.share('report.txt', report(1))
   const [line] = (await journal(one.tab, 'journal')).filter(entry => entry.packet_type === 'file')
   assert.deepEqual([line.cid, line.name, line.findings], [cid, 'report.txt', { card: 1, email: 1, iban: 1 }])
   const got = (await two.fetch(cid)).toString()
