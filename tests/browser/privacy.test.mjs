@@ -94,9 +94,12 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
     assert.equal(shown.findings[0].before, SECRETS[0])
     assert.deepEqual(shown.readers, 'everybody')
 
-    const quiet = Buffer.concat(await sent(one))
-    assert.ok(!quiet.includes(shown.packet), 'nothing leaves before it is shared')
-    const cid = await share(one)
+    // What had left with the preview would be on the wire by the time that something later is answered.
+    const cid = await one.run(async other => {
+      await peer.streams.ping(other)
+      globalThis.__mark()
+      return await globalThis.shown.share()
+    }, two.id)
     assert.equal(cid, shown.cid)
     const got = await two.run(async cid => {
       const { content, ...json } = await peer.get(cid)
@@ -106,9 +109,11 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
     const json = JSON.parse(shown.json)
     assert.deepEqual(Object.fromEntries(Object.keys(json).map(key => [key, got.json[key]])), json)
 
-    const wire = await sent(one)
+    const [wire, before] = [await sent(one), await sent(one, { isBeforeMark: true })]
+    assert.ok(before.some(stream => stream.length > 0), 'something was sent before')
     for (const bytes of [shown.packet, ...shown.blocks]) {
       assert.ok(wire.some(stream => stream.includes(bytes)), `${bytes.length} bytes of the preview are on the wire`)
+      assert.ok(!before.some(stream => stream.includes(bytes)), 'they leave when they are shared, not before')
     }
     for (const stream of [...wire, ...await sent(two)]) {
       for (const secret of SECRETS) assert.ok(!stream.includes(secret), secret)
