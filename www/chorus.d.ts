@@ -81,6 +81,7 @@ export interface Peer {
   /**
    * Takes back packets of one's own, at most 64 at a time; resolves to the revocation's content id. Peers and relays that
    * hear of it forget the packets and their blocks. Who has read them has read them, and who never comes back never hears.
+   * It is noted in the ledger first, so it may load the second module, as `preview` does.
    */
   revoke(cids: string | string[]): Promise<string>
   /** Fetches a packet with its content and keeps both as long as the packet lives, also across reloads; at most 256. */

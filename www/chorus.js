@@ -139,10 +139,7 @@ class Peer {
 
   async revoke (cids) {
     const peer = this.#open()
-    const cid = await peer.revoke([cids].flat().map(String))
-    // It holds no content, so it may leave before it is noted.
-    await (await privacy()).noteOwn(peer, cid)
-    return cid
+    return await (await privacy()).revoke(peer, [cids].flat().map(String))
   }
 
   async pin (cid) { await this.#open().pin(String(cid)) }

@@ -111,9 +111,7 @@ export async function receiveSealed (peer) {
       const certificate = peer.certify(key, epoch, from, until)
       if (packets.some(packet => includes(packet, certificate))) return expires
       const ttl = Math.max(1, Math.min(MAX_TTL_SECS, Math.floor((until - Date.now()) / 1000)))
-      const prepared = peer.prepare(certificate, module.keyType(), ttl)
-      await note(peer, module, plainEntry(JSON.parse(prepared.json), prepared.cid, certificate.length))
-      await prepared.share()
+      await shareOwn(peer, module, peer.prepare(certificate, module.keyType(), ttl))
       return expires
     } finally {
       renewed.free()
@@ -152,10 +150,21 @@ export async function exportLedger (peer) {
   return module.journalOf(textOf(shared), textOf(learned))
 }
 
-/** Notes a packet of the peer's own that left without a preview: a revocation. */
-export async function noteOwn (peer, cid) {
-  const [module, packet] = await Promise.all([load(), peer.get(cid)])
-  await note(peer, module, plainEntry(packet, cid, packet.size))
+/** Takes back packets of the peer's own; resolves to the revocation's content id. */
+export async function revoke (peer, cids) {
+  const module = await load()
+  return await shareOwn(peer, module, await peer.prepareRevocation(cids))
+}
+
+/** Notes a packet that nobody is asked about, for it holds nothing of the owner's, and lets it leave. */
+async function shareOwn (peer, module, prepared) {
+  try {
+    await note(peer, module, plainEntry(prepared))
+  } catch (error) {
+    prepared.free()
+    throw error
+  }
+  return await prepared.share()
 }
 
 /** Writes an entry to the ledger; it is on disk when this resolves. What cannot be noted must not leave. */
@@ -176,8 +185,9 @@ function note (peer, module, entry) {
   })
 }
 
-/** The entry of a packet that leaves as it is, for everybody, by its JSON form. */
-function plainEntry ({ packet_type: type, compatibility_hash: digest }, cid, bytes) {
+/** The entry of a packet that leaves as it is, for everybody. */
+function plainEntry ({ cid, json, size: bytes }) {
+  const { packet_type: type, compatibility_hash: digest } = JSON.parse(json)
   return JSON.stringify({
     at: new Date().toISOString(), cid, packet_type: type, name: null, bytes, readers: 'everybody', findings: {}, dropped_total: 0,
     epsilon_after: null, content_digest: digest, is_verbatim: true
