@@ -102,10 +102,15 @@ export async function receiveSealed (peer) {
   const module = await load()
   return await inTurn(peer, KEYRING, async () => {
     const before = await peer.record(KEYRING, false)
-    const renewed = module.renewKeyring(before, peer.network, Date.now())
+    let renewed
+    let after
     try {
+      renewed = module.renewKeyring(before, peer.network, Date.now())
       const { isChanged, key, epoch, from, until } = renewed
-      if (isChanged) await replace(peer, KEYRING, before, renewed.keyring)
+      if (isChanged) {
+        after = renewed.keyring
+        await replace(peer, KEYRING, before, after)
+      }
       const expires = new Date(until)
       const packets = isChanged ? [] : await peer.keyPackets(module.keyType(), [peer.id])
       const certificate = peer.certify(key, epoch, from, until)
@@ -114,7 +119,8 @@ export async function receiveSealed (peer) {
       await shareOwn(peer, module, peer.prepare(certificate, module.keyType(), ttl))
       return expires
     } finally {
-      renewed.free()
+      renewed?.free()
+      after?.fill(0)
       before?.fill(0)
     }
   })
@@ -125,11 +131,15 @@ export async function open (peer, cid) {
   const [module, packet] = await Promise.all([load(), peer.get(cid)])
   if (packet.type !== module.sealedType()) throw fail('ERR_INVALID_CONTENT', `${cid} is not sealed: it is of type ${packet.type}`)
   const keyring = await peer.record(KEYRING, false)
-  const opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
-  keyring?.fill(0)
-  const { content, name, type } = opened
-  opened.free()
-  return { content, name, type, author: packet.author }
+  let opened
+  try {
+    opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
+    const { content, name, type } = opened
+    return { content, name, type, author: packet.author }
+  } finally {
+    opened?.free()
+    keyring?.fill(0)
+  }
 }
 
 /** Lists what left this tab, and what is left of the profile's privacy budgets: for tensors, and for the learner. */
@@ -206,9 +216,11 @@ export async function forget (peer) {
 async function stagesOf (peer, module) {
   const mine = of(peer)
   mine.stages ??= secretsOf(peer, module).then(secrets => {
-    const stages = new module.Stages(secrets, peer.network)
-    secrets.fill(0)
-    return stages
+    try {
+      return new module.Stages(secrets, peer.network)
+    } finally {
+      secrets.fill(0)
+    }
   })
   mine.stages.catch(() => { mine.stages = undefined })
   return await mine.stages
@@ -218,8 +230,13 @@ async function secretsOf (peer, module) {
   const before = await peer.record(SECRETS, false)
   if (before) return before
   const fresh = module.newSecrets()
-  await replace(peer, SECRETS, undefined, fresh)
-  return fresh
+  try {
+    await replace(peer, SECRETS, undefined, fresh)
+    return fresh
+  } catch (error) {
+    fresh.fill(0)
+    throw error
+  }
 }
 
 /** The ranges that others have told of themselves, newest first: facts hide among them. */
