@@ -58,17 +58,25 @@ class Preview {
   #note
 
   constructor (peer, module, released) {
-    const preview = JSON.parse(released.preview)
-    const { content, type, instructions } = released
-    const prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
+    let prepared
+    try {
+      const preview = JSON.parse(released.preview)
+      const { content, type, instructions } = released
+      prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
+      Object.assign(this, shown(preview))
+      this.cid = prepared.cid
+      this.packet = prepared.packet
+      this.json = prepared.json
+      this.blocks = prepared.blocks
+    } catch (error) {
+      // It holds what was found.
+      released.free()
+      prepared?.free()
+      throw error
+    }
     this.#released = released
     this.#prepared = prepared
     this.#note = entry => note(peer, module, entry)
-    Object.assign(this, shown(preview))
-    this.cid = prepared.cid
-    this.packet = prepared.packet
-    this.json = prepared.json
-    this.blocks = prepared.blocks
   }
 
   async share () {
