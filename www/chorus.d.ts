@@ -448,7 +448,7 @@ export interface ChorusError extends Error {
 export type ErrorCode =
   /** An argument is not what it must be; the message names it. */
   | 'ERR_INVALID_ARGUMENT'
-  /** The wasm cannot be loaded. */
+  /** A module cannot be loaded, or the second one not within 30 s. */
   | 'ERR_LOAD'
   /** The relay does not answer, or not as a relay does. */
   | 'ERR_RELAY_UNREACHABLE'

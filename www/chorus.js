@@ -12,13 +12,15 @@ export function load () {
   return loading
 }
 
-/** Loads the wasm at `url` with the module that wraps it and is on its way. For privacy.js. */
-export async function instantiate (wrapper, url) {
+/** Loads the wasm at `url` with the module that wraps it and is on its way, until `signal` says that it takes too long. For privacy.js. */
+export async function instantiate (wrapper, url, signal) {
   // Both at once: neither waits for the other to arrive.
-  const wasm = fetch(url)
+  const wasm = fetch(url, { signal })
   wasm.catch(() => {})
+  // An import cannot be ended, only waited for no longer.
+  const late = new Promise((resolve, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)) })
   try {
-    const module = await wrapper
+    const module = await Promise.race([wrapper, late])
     await module.default({ module_or_path: wasm })
     return module
   } catch (error) {

@@ -9,7 +9,8 @@ let loading
 
 /** Loads the second wasm once. */
 export function load () {
-  loading ??= instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url)).catch(error => {
+  const start = () => instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url), AbortSignal.timeout(MAX_LOADING_MS))
+  loading ??= start().catch(error => {
     loading = undefined
     throw error
   })
@@ -321,6 +322,8 @@ const LEARNED = 'journal-learned'
 const BUDGET = 'budget'
 /** Written by the learner: web/src/peer/private.rs. */
 const TRAINING = 'training'
+/** Longest wait for the second wasm. Source: the wait for anything that is fetched from peers, core's node. */
+const MAX_LOADING_MS = 30_000
 /** Bookings that are tried when other tabs book at the same time. Guess. */
 const MAX_ATTEMPTS = 16
 /** A packet's longest life. Source: core, packet::MAX_TTL_SECS. */
