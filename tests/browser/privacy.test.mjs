@@ -295,6 +295,100 @@ const journal = async (tab, name) => JSON.parse(await tab.run(key => new Promise
   }
 }), `0/${name}`)).entries
 
+/** Puts `text` in the place of a record of the first identity of a profile. */
+const putRecord = (tab, name, text) => tab.run(([key, text]) => new Promise((resolve, reject) => {
+  const opening = indexedDB.open('chorus/main')
+  opening.onerror = () => reject(opening.error)
+  opening.onsuccess = () => {
+    const transaction = opening.result.transaction('records', 'readwrite')
+    transaction.objectStore('records').put(new TextEncoder().encode(text), key)
+    transaction.onabort = () => reject(transaction.error)
+    transaction.oncomplete = () => {
+      opening.result.close()
+      resolve()
+    }
+  }
+}), [`0/${name}`, text])
+
+/** Lets the next call of `IDBObjectStore.prototype[method]` that names the record throw. */
+const failOnce = (tab, method, name) => tab.run(([method, key]) => {
+  const real = IDBObjectStore.prototype[method]
+  IDBObjectStore.prototype[method] = function (...all) {
+    if (!all.includes(key)) return real.apply(this, all)
+    IDBObjectStore.prototype[method] = real
+    throw new DOMException('the disk does not answer', 'UnknownError')
+  }
+}, [method, `0/${name}`])
+
+test('a ledger that cannot be read or copied for once is neither lost nor passed by', async () => {
+  const tab = await openPeer({ storage: 'indexeddb' })
+  const note = content => tab.run(content => codeOf(peer.share({ type: 'note', content })), content)
+  const cids = async () => (await journal(tab, 'journal')).map(entry => entry.cid)
+  assert.equal(await note('one'), 'no error')
+  const [first] = await cids()
+  for (const method of ['get', 'put']) {
+    await failOnce(tab, method, 'journal')
+    assert.equal(await note('not noted'), 'ERR_NOT_KEPT')
+    assert.deepEqual(await cids(), [first])
+  }
+  // A revocation is noted before it leaves as well.
+  await failOnce(tab, 'put', 'journal')
+  assert.equal(await tab.run(cid => codeOf(peer.revoke(cid)), first), 'ERR_NOT_KEPT')
+  assert.equal(await tab.run(cid => codeOf(peer.get(cid)), first), 'no error')
+  await tab.run(cid => peer.revoke(cid), first)
+  assert.equal(await tab.run(cid => codeOf(peer.get(cid)), first), 'ERR_REVOKED')
+  assert.equal((await cids()).length, 2)
+
+  await putRecord(tab, 'journal', '{"version":1')
+  await failOnce(tab, 'put', 'journal-damaged')
+  assert.equal(await note('two'), 'ERR_NOT_KEPT')
+  assert.equal(await tab.run(() => codeOf(peer.ledger())), 'ERR_DAMAGED')
+  assert.equal(await note('three'), 'ERR_NOT_KEPT')
+  assert.equal(await note('four'), 'no error')
+  assert.equal((await cids()).length, 1)
+  await tab.close()
+})
+
+test('bookings, keys and entries are written to the disk itself', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.addInitScript(() => {
+    globalThis.__written = []
+    const real = IDBDatabase.prototype.transaction
+    IDBDatabase.prototype.transaction = function (...all) {
+      const transaction = real.apply(this, all)
+      if (transaction.mode === 'readwrite') globalThis.__written.push(`${[...transaction.objectStoreNames]} ${transaction.durability}`)
+      return transaction
+    }
+  })
+  tab.storage = 'indexeddb'
+  await tab.page.goto(`${site.origin}/`)
+  await joined(tab)
+  assert.equal(await shareNoised(tab, 8), 'no error')
+  const written = new Set(await tab.run(() => globalThis.__written))
+  for (const store of ['identities', 'records']) assert.ok(written.has(`${store} strict`) && !written.has(`${store} relaxed`) && !written.has(`${store} default`), [...written].join())
+  await tab.close()
+})
+
+test('a second module that does not arrive ends in an error, and the next share loads it', async () => {
+  const tab = await openPeer()
+  const pattern = '**/chorus_privacy_bg.wasm'
+  await tab.page.route(pattern, () => {})
+  const share = () => tab.run(() => codeOf(peer.share({ type: 'note', content: 'late' })))
+  await tab.run(() => {
+    const real = AbortSignal.timeout
+    AbortSignal.timeout = ms => {
+      globalThis.__waited = ms
+      AbortSignal.timeout = real
+      return real.call(AbortSignal, 1)
+    }
+  })
+  assert.equal(await share(), 'ERR_LOAD')
+  assert.equal(await tab.run(() => globalThis.__waited), 30_000)
+  await tab.page.unroute(pattern)
+  assert.equal(await share(), 'no error')
+  await tab.close()
+})
+
 test('what the dashboard learns with others is one line of its ledger, and a file goes through the stages', async () => {
   const tabs = await openMesh(browser, relay, ['0,1,2', '3,4,5'].map(classes => ({ classes, train: 'on' })))
   await Promise.all(tabs.map(tab => tab.exchanges(3)))
