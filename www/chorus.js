@@ -12,7 +12,7 @@ export function load () {
   return loading
 }
 
-/** Loads the wasm at `url` with the module that wraps it and is on its way, until `signal` says that it takes too long. For privacy.js. */
+/** Loads the wasm at `url` with the module that wraps it and is on its way, unless `signal` ends it. For privacy.js. */
 export async function instantiate (wrapper, url, signal) {
   // Both at once: neither waits for the other to arrive.
   const wasm = fetch(url, { signal })
