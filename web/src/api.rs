@@ -7,7 +7,7 @@ mod value;
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use chorus_core::{digest::ContentId, net::Event, node, status};
+use chorus_core::{digest::ContentId, net::Event, node, release::Entry, status};
 use futures_timer::Delay;
 use js_sys::{Array, Function};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, 
 
 use crate::{
     peer::{Options, Peer},
-    storage::{Mode, entry_of},
+    storage::Mode,
     transport::{Config, IceServer},
 };
 
@@ -231,16 +231,13 @@ impl ChorusPeer {
     /// Takes back packets of this peer's own; resolves to the revocation's content id.
     pub async fn revoke(&self, cids: Vec<String>) -> Result<String, JsValue> {
         let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
-        let revoked = self.peer.handle.revoke(&cids?).await;
-        let revoked = revoked.map_err(handle_error)?;
-        // It holds no content, so it may leave before it is noted.
-        let noted = self
-            .peer
-            .ledger
-            .note(entry_of(&revoked, outgoing::now()))
-            .await;
+        let prepared = self.peer.handle.prepare_revocation(&cids?).await;
+        let prepared = prepared.map_err(handle_error)?;
+        let entry = Entry::of_packet(prepared.packet(), outgoing::now());
+        let noted = self.peer.ledger.note(entry).await;
         noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;
-        Ok(revoked.cid().to_string())
+        let revoked = self.peer.handle.publish(prepared).await;
+        Ok(revoked.map_err(handle_error)?.cid().to_string())
     }
 
     /// Fetches a packet with its content and keeps both as long as the packet lives.

@@ -19,7 +19,7 @@ use std::cell::Cell;
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
 
-pub use ledger::{Ledger, LedgerError, entry_of};
+pub use ledger::{Ledger, LedgerError};
 pub use lock::LockGuard;
 pub use record::{Records, Whose};
 pub use store::{BlockStore, Writer};

@@ -242,6 +242,17 @@ impl Handle {
     /// # Errors
     /// [`HandleError::NotAuthor`]; [`PacketError::Limit`] past [`MAX_REVOKED`](crate::packet::MAX_REVOKED) packets.
     pub async fn revoke(&self, cids: &[ContentId]) -> Result<Packet, HandleError> {
+        self.publish(self.prepare_revocation(cids).await?).await
+    }
+
+    /// Makes the revocation that [`Self::revoke`] publishes. Nothing leaves before [`Self::publish`].
+    ///
+    /// # Errors
+    /// As [`Self::revoke`].
+    pub async fn prepare_revocation(
+        &self,
+        cids: &[ContentId],
+    ) -> Result<PreparedPacket, HandleError> {
         let revocation = Revocation::new(cids)?;
         let now = wall();
         let mut ttl_secs = 1;
@@ -259,7 +270,7 @@ impl Handle {
                 .max(life.as_secs().saturating_add(1))
                 .min(MAX_TTL_SECS);
         }
-        self.share(revocation.draft(ttl_secs)).await
+        self.sign(revocation.draft(ttl_secs), Vec::new())
     }
 
     /// Fetches a packet with its content, and keeps and provides both as long as the packet lives.

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::{ChorusPeer, error, handle_error};
 use crate::{
     peer::{Peer, key_packets},
-    storage::{StorageError, Whose, entry_of},
+    storage::{StorageError, Whose},
 };
 
 /// How a packet is made, as JavaScript gives it.
@@ -80,7 +80,7 @@ impl Prepared {
                 .ok()
                 .filter(|entry: &Entry| entry.cid == packet.cid().to_string())
                 .ok_or_else(|| error("ERR_INVALID_ARGUMENT", "entry of another packet"))?,
-            None => entry_of(packet, now),
+            None => Entry::of_packet(packet, now),
         };
         let noted = self.peer.ledger.note(entry).await;
         noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;

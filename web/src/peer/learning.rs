@@ -11,6 +11,7 @@ use chorus_core::{
     net::{Event, Handle, HandleError, ShareOptions},
     node,
     packet::{Instructions, Packet},
+    release::Entry,
     time::{Instant, Timestamp},
 };
 use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
@@ -22,7 +23,7 @@ use crate::{
         Peer,
         private::{Booked, Private},
     },
-    storage::{Ledger, entry_of},
+    storage::Ledger,
 };
 
 /// What a learner reports.
@@ -389,7 +390,7 @@ async fn note_and_share(
 ) -> Result<(), HandleError> {
     let prepared = handle.prepare(bytes, options)?;
     let at = Timestamp::from_millis(js_sys::Date::now() as u64);
-    let mut entry = entry_of(prepared.packet(), at);
+    let mut entry = Entry::of_packet(prepared.packet(), at);
     entry.epsilon_after = prepared.packet().quality().get(EPSILON).copied();
     if ledger.note_learned(entry).await.is_ok() {
         handle.publish(prepared).await?;

@@ -6,9 +6,7 @@
 
 use std::rc::Rc;
 
-use chorus_core::packet::{Packet, Payload};
-use chorus_core::release::{Entry, Journal, JournalError, Readers};
-use chorus_core::time::Timestamp;
+use chorus_core::release::{Entry, Journal, JournalError};
 use futures::lock::Mutex;
 
 use crate::storage::{Records, StorageError, Whose};
@@ -64,7 +62,11 @@ impl Ledger {
     pub async fn note(&self, entry: Entry) -> Result<(), LedgerError> {
         let mut held = self.shared.lock().await;
         let mut changed = held.clone();
-        changed.push(entry)?;
+        // What the owner shares is a line of its own, whatever the page says of it.
+        changed.push(Entry {
+            is_routine: false,
+            ..entry
+        })?;
         write(&self.records, SHARED, &changed).await?;
         *held = changed;
         Ok(())
@@ -77,7 +79,10 @@ impl Ledger {
     /// [`LedgerError::Journal`]: never, since one line has room.
     pub async fn note_learned(&self, entry: Entry) -> Result<(), LedgerError> {
         let mut held = self.learned.lock().await;
-        held.push(entry)?;
+        held.push(Entry {
+            is_routine: true,
+            ..entry
+        })?;
         // Why is told by the writer of the blocks.
         let _ = write(&self.records, LEARNED, &held).await;
         Ok(())
@@ -112,28 +117,6 @@ impl Ledger {
     }
 }
 
-/// Returns the entry of a packet that leaves `at` this time as it is, for everybody.
-pub fn entry_of(packet: &Packet, at: Timestamp) -> Entry {
-    Entry {
-        at,
-        until: None,
-        count: 1,
-        cid: packet.cid().to_string(),
-        packet_type: packet.packet_type().into(),
-        name: None,
-        bytes: match packet.payload() {
-            Payload::Inline(bytes) => bytes.len() as u64,
-            Payload::Link { size, .. } => *size,
-        },
-        readers: Readers::Everybody,
-        findings: Default::default(),
-        dropped_total: 0,
-        epsilon_after: None,
-        content_digest: packet.content_digest(),
-        is_verbatim: true,
-    }
-}
-
 async fn write(records: &Records, name: &str, journal: &Journal) -> Result<(), LedgerError> {
     let text = journal.to_json();
     Ok(records.put(Whose::Own, name, text.as_bytes()).await?)
@@ -143,7 +126,7 @@ async fn read(records: &Records, name: &str) -> Result<Journal, LedgerError> {
     let Some(bytes) = records.get(Whose::Own, name).await? else {
         return Ok(Journal::new());
     };
-    let read = Journal::from_json(&String::from_utf8_lossy(&bytes));
+    let read = Journal::from_json(&bytes);
     if read.is_err() {
         let aside = format!("{name}-damaged");
         records.put(Whose::Own, &aside, &bytes).await?;
@@ -160,6 +143,7 @@ const LEARNED: &str = "journal-learned";
 mod tests {
     use chorus_core::key::Keypair;
     use chorus_core::packet::PacketDraft;
+    use chorus_core::time::Timestamp;
     use futures::executor::block_on;
 
     use super::*;
@@ -171,7 +155,7 @@ mod tests {
             .sign(&Keypair::from_seed(&[1; 32]), "main", AT)
             .unwrap();
         let late = AT.saturating_add(std::time::Duration::from_secs(content.into()));
-        entry_of(&packet, late)
+        Entry::of_packet(&packet, late)
     }
 
     async fn lines(ledger: &Ledger) -> Vec<(String, u64)> {
@@ -198,6 +182,19 @@ mod tests {
             assert_eq!(lines(&again).await, expected);
             again.note_learned(entry("weights", 4)).await.unwrap();
             assert_eq!(lines(&again).await.len(), 3);
+        });
+    }
+
+    #[test]
+    fn weights_that_the_owner_shares_are_a_line_each() {
+        let records = Rc::new(Records::new(None, None));
+        block_on(async {
+            let (ledger, _) = Ledger::open(records).await;
+            ledger.note(entry("weights", 1)).await.unwrap();
+            ledger.note(entry("weights", 2)).await.unwrap();
+            ledger.note_learned(entry("weights", 3)).await.unwrap();
+            let line = || ("weights".to_owned(), 1);
+            assert_eq!(lines(&ledger).await, [line(), line(), line()]);
         });
     }
 
