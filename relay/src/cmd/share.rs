@@ -103,7 +103,7 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
         let author = (client.node.handle.network(), client.node.handle.id());
         sealed(prepared, &keys, author)?
     };
-    eprint!("{}", Report(&preview));
+    eprint!("{}", Report::to_standard_error(&preview));
     let packet = client.node.handle.share_bytes(content, options).await?;
     if let Some(dir) = dir {
         let entry = Entry::of(&preview, packet.cid().to_string(), keys::now());
