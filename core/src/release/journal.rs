@@ -61,8 +61,6 @@ const fn one() -> u64 {
     1
 }
 
-// Serde hands out references.
-#[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_false(is: &bool) -> bool {
     !*is
 }
