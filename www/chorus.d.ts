@@ -240,6 +240,8 @@ export interface Ledger {
   entries: LedgerEntry[]
   /** What all tabs of this profile together may spend on noise in this network, and have spent. */
   budget: { epsilon: number, delta: number, spent: number }
+  /** The same for the noise of the built-in learner's steps. */
+  training: { epsilon: number, delta: number, spent: number }
 }
 
 /** One thing that left, or several that are alike. Holds nothing of what was taken out. */

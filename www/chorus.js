@@ -39,7 +39,11 @@ export function privacy () {
 export const dialogs = {
   share: async (peer, file, root) => (await import('./dialog.js')).share(peer, file, root),
   ledger: async (peer, _, root) => (await import('./dialog.js')).showLedger(peer, root),
-  open: async (peer, cid) => (await privacy()).open(peer, cid)
+  open: async (peer, cid) => (await privacy()).open(peer, cid),
+  close: async (peer, _, root) => {
+    (await import('./dialog.js')).closeAll(root)
+    await (await privacy()).forget(peer)
+  }
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */
@@ -133,7 +137,13 @@ class Peer {
     yield * await this.#open().query(type, author, limit, superseded)
   }
 
-  async revoke (cids) { return await this.#open().revoke([cids].flat().map(String)) }
+  async revoke (cids) {
+    const peer = this.#open()
+    const cid = await peer.revoke([cids].flat().map(String))
+    // It holds no content, so it may leave before it is noted.
+    await (await privacy()).noteOwn(peer, cid)
+    return cid
+  }
 
   async pin (cid) { await this.#open().pin(String(cid)) }
 
@@ -160,7 +170,10 @@ class Peer {
     return await (await privacy()).ledger(peer)
   }
 
-  async exportLedger () { return await this.#open().ledger() }
+  async exportLedger () {
+    const peer = this.#open()
+    return await (await privacy()).exportLedger(peer)
+  }
 
   on (event, listener) { return this.#listeners.on(event, listener) }
 

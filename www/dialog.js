@@ -1,7 +1,7 @@
 // What a person is asked before something leaves, and the list of what left: dialogs over the dashboard or the widget.
 // Loaded when first needed. `peer` is a ChorusPeer of chorus_web.js; `root` the element that holds the view.
 
-import { ledger, load, preview, receiveSealed } from './privacy.js'
+import { exportLedger, ledger, load, preview, receiveSealed } from './privacy.js'
 
 /** Asks whether a file may leave; resolves to its content id, or to undefined where it stays. */
 export async function share (peer, file, root) {
@@ -14,26 +14,26 @@ export async function share (peer, file, root) {
   const look = async () => {
     const mine = ++turn
     dialog.busy()
-    try {
-      const [module, readers, fresh] = await Promise.all([
-        load(),
-        readersOf(peer),
-        preview(peer, { ...init, ...(chosen.size > 0 && { recipients: [...chosen] }) })
-      ])
-      if (mine !== turn || !dialog.isOpen) return fresh.discard()
-      offer?.discard()
-      offer = fresh
-      const { cid, packet, json, blocks, share, discard, ...shown } = fresh
-      dialog.show(module.previewHtml(JSON.stringify({
-        preview: shown,
-        readers: readers.map(id => ({ id, isChosen: chosen.has(id) })),
-        json,
-        leaving: [packet.length, ...blocks.map(block => block.length)]
-      })))
-      dialog.element.dataset.cid = cid
-    } catch (error) {
-      if (mine === turn) dialog.fail(error)
+    const recipients = chosen.size > 0 && { recipients: [...chosen] }
+    const looks = await Promise.allSettled([load(), readersOf(peer), preview(peer, { ...init, ...recipients })])
+    const fresh = looks[2].value
+    if (mine !== turn || !dialog.isOpen) return fresh?.discard()
+    offer?.discard()
+    offer = undefined
+    const failed = looks.find(({ status }) => status === 'rejected')
+    if (failed) {
+      fresh?.discard()
+      return dialog.fail(failed.reason, 'Keep it here')
     }
+    offer = fresh
+    const { cid, packet, json, blocks, share, discard, ...shown } = fresh
+    dialog.show(looks[0].value.previewHtml(JSON.stringify({
+      preview: shown,
+      readers: looks[1].value.map(id => ({ id, isChosen: chosen.has(id) })),
+      json,
+      leaving: [packet.length, ...blocks.map(block => block.length)]
+    })))
+    dialog.element.dataset.cid = cid
   }
   dialog.onChoice = ({ dataset, value, checked }) => {
     if (dataset.choice === 'verbatim') init.verbatim = checked
@@ -41,16 +41,24 @@ export async function share (peer, file, root) {
     if (dataset.choice === 'reader') checked ? chosen.add(value) : chosen.delete(value)
     look()
   }
-  await look()
+  look()
   try {
-    while (await dialog.answer() === 'yes') {
+    for (let answer; (answer = await dialog.answer()) !== 'no';) {
+      // A refusal offers this where the owner may decide.
+      if (answer === 'verbatim') init.verbatim = true
+      if (answer !== 'yes' || !offer) {
+        look()
+        continue
+      }
       const ready = offer
       offer = undefined
       dialog.busy()
       try {
         return await ready.share()
       } catch (error) {
-        dialog.fail(error)
+        // Too old to leave: it is looked through once more.
+        if (error?.code === 'ERR_STALE') look()
+        else dialog.fail(error, 'Keep it here')
       }
     }
   } finally {
@@ -66,28 +74,28 @@ export async function showLedger (peer, root) {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
   let sealedUntil
   const look = async () => {
-    try {
-      const [module, { entries, budget }] = await Promise.all([load(), ledger(peer)])
-      const timed = entries.map(entry => ({ ...entry, time: format.format(new Date(entry.until ?? entry.at)) }))
-      dialog.show(module.ledgerHtml(JSON.stringify({ entries: timed, budget, sealedUntil })))
-    } catch (error) {
-      dialog.fail(error)
+    const [module, { entries, budget, training }] = await Promise.all([load(), ledger(peer)])
+    const timed = entries.map(entry => ({ ...entry, time: format.format(new Date(entry.until ?? entry.at)) }))
+    dialog.show(module.ledgerHtml(JSON.stringify({ entries: timed, budget, training, sealedUntil })))
+  }
+  const actions = {
+    again: look,
+    export: async () => save(await exportLedger(peer), 'chorus-ledger.json'),
+    receive: async () => {
+      dialog.busy()
+      sealedUntil = format.format(await receiveSealed(peer))
+      await look()
     }
   }
-  await look()
-  for (let answer; (answer = await dialog.answer()) !== 'no';) {
-    try {
-      if (answer === 'export') save(await peer.ledger(), 'chorus-ledger.json')
-      if (answer === 'receive') {
-        dialog.busy()
-        sealedUntil = format.format(await receiveSealed(peer))
-        await look()
-      }
-    } catch (error) {
-      dialog.fail(error)
-    }
-  }
+  const run = action => action?.().catch(error => dialog.isOpen && dialog.fail(error, 'Close'))
+  run(look)
+  for (let answer; (answer = await dialog.answer()) !== 'no';) run(actions[answer])
   dialog.close()
+}
+
+/** Closes every dialog over the view in `root`: nothing that was asked there leaves. */
+export function closeAll (root) {
+  for (const dialog of dialogs.get(root) ?? []) dialog.dismiss()
 }
 
 /** Ids of the others that have published a key, the newest first. */
@@ -100,73 +108,117 @@ async function readersOf (peer) {
 class Dialog {
   element = document.createElement('dialog')
   onChoice = () => {}
+  #root
   #body = document.createElement('div')
-  #answer = () => {}
+  #title = `chorus-ask-${++count}`
+  /** Answers that nobody has taken yet, or the one who waits for one. */
+  #answers = []
+  #waiting
 
   constructor (root, words) {
+    this.#root = root
     this.element.className = 'chorus ask'
-    this.element.setAttribute('aria-labelledby', 'ask-title')
+    this.element.setAttribute('aria-labelledby', this.#title)
     this.#body.className = 'inside'
     this.element.append(this.#body)
     this.element.addEventListener('click', ({ target }) => {
       const answer = target === this.element ? 'no' : target.closest('[data-answer]')?.dataset.answer
       const isBusy = this.#body.getAttribute('aria-busy') === 'true'
-      if (answer === 'no' || (answer && !isBusy)) this.#answer(answer)
+      if (answer === 'no' || (answer && !isBusy)) this.#say(answer)
     })
     this.element.addEventListener('change', ({ target }) => { if (target.dataset.choice) this.onChoice(target) })
-    this.element.addEventListener('cancel', event => {
-      event.preventDefault()
-      this.#answer('no')
-    })
-    this.#say(words)
+    // Escape, and whatever else closes it.
+    this.element.addEventListener('close', () => this.#say('no'))
+    this.#tell(words, 'wait', ['Cancel'])
     root.append(this.element)
+    if (!dialogs.has(root)) dialogs.set(root, new Set())
+    dialogs.get(root).add(this)
     this.element.showModal()
   }
 
-  get isOpen () { return this.element.isConnected }
+  get isOpen () { return this.element.open }
 
-  answer () { return new Promise(resolve => { this.#answer = resolve }) }
+  answer () {
+    if (this.#answers.length > 0) return Promise.resolve(this.#answers.shift())
+    return new Promise(resolve => { this.#waiting = resolve })
+  }
 
   /** Shows HTML that view.rs has made, of escaped texts. Buttons stay in sight while the rest scrolls. */
   show (html) {
-    const place = this.#body.firstElementChild?.scrollTop ?? 0
-    const [body, buttons] = [document.createElement('div'), document.createElement('div')]
+    const [before, place] = [this.#focused(), this.#body.firstElementChild?.scrollTop ?? 0]
+    const isOpen = this.element.querySelector('details')?.open ?? false
+    const body = document.createElement('div')
     body.className = 'body'
     body.innerHTML = html
-    buttons.append(...body.querySelectorAll(':scope > .buttons'))
-    this.#body.replaceChildren(body, ...buttons.children)
+    this.#body.replaceChildren(body, ...body.querySelectorAll(':scope > .buttons'))
     this.#body.removeAttribute('aria-busy')
+    const title = body.querySelector('h2')
+    title.id = this.#title
+    title.tabIndex = -1
+    const details = body.querySelector('details')
+    if (details) details.open = isOpen
     body.scrollTop = place
+    // Who uses the keyboard stays where they were.
+    const after = before && this.element.querySelector(before)
+    ;(after ?? title).focus({ preventScroll: true })
   }
 
   busy () { this.#body.setAttribute('aria-busy', 'true') }
 
-  fail (error) {
-    this.#say(error?.code === 'ERR_REFUSED' ? `This must not leave: ${error.message}` : String(error?.message ?? error), true)
+  fail (error, close) {
+    const words = String(error?.message ?? error)
+    const isRefused = error?.code === 'ERR_REFUSED'
+    this.#tell(isRefused ? `This must not leave: ${words}` : words, 'warn', [close, 'Look again'])
   }
 
-  close () { this.element.remove() }
+  /** Answers “no” from outside. */
+  dismiss () { this.#say('no') }
 
-  #say (words, isError = false) {
+  close () {
+    dialogs.get(this.#root)?.delete(this)
+    // Gives the focus back to where it came from.
+    this.element.close()
+    this.element.remove()
+  }
+
+  #say (answer) {
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    waiting ? waiting(answer) : this.#answers.push(answer)
+  }
+
+  #focused () {
+    const { activeElement } = this.element.getRootNode()
+    const { choice, answer } = activeElement?.dataset ?? {}
+    if (choice) return `[data-choice="${choice}"][value="${CSS.escape(activeElement.value)}"]`
+    return answer && `[data-answer="${answer}"]`
+  }
+
+  #tell (words, kind, [close, again]) {
     const body = document.createElement('div')
     const text = document.createElement('p')
-    text.id = 'ask-title'
+    text.id = this.#title
     text.textContent = words
-    text.className = isError ? 'warn' : 'wait'
-    if (isError) text.role = 'alert'
+    text.className = kind
+    if (kind === 'warn') text.role = 'alert'
     body.className = 'body'
-    const buttons = document.createElement('div')
-    const close = document.createElement('button')
-    close.type = 'button'
-    close.className = 'button primary'
-    close.dataset.answer = 'no'
-    close.textContent = isError ? 'Keep it here' : 'Cancel'
-    buttons.className = 'buttons'
-    buttons.append(close)
     body.append(text)
+    const buttons = document.createElement('div')
+    buttons.className = 'buttons'
+    if (again) buttons.append(button(again, 'again', ''))
+    buttons.append(button(close, 'no', ' primary'))
     this.#body.removeAttribute('aria-busy')
     this.#body.replaceChildren(body, buttons)
   }
+}
+
+function button (words, answer, more) {
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.className = `button${more}`
+  button.dataset.answer = answer
+  button.textContent = words
+  return button
 }
 
 async function open (root, words) {
@@ -197,3 +249,5 @@ function save (text, name) {
 }
 
 const styled = new WeakSet()
+const dialogs = new WeakMap()
+let count = 0

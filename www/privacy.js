@@ -16,11 +16,11 @@ export function load () {
   return loading
 }
 
-/** What is kept for a peer while its page is open: its stages, and the last of its turns with the sealing keys. */
+/** What is kept for a peer while its page is open: its stages, and the last of its turns with each record. */
 const kept = new WeakMap()
 
 function of (peer) {
-  if (!kept.has(peer)) kept.set(peer, { turn: Promise.resolve() })
+  if (!kept.has(peer)) kept.set(peer, { turns: {} })
   return kept.get(peer)
 }
 
@@ -38,14 +38,14 @@ export async function preview (peer, init) {
   const how = JSON.stringify({ ...rest, recipients, noise, published })
   const through = reserved => stages.prepare(how, bytes, reserved, keys, peer.id, Date.now())
   try {
-    return new Preview(peer, through())
+    return new Preview(peer, module, through())
   } catch (error) {
     // The budget is touched only where nothing but the noise is missing.
     if (error?.code !== NEEDS_NOISE) throw coded(error)
   }
   const reserved = await reserve(peer, module, noise.noiseMultiplier)
   try {
-    return new Preview(peer, through(reserved))
+    return new Preview(peer, module, through(reserved))
   } catch (error) {
     throw coded(error)
   }
@@ -55,11 +55,16 @@ export async function preview (peer, init) {
 class Preview {
   #released
   #prepared
+  #note
 
-  constructor (peer, released, prepared = peer.prepare(released.content, JSON.parse(released.options))) {
+  constructor (peer, module, released) {
+    const preview = JSON.parse(released.preview)
+    const { content, type, instructions } = released
+    const prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
     this.#released = released
     this.#prepared = prepared
-    Object.assign(this, shown(JSON.parse(released.preview)))
+    this.#note = entry => note(peer, module, entry)
+    Object.assign(this, shown(preview))
     this.cid = prepared.cid
     this.packet = prepared.packet
     this.json = prepared.json
@@ -68,9 +73,16 @@ class Preview {
 
   async share () {
     const [prepared, released] = this.#take()
-    const entry = released.entry(prepared.cid, Date.now())
-    released.free()
-    return await prepared.share(entry)
+    try {
+      prepared.checkAge()
+      await this.#note(released.entry(prepared.cid, Date.now()))
+    } catch (error) {
+      prepared.free()
+      throw error
+    } finally {
+      released.free()
+    }
+    return await prepared.share()
   }
 
   discard () {
@@ -88,7 +100,7 @@ class Preview {
 /** Makes or renews the peer's sealing key and publishes its certificate; resolves to when it expires. */
 export async function receiveSealed (peer) {
   const module = await load()
-  return await inTurn(peer, async () => {
+  return await inTurn(peer, KEYRING, async () => {
     const before = await peer.record(KEYRING, false)
     const renewed = module.renewKeyring(before, peer.network, Date.now())
     try {
@@ -99,7 +111,9 @@ export async function receiveSealed (peer) {
       const certificate = peer.certify(key, epoch, from, until)
       if (packets.some(packet => includes(packet, certificate))) return expires
       const ttl = Math.max(1, Math.min(MAX_TTL_SECS, Math.floor((until - Date.now()) / 1000)))
-      await peer.prepare(certificate, { type: module.keyType(), ttl }).share()
+      const prepared = peer.prepare(certificate, module.keyType(), ttl)
+      await note(peer, module, plainEntry(JSON.parse(prepared.json), prepared.cid, certificate.length))
+      await prepared.share()
       return expires
     } finally {
       renewed.free()
@@ -120,13 +134,57 @@ export async function open (peer, cid) {
   return { content, name, type, author: packet.author }
 }
 
-/** Lists what left this tab, and what is left of the profile's privacy budget. */
+/** Lists what left this tab, and what is left of the profile's privacy budgets: for tensors, and for the learner. */
 export async function ledger (peer) {
-  const { entries } = JSON.parse(await peer.ledger())
-  const stored = await peer.record(BUDGET, true)
-  const [epsilon, delta, spent] = (await load()).budgetOf(stored, peer.network)
-  return { entries: entries.map(camel), budget: { epsilon, delta, spent } }
+  const { entries } = JSON.parse(await exportLedger(peer))
+  const module = await load()
+  const [budget, training] = await Promise.all([BUDGET, TRAINING].map(async name => {
+    const [epsilon, delta, spent] = module.budgetOf(await peer.record(name, true), peer.network, name)
+    return { epsilon, delta, spent }
+  }))
+  return { entries: entries.map(camel), budget, training }
 }
+
+/** Everything that left this tab, as JSON. */
+export async function exportLedger (peer) {
+  const module = await load()
+  const [shared, learned] = await Promise.all([JOURNAL, LEARNED].map(name => peer.record(name, false)))
+  return module.journalOf(textOf(shared), textOf(learned))
+}
+
+/** Notes a packet of the peer's own that left without a preview: a revocation. */
+export async function noteOwn (peer, cid) {
+  const [module, packet] = await Promise.all([load(), peer.get(cid)])
+  await note(peer, module, plainEntry(packet, cid, packet.size))
+}
+
+/** Writes an entry to the ledger; it is on disk when this resolves. What cannot be noted must not leave. */
+function note (peer, module, entry) {
+  return inTurn(peer, JOURNAL, async () => {
+    const before = await peer.record(JOURNAL, false)
+    try {
+      const after = module.journalWith(textOf(before), entry)
+      await replace(peer, JOURNAL, before, new TextEncoder().encode(after))
+    } catch (error) {
+      if (error?.code !== 'ERR_DAMAGED') throw error
+      // Nothing is repaired and nothing lost: the owner hears of it, and the next packet begins a new list.
+      const aside = `${JOURNAL}-damaged`
+      await replace(peer, aside, await peer.record(aside, false), before)
+      await replace(peer, JOURNAL, before, new TextEncoder().encode(module.journalOf()))
+      throw fail('ERR_NOT_KEPT', `the ledger was damaged and is kept aside as ${aside}; share again to begin a new one: ${error.message}`)
+    }
+  })
+}
+
+/** The entry of a packet that leaves as it is, for everybody, by its JSON form. */
+function plainEntry ({ packet_type: type, compatibility_hash: digest }, cid, bytes) {
+  return JSON.stringify({
+    at: new Date().toISOString(), cid, packet_type: type, name: null, bytes, readers: 'everybody', findings: {}, dropped_total: 0,
+    epsilon_after: null, content_digest: digest, is_verbatim: true
+  })
+}
+
+const textOf = bytes => bytes && new TextDecoder().decode(bytes)
 
 /** Erases what is kept in memory for a peer that is closed. */
 export async function forget (peer) {
@@ -178,11 +236,11 @@ async function replace (peer, name, before, bytes) {
   if (!isReplaced) throw fail('ERR_NOT_KEPT', `the stored ${name} changed meanwhile`)
 }
 
-/** Runs `work` when all earlier work of the peer with its keys is done. */
-function inTurn (peer, work) {
-  const mine = of(peer)
-  const result = mine.turn.then(work)
-  mine.turn = result.catch(() => {})
+/** Runs `work` when all earlier work of the peer with the record `name` is done. */
+function inTurn (peer, name, work) {
+  const { turns } = of(peer)
+  const result = Promise.resolve(turns[name]).then(work)
+  turns[name] = result.catch(() => {})
   return result
 }
 
@@ -222,7 +280,12 @@ function coded (error) {
 const NEEDS_NOISE = 'ERR_NEEDS_NOISE'
 const KEYRING = 'keyring'
 const SECRETS = 'secrets'
+const JOURNAL = 'journal'
+/** Written by chorus_web.js. */
+const LEARNED = 'journal-learned'
 const BUDGET = 'budget'
+/** Written by the learner: web/src/peer/private.rs. */
+const TRAINING = 'training'
 /** Bookings that are tried when other tabs book at the same time. Guess. */
 const MAX_ATTEMPTS = 16
 /** A packet's longest life. Source: core, packet::MAX_TTL_SECS. */

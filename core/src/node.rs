@@ -168,7 +168,7 @@ impl Node {
         Counters {
             packets_dropped: self.library.dropped,
             candidates_dropped: self.candidates.dropped,
-            due_dropped: self.agenda.dropped,
+            due_dropped: self.agenda.dropped(),
             revocations_dropped: self.counters.revocations_dropped + self.revoked.refused(),
             frees_dropped: self.sweeper.dropped,
             ..self.counters
@@ -236,7 +236,7 @@ impl Node {
         let fetches = self
             .fetches
             .values()
-            .filter(|f| f.purpose != fetch::Purpose::Mirror)
+            .filter(|f| !matches!(f.purpose, Purpose::Mirror | Purpose::Predecessor))
             .count();
         let category = match () {
             () if self.peers.is_empty()

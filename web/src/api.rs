@@ -5,14 +5,12 @@ mod outgoing;
 mod streams;
 mod value;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
-use chorus_core::{digest::ContentId, net::Event, node, release::Entry, status};
-use futures_timer::Delay;
+use chorus_core::{digest::ContentId, net::Event, node, status};
 use js_sys::{Array, Function};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use error::{error, handle_error};
 pub use outgoing::Prepared;
@@ -122,14 +120,6 @@ pub async fn start(options: JsValue, on_event: Function) -> Result<ChorusPeer, J
     let told = call.clone();
     tab.peer
         .watch_storage(move |reason| told("error", error("ERR_NOT_KEPT", &reason)));
-    if let Some(why) = tab.peer.damage.clone() {
-        let told = call.clone();
-        spawn_local(async move {
-            // Once whoever started the peer can listen.
-            Delay::new(Duration::ZERO).await;
-            told("error", error("ERR_NOT_KEPT", &why));
-        });
-    }
     tab.peer
         .watch(move |event| report(event, &status, &call))
         .await;
@@ -231,12 +221,7 @@ impl ChorusPeer {
     /// Takes back packets of this peer's own; resolves to the revocation's content id.
     pub async fn revoke(&self, cids: Vec<String>) -> Result<String, JsValue> {
         let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
-        let prepared = self.peer.handle.prepare_revocation(&cids?).await;
-        let prepared = prepared.map_err(handle_error)?;
-        let entry = Entry::of_packet(prepared.packet(), outgoing::now());
-        let noted = self.peer.ledger.note(entry).await;
-        noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;
-        let revoked = self.peer.handle.publish(prepared).await;
+        let revoked = self.peer.handle.revoke(&cids?).await;
         Ok(revoked.map_err(handle_error)?.cid().to_string())
     }
 

@@ -79,6 +79,10 @@ impl Mounted {
     pub async fn close(mut self) {
         self.page.is_closed.set(true);
         self.listeners.clear();
+        if self.page.has_asked.get() {
+            // What was asked is answered with no; where a dialog could not be loaded none is open.
+            let _ = self.page.ask("close", &JsValue::NULL).await;
+        }
         if let Some(app) = self.app.take() {
             app.destroy();
         }
@@ -136,6 +140,9 @@ pub fn mount(
         api: RefCell::default(),
         learner: RefCell::default(),
         digits: RefCell::default(),
+        has_asked: Cell::default(),
+        learners: Cell::default(),
+        is_to_run: Cell::default(),
         given: Cell::default(),
         has_searched: Cell::default(),
         sampled: Cell::new(0),
@@ -183,6 +190,12 @@ struct Page {
     api: RefCell<Option<JsValue>>,
     learner: RefCell<Option<Learner>>,
     digits: RefCell<Option<Arc<Digits>>>,
+    /// Whether a dialog was opened.
+    has_asked: Cell<bool>,
+    /// How many learners were started.
+    learners: Cell<u64>,
+    /// Whether the last one was to run.
+    is_to_run: Cell<bool>,
     /// The digits that it was given for good.
     given: Cell<Option<Classes>>,
     /// Whether the peer has looked for others already.
@@ -281,11 +294,6 @@ impl Page {
                 format!("This tab will be forgotten when it closes: {why}").into(),
             ));
         }
-        if let Some(why) = &peer.damage {
-            self.change(Action::Noticed(
-                format!("The list of what left this tab begins anew: {why}").into(),
-            ));
-        }
         // Weak: the peer ends with the page, and the watch with the peer.
         let page = Rc::downgrade(self);
         peer.watch_storage(move |reason| {
@@ -322,6 +330,9 @@ impl Page {
     /// Starts a learner, in place of the one there is.
     async fn learn(self: &Rc<Self>, train: bool, is_private: bool) {
         self.learner.take();
+        let mine = self.learners.get() + 1;
+        self.learners.set(mine);
+        self.is_to_run.set(train);
         let (peer, digits) = (self.peer.borrow().clone(), self.digits.borrow().clone());
         let (Some(peer), Some(digits)) = (peer, digits) else {
             return;
@@ -362,17 +373,26 @@ impl Page {
                 partners,
                 epsilon,
             }),
+            Lesson::Private { epsilon, was_open } => {
+                page.change(Action::LearnedPrivately { epsilon, was_open })
+            }
             Lesson::Held { own, others } => page.change(Action::Held { own, others }),
         };
         match Learner::start(peer, learning, on_lesson).await {
+            // Another was asked for meanwhile.
+            _ if self.learners.get() != mine => {}
             Ok(learner) => {
                 learner.switch(train);
                 *self.learner.borrow_mut() = Some(learner);
                 self.change(Action::LearningSwitched(train));
             }
-            Err(why) => self.change(Action::Noticed(
-                format!("This tab cannot learn: {why}").into(),
-            )),
+            Err(why) => {
+                // Not openly instead: that is for the person to say.
+                self.change(Action::LearningSwitched(false));
+                self.change(Action::Noticed(
+                    format!("This tab cannot learn like this: {why}").into(),
+                ));
+            }
         }
     }
 
@@ -474,6 +494,7 @@ impl Page {
     /// Calls one of the dialogs with the peer, `subject` and the view's element.
     async fn ask(&self, dialog: &str, subject: &JsValue) -> Result<JsValue, String> {
         let peer = self.api.borrow().clone().ok_or("the peer is not up")?;
+        self.has_asked.set(true);
         let call: Function = Reflect::get(&self.dialogs, &dialog.into())
             .and_then(JsCast::dyn_into)
             .map_err(|_| format!("there is no dialog “{dialog}”"))?;
@@ -559,14 +580,15 @@ impl Control for PageControl {
     fn learn(&self, on: bool) {
         if let Some(learner) = &*self.0.learner.borrow() {
             learner.switch(on);
+            self.0.is_to_run.set(on);
             self.0.change(Action::LearningSwitched(on));
         }
     }
 
     fn learn_privately(&self, is_private: bool) {
         let page = self.0.clone();
-        let is_running = page.store.state().learner.is_running;
-        spawn_local(async move { page.learn(is_running, is_private).await });
+        let is_to_run = page.is_to_run.get();
+        spawn_local(async move { page.learn(is_to_run, is_private).await });
     }
 
     fn predict(&self, pixels: &[f32; 64]) -> Option<[f32; 10]> {

@@ -1,6 +1,7 @@
 //! A peer in a tab: bootstrap, identity, storage, transports and the driver, put together.
 
 mod keys;
+mod learned;
 mod learning;
 mod private;
 
@@ -18,10 +19,11 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::Response;
 
 pub use keys::key_packets;
+pub use learned::Learned;
 pub use learning::{Learner, Learning, Lesson};
 
 use crate::{
-    storage::{self, Identity, Ledger, Mode, Records, Writer},
+    storage::{self, Identity, Mode, Records, Writer},
     transport::{self, webrtc::Connections},
 };
 
@@ -96,12 +98,10 @@ pub struct Peer {
     pub slot: Option<u32>,
     /// Why something is not remembered although it should be.
     pub setback: Option<Rc<str>>,
-    /// What was wrong with the ledger that was kept. It is kept aside, and a new one has begun.
-    pub damage: Option<Rc<str>>,
     /// What is kept beside the blocks.
     pub records: Rc<Records>,
-    /// What left.
-    pub ledger: Rc<Ledger>,
+    /// What the learner exchanged.
+    pub learned: Rc<Learned>,
     writer: Option<Writer>,
     // The lock on the identity is held as long as the peer lives.
     identity: Rc<Identity>,
@@ -159,12 +159,11 @@ impl Peer {
             .map_err(|e| StartError::Identity(e.to_string()))?;
         let store = storage.blocks(&identity, MAX_STORED).await;
         let records = Rc::new(storage.records(&identity));
-        let (ledger, damage) = Ledger::open(records.clone()).await;
+        let learned = Learned::open(records.clone()).await;
         let setback = storage
             .setback()
             .or(identity.setback())
             .map(|why| why.to_string().into());
-        let damage = damage.map(|why| why.to_string().into());
         let writer = store.writer();
 
         let key = Keypair::from_seed(identity.seed());
@@ -194,9 +193,8 @@ impl Peer {
             connections,
             slot: identity.slot(),
             setback,
-            damage,
             records,
-            ledger: Rc::new(ledger),
+            learned: Rc::new(learned),
             writer,
             identity: Rc::new(identity),
         })

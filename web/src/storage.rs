@@ -9,7 +9,6 @@
 //! What it does not do: it does not encrypt what it keeps. Whoever can read the profile can read the keys.
 
 mod database;
-mod ledger;
 mod lock;
 mod record;
 mod store;
@@ -19,7 +18,6 @@ use std::cell::Cell;
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
 
-pub use ledger::{Ledger, LedgerError};
 pub use lock::LockGuard;
 pub use record::{Records, Whose};
 pub use store::{BlockStore, Writer};

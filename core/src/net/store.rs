@@ -245,11 +245,15 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    /// Those first that expire first.
+    /// Those first that expire first, and those that are pinned last.
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut packets: Vec<_> = self.blocks.values().filter(|(_, r)| r.is_packet).collect();
-        packets.sort_by_key(|(_, retention)| retention.expires);
-        Ok(packets.iter().map(|(bytes, _)| bytes.clone()).collect())
+        let block = |(.., cid): &(bool, Timestamp, ContentId)| self.blocks.get(cid);
+        let packets = self
+            .by_expiry
+            .iter()
+            .filter_map(block)
+            .filter(|(_, retention)| retention.is_packet);
+        Ok(packets.map(|(bytes, _)| bytes.clone()).collect())
     }
 
     fn purge(&mut self, now: Timestamp) -> Result<(), StoreError> {

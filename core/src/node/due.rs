@@ -45,8 +45,7 @@ pub(crate) struct Agenda {
     wake_at: Option<Instant>,
     /// While the driver gives back what an earlier run knew: no packet waits for an `ORDER_FIRST`.
     is_restoring: bool,
-    /// Packets and events let go for want of room.
-    pub(crate) dropped: u64,
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -190,6 +189,11 @@ impl Agenda {
             let _ = self.due.insert(packet.cid(), packet.expires_at(), now.wall);
             self.is_stale = true;
         }
+    }
+
+    /// Packets and events let go, and packets whose turn is not remembered, for want of room.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped + self.due.refused() + self.never.refused()
     }
 
     /// The owner measured something; returns whether there was room to remember it.

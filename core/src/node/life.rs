@@ -27,10 +27,13 @@ impl Node {
             self.agenda.recall(packet, self.now);
             return self.on_revocation(packet);
         }
-        for old in [Some(cid), packet.replaces()].into_iter().flatten() {
-            if let Some(by) = self.library.superseded_by(&old) {
-                self.emit(Event::Superseded { cid: old, by });
-            }
+        if let Some(by) = self.library.superseded_by(&cid) {
+            self.emit(Event::Superseded { cid, by });
+        }
+        if let Some(old) = packet.replaces()
+            && self.library.superseded_by(&old) == Some(cid)
+        {
+            self.emit(Event::Superseded { cid: old, by: cid });
         }
         if matches!(packet.payload(), Payload::Inline(_)) {
             self.on_content_kept(packet);

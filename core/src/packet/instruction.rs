@@ -22,7 +22,7 @@ pub enum When {
     /// On arrival.
     #[default]
     Immediate,
-    /// Once `metric` reaches `value`.
+    /// Once `metric` is measured, by whoever integrates, to be at least `value`.
     Threshold {
         /// Name of the metric, at most [`MAX_TEXT`] bytes.
         metric: String,
@@ -154,9 +154,9 @@ impl Default for What {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
-    /// Before everything else.
+    /// Before all others of the same author and type that have not had their turn yet.
     First,
-    /// After another packet.
+    /// After another packet had its turn; with [`How::Replace`] also in its place, where both have one author.
     After {
         /// That packet.
         cid: ContentId,

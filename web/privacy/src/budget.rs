@@ -40,7 +40,7 @@ pub fn reserve(
     network: &str,
     noise_multiplier: f64,
 ) -> Result<Reserved, JsValue> {
-    let mut ledger = read(stored.as_deref(), network)?;
+    let mut ledger = read(stored.as_deref(), network, "budget")?;
     let mechanism = plan(noise_multiplier, Neighbours::Absent, 1.0)
         .map_err(|e| error("ERR_INVALID_ARGUMENT", &e))?;
     let reservation = ledger.reserve(mechanism, 1).map_err(|e| {
@@ -53,13 +53,14 @@ pub fn reserve(
     Ok(Reserved(reservation))
 }
 
-/// Returns what the ledger `stored` allows and has spent: ε, δ, and the ε spent.
+/// Returns what the ledger `stored` allows and has spent: ε, δ, and the ε spent. `what` tells ledgers apart: `budget` for
+/// tensors, `training` for the built-in learner.
 ///
 /// # Errors
 /// `ERR_NOT_KEPT`: it is damaged.
 #[wasm_bindgen(js_name = budgetOf)]
-pub fn budget_of(stored: Option<Vec<u8>>, network: &str) -> Result<Vec<f64>, JsValue> {
-    let ledger = read(stored.as_deref(), network)?;
+pub fn budget_of(stored: Option<Vec<u8>>, network: &str, what: &str) -> Result<Vec<f64>, JsValue> {
+    let ledger = read(stored.as_deref(), network, what)?;
     let Budget { epsilon, delta } = ledger.budget();
     let spent = ledger.spent().map_err(|e| error("ERR_NOT_KEPT", &e))?;
     let spent = if ledger.sequence() == 0 {
@@ -70,9 +71,9 @@ pub fn budget_of(stored: Option<Vec<u8>>, network: &str) -> Result<Vec<f64>, JsV
     Ok(vec![epsilon, delta, spent])
 }
 
-fn read(stored: Option<&[u8]>, network: &str) -> Result<Ledger, JsValue> {
+fn read(stored: Option<&[u8]>, network: &str, what: &str) -> Result<Ledger, JsValue> {
     // One budget for everything that a profile shares on a network: whoever sees it there may join all of it.
-    let scope = Digest::sha256(format!("chorus/budget/1/{network}").as_bytes());
+    let scope = Digest::sha256(format!("chorus/{what}/1/{network}").as_bytes());
     let ledger = match stored {
         // Bytes are put in place only where the store holds those that they were made from, and nowhere else is a number
         // kept that could tell of older ones.

@@ -14,6 +14,8 @@ mod error;
 #[cfg(target_arch = "wasm32")]
 pub mod html;
 #[cfg(target_arch = "wasm32")]
+pub mod journal;
+#[cfg(target_arch = "wasm32")]
 pub mod keyring;
 #[cfg(target_arch = "wasm32")]
 pub mod stages;

@@ -15,7 +15,7 @@ use chorus_core::release::{
 use chorus_core::time::Timestamp;
 use js_sys::{Array, Uint8Array};
 use rand_chacha::rand_core::RngCore as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use zeroize::Zeroizing;
 
@@ -137,28 +137,20 @@ impl Stages {
         if to.is_empty() {
             let open = prepared.into_open();
             return Ok(Released {
-                options: Options {
-                    packet_type: open.packet_type,
-                    ttl: open.ttl_secs,
-                    quality: open.quality,
-                    instructions: Some(open.instructions),
-                },
                 content: open.content,
+                packet_type: open.packet_type,
+                instructions: open.instructions.to_bytes(),
                 preview: open.preview,
             });
         }
         let sealed = prepared.seal(&to, &self.network, author, &mut rng);
         let sealed = sealed.map_err(|e| error("ERR_INVALID_ARGUMENT", &e))?;
-        let (packet_type, ttl) = (sealed.packet_type().to_owned(), sealed.ttl_secs());
+        let packet_type = sealed.packet_type().to_owned();
         let (content, preview) = sealed.into_parts();
         Ok(Released {
             content,
-            options: Options {
-                packet_type,
-                ttl,
-                quality: BTreeMap::new(),
-                instructions: None,
-            },
+            packet_type,
+            instructions: Instructions::default().to_bytes(),
             preview,
         })
     }
@@ -190,19 +182,9 @@ impl Init {
 #[wasm_bindgen]
 pub struct Released {
     content: Vec<u8>,
-    options: Options,
-    preview: Preview,
-}
-
-/// How the packet is to be made.
-#[derive(Serialize)]
-struct Options {
-    #[serde(rename = "type")]
     packet_type: String,
-    ttl: u64,
-    quality: BTreeMap<String, f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instructions: Option<Instructions>,
+    instructions: Vec<u8>,
+    preview: Preview,
 }
 
 #[wasm_bindgen]
@@ -213,16 +195,22 @@ impl Released {
         self.content.as_slice().into()
     }
 
-    /// How the packet is to be made: JSON.
+    /// The packet's type; its life and its metrics are in the preview.
+    #[wasm_bindgen(getter, js_name = type)]
+    pub fn packet_type(&self) -> String {
+        self.packet_type.clone()
+    }
+
+    /// The packet's instructions in their binary form.
     #[wasm_bindgen(getter)]
-    pub fn options(&self) -> String {
-        // Nothing in it cannot be written.
-        serde_json::to_string(&self.options).unwrap_or_default()
+    pub fn instructions(&self) -> Uint8Array {
+        self.instructions.as_slice().into()
     }
 
     /// What the owner is to see: JSON. It holds what was found.
     #[wasm_bindgen(getter)]
     pub fn preview(&self) -> String {
+        // Nothing in it cannot be written.
         serde_json::to_string(&self.preview).unwrap_or_default()
     }
 

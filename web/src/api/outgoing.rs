@@ -1,18 +1,16 @@
 //! What leaves, before it does: packets that are prepared and not yet shared, and what is kept about those that were.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chorus_core::{
     bounds::DEFAULT_MAX_OBJECT,
     key::{Keypair, PeerId},
     net::{PreparedPacket, ShareOptions},
     packet::Instructions,
-    release::Entry,
     seal::{KeyCertificate, SealKey, Validity},
     time::Timestamp,
 };
 use js_sys::{Array, Uint8Array};
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use zeroize::Zeroizing;
 
@@ -21,20 +19,6 @@ use crate::{
     peer::{Peer, key_packets},
     storage::{StorageError, Whose},
 };
-
-/// How a packet is made, as JavaScript gives it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PacketOptions {
-    #[serde(rename = "type")]
-    packet_type: String,
-    #[serde(default)]
-    ttl: Option<u64>,
-    #[serde(default)]
-    quality: BTreeMap<String, f64>,
-    #[serde(default)]
-    instructions: Instructions,
-}
 
 /// A signed packet that has not left. Nothing leaves where it is freed.
 #[wasm_bindgen]
@@ -70,20 +54,15 @@ impl Prepared {
         self.prepared.blocks().map(Uint8Array::from).collect()
     }
 
-    /// Notes it in the ledger, by `entry` (JSON) or as content that leaves as it is, then lets it leave; resolves to its
-    /// content id.
-    pub async fn share(self, entry: Option<String>) -> Result<String, JsValue> {
-        let (packet, now) = (self.prepared.packet(), now());
-        self.prepared.check_age(now).map_err(handle_error)?;
-        let entry = match entry {
-            Some(text) => serde_json::from_str(&text)
-                .ok()
-                .filter(|entry: &Entry| entry.cid == packet.cid().to_string())
-                .ok_or_else(|| error("ERR_INVALID_ARGUMENT", "entry of another packet"))?,
-            None => Entry::of_packet(packet, now),
-        };
-        let noted = self.peer.ledger.note(entry).await;
-        noted.map_err(|e| error("ERR_NOT_KEPT", &e.to_string()))?;
+    /// Throws `ERR_STALE` where it is too old to be shared.
+    #[wasm_bindgen(js_name = checkAge)]
+    pub fn check_age(&self) -> Result<(), JsValue> {
+        let now = Timestamp::from_millis(js_sys::Date::now() as u64);
+        self.prepared.check_age(now).map_err(handle_error)
+    }
+
+    /// Lets it leave; resolves to its content id. `www/privacy.js` has noted it in the ledger by then.
+    pub async fn share(self) -> Result<String, JsValue> {
         let published = self.peer.handle.publish(self.prepared).await;
         Ok(published.map_err(handle_error)?.cid().to_string())
     }
@@ -91,23 +70,32 @@ impl Prepared {
 
 #[wasm_bindgen]
 impl ChorusPeer {
-    /// Makes the packet that shares `content`, signed and dated now.
-    pub fn prepare(&self, content: Vec<u8>, options: JsValue) -> Result<Prepared, JsValue> {
+    /// Makes the packet that shares `content`, signed and dated now; `instructions` in their binary form.
+    pub fn prepare(
+        &self,
+        content: Vec<u8>,
+        packet_type: &str,
+        ttl_secs: f64,
+        quality: JsValue,
+        instructions: Option<Vec<u8>>,
+    ) -> Result<Prepared, JsValue> {
         let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
         let size = content.len() as u64;
         if size > DEFAULT_MAX_OBJECT {
             let text = format!("content has {size} bytes, the limit is {DEFAULT_MAX_OBJECT}");
             return Err(error("ERR_TOO_LARGE", &text));
         }
-        let options: PacketOptions =
-            serde_wasm_bindgen::from_value(options).map_err(|e| invalid(e.to_string()))?;
-        let mut share = ShareOptions::new(&options.packet_type);
-        share.quality = options.quality;
-        share.instructions = options.instructions;
-        if let Some(ttl) = options.ttl {
-            share.ttl_secs = ttl;
+        let mut options = ShareOptions::new(packet_type);
+        options.ttl_secs = ttl_secs as u64;
+        if !quality.is_undefined() {
+            options.quality = serde_wasm_bindgen::from_value(quality)
+                .map_err(|e| invalid(format!("quality: {e}")))?;
         }
-        let prepared = self.peer.handle.prepare(content, share);
+        if let Some(bytes) = instructions {
+            options.instructions = Instructions::from_bytes(&bytes)
+                .map_err(|e| invalid(format!("instructions: {e}")))?;
+        }
+        let prepared = self.peer.handle.prepare(content, options);
         Ok(Prepared {
             peer: self.peer.clone(),
             prepared: prepared.map_err(handle_error)?,
@@ -157,11 +145,6 @@ impl ChorusPeer {
             .map_err(|e| invalid(e.to_string()))
     }
 
-    /// Everything that left this tab: a journal in JSON, the oldest first.
-    pub async fn ledger(&self) -> String {
-        self.peer.ledger.to_json().await
-    }
-
     /// Reads a record of this peer's own, or one that all tabs of the profile share.
     pub async fn record(&self, name: String, shared: bool) -> Result<Option<Uint8Array>, JsValue> {
         let found = self.peer.records.get(whose(shared), &name).await;
@@ -186,11 +169,6 @@ impl ChorusPeer {
             .await
             .map_err(not_kept)
     }
-}
-
-/// The time here.
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_millis(js_sys::Date::now() as u64)
 }
 
 fn whose(shared: bool) -> Whose {

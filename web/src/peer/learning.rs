@@ -11,19 +11,18 @@ use chorus_core::{
     net::{Event, Handle, HandleError, ShareOptions},
     node,
     packet::{Instructions, Packet},
-    release::Entry,
     time::{Instant, Timestamp},
 };
 use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
 use futures_timer::Delay;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::{
-    peer::{
-        Peer,
-        private::{Booked, Private},
-    },
-    storage::Ledger,
+use crate::storage::Records;
+
+use crate::peer::{
+    Learned, Peer,
+    learned::EPSILON,
+    private::{Booked, Private, note_open, was_open},
 };
 
 /// What a learner reports.
@@ -46,6 +45,13 @@ pub enum Lesson {
         partners: usize,
         /// ε that is spent, where training is private.
         epsilon: Option<f64>,
+    },
+    /// Learning is private from here on.
+    Private {
+        /// ε that is spent before.
+        epsilon: f64,
+        /// Whether tabs of this profile have shared what they learned without noise before.
+        was_open: bool,
     },
     /// Who holds which digits is known, or has changed.
     Held {
@@ -92,7 +98,7 @@ impl Learner {
     pub async fn start(
         peer: Peer,
         learning: Learning,
-        on_lesson: impl FnMut(Lesson) + 'static,
+        mut on_lesson: impl FnMut(Lesson) + 'static,
     ) -> Result<Self, String> {
         let Learning {
             digits,
@@ -106,9 +112,14 @@ impl Learner {
         if is_private {
             config.privacy = Some(Privacy::default());
             let opened = Private::open(&peer).await?;
+            on_lesson(Lesson::Private {
+                epsilon: opened.0.spent().epsilon,
+                was_open: was_open(&peer.records).await?,
+            });
             (private, bookings) = (Some(opened.0), opened.1);
         }
-        let (handle, ledger) = (peer.handle, peer.ledger);
+        let unnoted = (!is_private).then(|| peer.records.clone());
+        let (handle, learned) = (peer.handle, peer.learned);
         let exchange = Exchange::new(handle.id(), config, digits, seed);
         let mut exchange = exchange.map_err(|e| e.to_string())?;
         if let Some(given) = given {
@@ -120,12 +131,13 @@ impl Learner {
         let (to_run, weights) = mpsc::channel(WEIGHTS_QUEUE);
         let run = Run {
             handle,
-            ledger,
+            learned,
             exchange: exchange.clone(),
             tabs: BTreeSet::new(),
             on_lesson: Box::new(on_lesson),
             weights: to_run,
             private,
+            unnoted,
             is_on: false,
         };
         let heard = Heard {
@@ -157,13 +169,15 @@ impl Learner {
 
 struct Run {
     handle: Handle,
-    ledger: Rc<Ledger>,
+    learned: Rc<Learned>,
     exchange: Rc<RefCell<Exchange<PeerId>>>,
     /// Connected peers that may be tabs; those that have said so are the exchange's neighbours.
     tabs: BTreeSet<PeerId>,
     on_lesson: Box<dyn FnMut(Lesson)>,
     weights: mpsc::Sender<Input<PeerId>>,
     private: Option<Private>,
+    /// Where it is to be noted that something leaves without noise, until it is.
+    unnoted: Option<Rc<Records>>,
     is_on: bool,
 }
 
@@ -172,7 +186,7 @@ struct Heard {
     events: mpsc::Receiver<Event>,
     switched: mpsc::Receiver<bool>,
     weights: mpsc::Receiver<Input<PeerId>>,
-    bookings: mpsc::Receiver<Option<Booked>>,
+    bookings: mpsc::Receiver<Booked>,
 }
 
 impl Run {
@@ -232,7 +246,9 @@ impl Run {
         match &mut self.private {
             Some(private) => {
                 exchange.handle_with(now(), input, Some(private.steps()));
-                private.book();
+                if self.is_on && !self.tabs.is_empty() {
+                    private.book();
+                }
             }
             None => exchange.handle(now(), input),
         }
@@ -323,7 +339,7 @@ impl Run {
         });
     }
 
-    fn share(&self, round: u64, classes: Classes, params: &[f32]) {
+    fn share(&mut self, round: u64, classes: Classes, params: &[f32]) {
         let (handle, bytes) = (self.handle.clone(), parameters_to_bytes(params));
         let mut options = ShareOptions::new(WEIGHTS);
         options.ttl_secs = WEIGHTS_TTL_SECS;
@@ -345,10 +361,13 @@ impl Run {
             },
             ..Instructions::default()
         };
-        let ledger = self.ledger.clone();
+        let (learned, unnoted) = (self.learned.clone(), self.unnoted.take());
         spawn_local(async move {
-            // A peer that is closing shares nothing more; and what is not noted does not leave.
-            let _ = note_and_share(&handle, &ledger, bytes, options).await;
+            if let Some(records) = unnoted {
+                note_open(&records).await;
+            }
+            // A peer that is closing shares nothing more.
+            let _ = note_and_share(&handle, &learned, bytes, options).await;
         });
     }
 
@@ -384,17 +403,14 @@ impl Run {
 
 async fn note_and_share(
     handle: &Handle,
-    ledger: &Ledger,
+    learned: &Learned,
     bytes: Vec<u8>,
     options: ShareOptions,
 ) -> Result<(), HandleError> {
     let prepared = handle.prepare(bytes, options)?;
     let at = Timestamp::from_millis(js_sys::Date::now() as u64);
-    let mut entry = Entry::of_packet(prepared.packet(), at);
-    entry.epsilon_after = prepared.packet().quality().get(EPSILON).copied();
-    if ledger.note_learned(entry).await.is_ok() {
-        handle.publish(prepared).await?;
-    }
+    learned.note(prepared.packet(), at).await;
+    handle.publish(prepared).await?;
     Ok(())
 }
 
@@ -409,8 +425,7 @@ fn now() -> Instant {
 const WEIGHTS: &str = "weights";
 /// The metric that says which round weights belong to.
 const ROUND: &str = "round";
-/// The metrics that say what private training has spent.
-const EPSILON: &str = "privacy.epsilon";
+/// The δ of what private training has spent.
 const DELTA: &str = "privacy.delta";
 /// Weights are of use to the next round only. Guess: a minute covers every clock.
 const WEIGHTS_TTL_SECS: u64 = 120;

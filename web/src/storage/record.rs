@@ -33,6 +33,11 @@ impl Records {
         }
     }
 
+    /// Returns whether records outlive the tab.
+    pub fn is_kept(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Reads a record; `None` where there is none yet.
     ///
     /// # Errors

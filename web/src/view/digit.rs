@@ -105,16 +105,22 @@ pub fn progress(learner: &LearnerView) -> String {
     }
 }
 
-/// Says what noise hides, and what of the budget is left.
+/// Says what noise hides, and what of the budget is spent.
 pub fn privacy(learner: &LearnerView) -> String {
-    if !learner.is_private {
+    let Some(epsilon) = learner.epsilon.filter(|_| learner.is_private) else {
         return String::new();
-    }
-    match learner.epsilon {
-        Some(epsilon) => format!(
-            " What it shares has noise that hides every single example: ε = {epsilon:.1} of {BUDGET:.0} is spent."
-        ),
-        None => " What it shares will have noise that hides every single example.".into(),
+    };
+    let spent = format!("ε = {epsilon:.1} of {BUDGET:.0} is spent");
+    if learner.was_open {
+        // What left before can be joined with what leaves now.
+        format!(" What it shares now has noise ({spent}). Before, this browser shared without.")
+    } else if epsilon < BUDGET * 0.99 {
+        format!(" What it shares has noise that hides every single example: {spent}.")
+    } else {
+        format!(
+            " What it shares has noise that hides every single example. {spent}, so it trains no more on its own and \
+             still learns from the others."
+        )
     }
 }
 
@@ -209,10 +215,14 @@ mod tests {
     #[test]
     fn says_what_privacy_has_cost() {
         let mut tab = learner(&[1], &[2]);
+        tab.epsilon = Some(2.04);
         assert_eq!(privacy(&tab), "");
         tab.is_private = true;
-        assert!(privacy(&tab).contains("will have noise"));
-        tab.epsilon = Some(2.04);
-        assert!(privacy(&tab).ends_with("ε = 2.0 of 8 is spent."));
+        assert!(privacy(&tab).ends_with("hides every single example: ε = 2.0 of 8 is spent."));
+        tab.epsilon = Some(7.9975);
+        assert!(privacy(&tab).contains("trains no more on its own"));
+        // No promise where the same digits have left without noise.
+        tab.was_open = true;
+        assert!(!privacy(&tab).contains("every single example"));
     }
 }

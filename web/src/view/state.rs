@@ -177,6 +177,8 @@ pub struct LearnerView {
     pub is_private: bool,
     /// ε that private learning has spent.
     pub epsilon: Option<f64>,
+    /// Whether this profile has shared what it learned without noise before.
+    pub was_open: bool,
     /// The two curves, oldest first, at most [`MAX_POINTS`].
     pub curve: Vec<Point>,
     /// Grows whenever the model changed, so that what it says about a drawing is asked again.
@@ -250,6 +252,13 @@ pub enum Action {
     LearnerStarted {
         /// Whether what it shares has noise.
         is_private: bool,
+    },
+    /// What the learner shares from here on has noise.
+    LearnedPrivately {
+        /// ε that is spent before.
+        epsilon: f64,
+        /// Whether this profile has shared what it learned without noise before.
+        was_open: bool,
     },
     /// Learning was switched on or off.
     LearningSwitched(bool),
@@ -390,6 +399,10 @@ impl State {
                     ..LearnerView::default()
                 });
             }
+            Action::LearnedPrivately { epsilon, was_open } => {
+                let learner = Rc::make_mut(&mut self.learner);
+                (learner.epsilon, learner.was_open) = (Some(epsilon), was_open);
+            }
             Action::LearningSwitched(on) => {
                 let learner = Rc::make_mut(&mut self.learner);
                 (learner.is_ready, learner.is_running) = (true, on);
@@ -407,7 +420,7 @@ impl State {
             } => {
                 let learner = Rc::make_mut(&mut self.learner);
                 learner.exchanges += 1;
-                learner.epsilon = epsilon;
+                learner.epsilon = epsilon.or(learner.epsilon);
                 learner.round = round;
                 learner.partners = partners;
                 learner.record(accuracy, alone);

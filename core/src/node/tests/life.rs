@@ -238,6 +238,22 @@ fn what_is_periodic_is_due_until_it_expires() {
 }
 
 #[test]
+fn a_wall_clock_that_jumps_neither_hurries_nor_delays_what_is_periodic() {
+    let mut mesh = Mesh::tabs(1);
+    let cid = mesh.share_with(0, b"again", |draft| {
+        draft.instructions.when = When::Periodic { secs: 60 };
+    });
+    mesh.pass(Duration::from_secs(30));
+    let start = mesh.now.wall;
+    mesh.now.wall = Timestamp::from_millis(start.as_millis() + 3_600_000);
+    mesh.pass(Duration::from_secs(29));
+    assert_eq!(due(&mesh, 0), [cid]);
+    mesh.now.wall = Timestamp::from_millis(start.as_millis() - 60_000);
+    mesh.pass(Duration::from_secs(2));
+    assert_eq!(due(&mesh, 0), [cid; 2]);
+}
+
+#[test]
 fn a_relay_is_not_told_what_is_due() {
     let relay = Config {
         integrate: false,

@@ -14,6 +14,24 @@ use crate::packet::PacketError;
 use crate::wire::{Reader, Writer};
 
 impl Instructions {
+    /// Returns the six instructions as the genetic sequence spells them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        self.write(&mut writer);
+        writer.into_bytes()
+    }
+
+    /// Reads what [`Instructions::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`PacketError`]: cut, past a bound, or no instructions.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PacketError> {
+        let mut reader = Reader::new(bytes);
+        let instructions = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(instructions)
+    }
+
     pub(in crate::packet) fn write(&self, writer: &mut Writer) {
         write_one(&self.when, writer);
         write_one(&self.whither, writer);

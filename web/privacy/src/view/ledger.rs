@@ -35,7 +35,8 @@ impl Budget {
 pub struct Ledger {
     /// What left, the oldest first.
     entries: Vec<Entry>,
-    budget: Option<Budget>,
+    budget: Budget,
+    training: Budget,
     /// Until when others can seal to this tab, in the reader's words.
     sealed_until: Option<String>,
 }
@@ -66,20 +67,23 @@ enum Readers {
 /// Returns what the dialog shows: the newest first.
 pub fn ledger(ledger: &Ledger) -> String {
     let mut html = String::from(
-        "<h2 id=\"ask-title\">What left this tab</h2><p class=\"note\">Kept in this browser alone, so that you can look it \
+        "<h2>What left this tab</h2><p class=\"note\">Kept in this browser alone, so that you can look it \
          up later.</p>",
     );
-    html.push_str(&match &ledger.budget {
-        Some(budget) => format!(
-            "<section><h3>Privacy budget</h3>{}<p>ε = {:.2} of {:.2} is spent (δ = {:e}). Numbers that need noise do not \
-             leave past it.</p></section>",
+    html.push_str("<section><h3>Privacy budget</h3>");
+    for (budget, what) in [
+        (&ledger.budget, "on numbers that were shared with noise"),
+        (&ledger.training, "on learning privately"),
+    ] {
+        html.push_str(&format!(
+            "{}<p>ε = {:.2} of {:.2} is spent {what} (δ = {:e}), by all tabs of this browser together.</p>",
             budget.bar(),
             budget.spent,
             budget.epsilon,
             budget.delta
-        ),
-        None => String::new(),
-    });
+        ));
+    }
+    html.push_str("</section>");
     html.push_str("<section><h3>Everything that left</h3>");
     if ledger.entries.is_empty() {
         html.push_str("<p class=\"empty\">Nothing yet.</p>");
@@ -173,7 +177,8 @@ mod tests {
 
     fn shown(entries: serde_json::Value) -> String {
         let told = serde_json::json!({
-            "entries": entries, "budget": { "spent": 2.0, "epsilon": 8.0, "delta": 1e-5 }, "sealedUntil": EVIL,
+            "entries": entries, "budget": { "spent": 2.0, "epsilon": 8.0, "delta": 1e-5 },
+            "training": { "spent": 0.0, "epsilon": 8.0, "delta": 1e-5 }, "sealedUntil": EVIL,
         });
         ledger(&serde_json::from_value(told).unwrap())
     }
@@ -209,7 +214,8 @@ mod tests {
             html.contains("2 findings taken out · 1 hidden note left out"),
             "{html}"
         );
-        assert!(html.contains("ε = 2.00 of 8.00 is spent"));
+        assert!(html.contains("ε = 2.00 of 8.00 is spent on numbers"));
+        assert!(html.contains("ε = 0.00 of 8.00 is spent on learning"));
     }
 
     #[test]

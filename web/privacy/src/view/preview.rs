@@ -97,8 +97,8 @@ pub fn preview(offer: &Offer) -> String {
     let name = offer.preview.name.as_deref().unwrap_or("this");
     [
         format!(
-            "<h2 id=\"ask-title\">Share “{}”?</h2><p class=\"note\">Nothing has left your tab yet. What stands here is \
-             everything that would.</p>",
+            "<h2>Share “{}”?</h2><p class=\"note\">Nothing has left your tab yet. Here you see what would, and what is taken out \
+             before.</p>",
             escape(name)
         ),
         readers(offer),
@@ -117,7 +117,7 @@ fn readers(offer: &Offer) -> String {
     let is_sealed = offer.readers.iter().any(|reader| reader.is_chosen);
     let everybody = if is_sealed { "" } else { " checked" };
     let mut html = format!(
-        "<fieldset><legend>Who can read it</legend><label><input type=\"checkbox\" data-choice=\"everybody\"{everybody}> \
+        "<fieldset><legend>Who can read it</legend><label><input type=\"checkbox\" data-choice=\"everybody\" value=\"\"{everybody}> \
          Everybody in this network</label>"
     );
     for Reader { id, is_chosen } in &offer.readers {
@@ -164,7 +164,7 @@ fn taken_out(offer: &Offer) -> String {
     }
     if !findings.is_empty() {
         let rows: String = findings.iter().map(row).collect();
-        html.push_str(&format!("<ul class=\"found\">{rows}</ul>"));
+        html.push_str(&format!("<div class=\"found\" tabindex=\"0\" role=\"region\" aria-label=\"What was found\"><ul>{rows}</ul></div>"));
         let hidden = findings_total.saturating_sub(findings.len() as u64);
         if hidden > 0 {
             html.push_str(&format!("<p class=\"note\">And {hidden} more.</p>"));
@@ -175,7 +175,7 @@ fn taken_out(offer: &Offer) -> String {
             ""
         };
         html.push_str(&format!(
-            "<label><input type=\"checkbox\" data-choice=\"verbatim\"{checked}> Leave the content as it is. I have read \
+            "<label><input type=\"checkbox\" data-choice=\"verbatim\" value=\"\"{checked}> Leave the content as it is. I have read \
              what was found.</label>"
         ));
     }
@@ -208,7 +208,10 @@ fn row(found: &Found) -> String {
     let change = if is_kept {
         format!("<mark>{before}</mark>")
     } else {
-        format!("<del>{before}</del> <ins>{after}</ins>")
+        format!(
+            "<span class=\"hidden\">taken out: </span><del>{before}</del> <span class=\"hidden\">in its place: </span>\
+             <ins>{after}</ins>"
+        )
     };
     format!(
         "<li><span class=\"sub\">{place} · {kind}, {sure}\u{202f}% sure{kept}</span><q>{left}{change}{right}</q></li>",
@@ -391,14 +394,14 @@ mod tests {
         found["before"] = "ada@example.org".into();
         found["after"] = "[email]".into();
         let html = shown(offer.clone());
-        assert!(html.contains("<del>ada@example.org</del> <ins>[email]</ins>"));
+        assert!(html.contains("<del>ada@example.org</del>") && html.contains("<ins>[email]</ins>"));
         assert!(html.contains("And 2 more."));
         assert!(html.contains("13 more"), "{html}");
         offer["preview"]["findings"][0]["action"] = "keep".into();
         offer["preview"]["isVerbatim"] = true.into();
         let html = shown(offer);
         assert!(html.contains("<mark>ada@example.org</mark>") && html.contains(", stays"));
-        assert!(html.contains("data-choice=\"verbatim\" checked"));
+        assert!(html.contains("data-choice=\"verbatim\" value=\"\" checked"));
     }
 
     #[test]
@@ -425,11 +428,11 @@ mod tests {
     #[test]
     fn a_chosen_reader_takes_it_from_everybody() {
         let mut offer = offer();
-        assert!(shown(offer.clone()).contains("data-choice=\"everybody\" checked"));
+        assert!(shown(offer.clone()).contains("data-choice=\"everybody\" value=\"\" checked"));
         offer["readers"][0]["isChosen"] = true.into();
         let html = shown(offer);
         assert!(
-            !html.contains("data-choice=\"everybody\" checked")
+            !html.contains("data-choice=\"everybody\" value=\"\" checked")
                 && html.contains("Sealed: nobody else")
         );
     }
