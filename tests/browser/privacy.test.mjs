@@ -295,7 +295,7 @@ test('what the dashboard learns with others is one line of its ledger, and a fil
   await Promise.all(tabs.map(tab => tab.exchanges(3)))
   for (const { tab } of tabs) {
     const [line, ...others] = await journal(tab, 'journal-learned')
-    assert.deepEqual([line.packet_type, others.length], ['weights', 0])
+    assert.deepEqual([line.packet_type, line.is_routine, others.length], ['weights', true, 0])
     assert.ok(line.count >= 3 && line.bytes > line.count * 1000 && line.until > line.at, JSON.stringify(line))
   }
   const [one, two] = tabs

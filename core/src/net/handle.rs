@@ -245,7 +245,8 @@ impl Handle {
         self.publish(self.prepare_revocation(cids).await?).await
     }
 
-    /// Makes the revocation that [`Self::revoke`] publishes. Nothing leaves before [`Self::publish`].
+    /// Makes the packet that [`Self::revoke`] publishes, signed and dated when it returns. Nothing leaves before
+    /// [`Self::publish`], but the packets may be asked for.
     ///
     /// # Errors
     /// As [`Self::revoke`].
