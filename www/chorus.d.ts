@@ -275,6 +275,8 @@ export interface LedgerEntry {
   epsilonAfter: number | null
   contentDigest: string
   isVerbatim: boolean
+  /** Whether a program made it by itself, such as what a learner exchanges: those in a row are one line. Else absent. */
+  isRoutine?: boolean
 }
 
 /** What a packet asks of whoever integrates it. When and in which order are kept by every peer (see `due`); the rest is for the page. */

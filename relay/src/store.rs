@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chorus_core::release::JournalError;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use zeroize::Zeroizing;
 
@@ -127,6 +128,14 @@ pub(crate) enum StoreError {
         path: PathBuf,
         /// What does not fit.
         message: String,
+    },
+    /// The list of what left takes no more.
+    #[error("{path}: {source}; share from another data directory")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: JournalError,
     },
     /// A block above the bound of the whole store.
     #[error("a block must be at most {max} bytes, got {got}")]

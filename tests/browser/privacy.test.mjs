@@ -404,7 +404,7 @@ test('what the dashboard learns with others is one line of its ledger, and a fil
       await init({ module_or_path: fetch('/chorus_privacy_bg.wasm') })
       return journalOf(undefined, kept)
     }, kept)).entries
-    assert.deepEqual([line.packet_type, others.length], ['weights', 0])
+    assert.deepEqual([line.packet_type, line.is_routine, others.length], ['weights', true, 0])
     assert.ok(line.count >= 3 && line.bytes > line.count * 1000 && line.until > line.at, JSON.stringify(line))
   }
   const [one, two] = tabs

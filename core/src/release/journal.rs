@@ -1,17 +1,18 @@
 //! The list of everything that left: for its owner, kept over restarts, written as JSON.
 //!
 //! It is bounded, and loses nothing: where it is full, the oldest entries that are alike are joined to one with their
-//! count, their bytes and the time from the first to the last. Weights of an exchange, of which there is one every few
-//! seconds, are joined at once.
+//! count, their bytes and the time from the first to the last. What a program makes by itself every few seconds
+//! ([`Entry::is_routine`]) is joined at once. What its owner shared is not, as long as there is room.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 
 use super::preview::{Preview, Readers};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
+use crate::packet::{Packet, Payload};
 use crate::time::Timestamp;
 
 /// Entries of a journal. Guess: ten a day for three years.
@@ -51,10 +52,17 @@ pub struct Entry {
     pub content_digest: Digest,
     /// Whether the content left as it was.
     pub is_verbatim: bool,
+    /// Whether a program made it by itself, one of many, such as what a learner exchanges: those in a row are one line.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_routine: bool,
 }
 
 const fn one() -> u64 {
     1
+}
+
+const fn is_false(is: &bool) -> bool {
+    !*is
 }
 
 impl Entry {
@@ -74,6 +82,30 @@ impl Entry {
             epsilon_after: preview.noise.as_ref().map(|noise| noise.epsilon_spent),
             content_digest: preview.content_digest,
             is_verbatim: preview.is_verbatim,
+            is_routine: false,
+        }
+    }
+
+    /// Returns the entry of `packet`, which leaves `at` this time as it is, for everybody.
+    pub fn of_packet(packet: &Packet, at: Timestamp) -> Self {
+        Self {
+            at,
+            until: None,
+            count: 1,
+            cid: packet.cid().to_string(),
+            packet_type: packet.packet_type().into(),
+            name: None,
+            bytes: match packet.payload() {
+                Payload::Inline(bytes) => bytes.len() as u64,
+                Payload::Link { size, .. } => *size,
+            },
+            readers: Readers::Everybody,
+            findings: BTreeMap::new(),
+            dropped_total: 0,
+            epsilon_after: None,
+            content_digest: packet.content_digest(),
+            is_verbatim: true,
+            is_routine: false,
         }
     }
 
@@ -81,6 +113,15 @@ impl Entry {
         self.packet_type == other.packet_type
             && self.readers == other.readers
             && self.is_verbatim == other.is_verbatim
+            && self.is_routine == other.is_routine
+    }
+
+    /// Returns its bytes within [`Journal::to_json`]: two levels deep, with what ends its line.
+    fn json_len(&self) -> usize {
+        // Nothing in it cannot be written.
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let lines = 1 + text.bytes().filter(|byte| *byte == b'\n').count();
+        text.len() + 4 * lines + 2
     }
 
     /// Takes in `later`, which is alike.
@@ -106,6 +147,8 @@ impl Entry {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Journal {
     entries: VecDeque<Entry>,
+    /// Sum of [`Entry::json_len`].
+    bytes: usize,
 }
 
 #[derive(Deserialize)]
@@ -125,9 +168,20 @@ struct FormRef<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// Too long, or too many entries of which no two are alike.
+    /// What is to be read is too long, or has too many entries.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// It takes no more: no two of its entries are alike, or they are too long.
+    #[error(
+        "the list of what left is full: with one more it has {entries} entries of at most {MAX_ENTRIES} in {bytes} bytes of \
+         at most {MAX_JOURNAL_JSON}"
+    )]
+    Full {
+        /// Entries, with the one that is refused.
+        entries: usize,
+        /// Bytes in JSON, with the one that is refused.
+        bytes: usize,
+    },
     /// Damaged, or no journal.
     #[error("journal at line {line}, column {column}: {message}")]
     Damaged {
@@ -151,6 +205,7 @@ impl Journal {
     pub const fn new() -> Self {
         Self {
             entries: VecDeque::new(),
+            bytes: 0,
         }
     }
 
@@ -165,49 +220,82 @@ impl Journal {
         counts.fold(0, u64::saturating_add)
     }
 
-    /// Takes in what left. O(1) but where it is full: O(n).
+    /// Returns an upper bound of the bytes of [`Journal::to_json`], at most 48 above them. O(1).
+    pub const fn json_bytes(&self) -> usize {
+        FRAME + self.bytes
+    }
+
+    /// Takes in what left. O(1) but where it is full: O(n). What it holds then can always be read again.
     ///
     /// # Errors
-    /// [`JournalError::Limit`] where [`MAX_ENTRIES`] are there and no two are alike: the entry is not taken in.
+    /// [`JournalError::Full`] past [`MAX_ENTRIES`] or [`MAX_JOURNAL_JSON`], where joining what is alike gives no room: the
+    /// entry is not taken in, and the journal is as before.
     pub fn push(&mut self, entry: Entry) -> Result<(), JournalError> {
-        if entry.packet_type == WEIGHTS
+        if entry.is_routine
             && let Some(last) = self.entries.back_mut()
             && last.is_like(&entry)
         {
-            last.join(entry);
-            return Ok(());
+            let mut joined = last.clone();
+            joined.join(entry.clone());
+            let bytes = self.bytes - last.json_len() + joined.json_len();
+            if FRAME + bytes <= MAX_JOURNAL_JSON {
+                *last = joined;
+                self.bytes = bytes;
+                return Ok(());
+            }
         }
-        if self.entries.len() >= MAX_ENTRIES {
-            self.make_room()?;
+        let more = entry.json_len();
+        if !self.has_room(more) {
+            let half = self.joined(self.entries.len() / 2);
+            let roomy = if half.has_room(more) {
+                half
+            } else {
+                self.joined(self.entries.len())
+            };
+            if !roomy.has_room(more) {
+                return Err(JournalError::Full {
+                    entries: roomy.entries.len() + 1,
+                    bytes: roomy.json_bytes() + more,
+                });
+            }
+            *self = roomy;
         }
+        self.bytes += more;
         self.entries.push_back(entry);
         Ok(())
     }
 
-    /// Joins the oldest half, each with the first that it is like.
-    fn make_room(&mut self) -> Result<(), JournalError> {
-        let newer = self.entries.split_off(self.entries.len() / 2);
-        let mut firsts: BTreeMap<(String, String, bool), usize> = BTreeMap::new();
-        let mut joined: VecDeque<Entry> = VecDeque::new();
-        for entry in core::mem::take(&mut self.entries) {
+    /// Whether one more entry of this many bytes is within both bounds.
+    fn has_room(&self, more: usize) -> bool {
+        self.entries.len() < MAX_ENTRIES && self.json_bytes() + more <= MAX_JOURNAL_JSON
+    }
+
+    /// Returns it with the `oldest` so many entries joined, each with the first that it is like.
+    fn joined(&self, oldest: usize) -> Self {
+        let mut firsts: BTreeMap<(String, String, bool, bool), usize> = BTreeMap::new();
+        let mut entries: VecDeque<Entry> = VecDeque::new();
+        for (place, entry) in self.entries.iter().cloned().enumerate() {
+            if place >= oldest {
+                entries.push_back(entry);
+                continue;
+            }
             let readers = serde_json::to_string(&entry.readers).unwrap_or_default();
-            let like = (entry.packet_type.clone(), readers, entry.is_verbatim);
-            match firsts.get(&like).and_then(|at| joined.get_mut(*at)) {
+            let kind = entry.packet_type.clone();
+            let like = (kind, readers, entry.is_verbatim, entry.is_routine);
+            match firsts.get(&like).and_then(|at| entries.get_mut(*at)) {
                 Some(first) => first.join(entry),
                 None => {
-                    firsts.insert(like, joined.len());
-                    joined.push_back(entry);
+                    firsts.insert(like, entries.len());
+                    entries.push_back(entry);
                 }
             }
         }
-        joined.extend(newer);
-        self.entries = joined;
-        LimitError::check_len(
-            "entries of the journal",
-            self.entries.len() + 1,
-            MAX_ENTRIES,
-        )?;
-        Ok(())
+        Self::of(entries)
+    }
+
+    fn of(entries: VecDeque<Entry>) -> Self {
+        let bytes = entries.iter().map(Entry::json_len).sum();
+        Self { entries, bytes }
     }
 
     /// Returns the journal as JSON: an object with `version` 1 and `entries`, the oldest first.
@@ -220,13 +308,15 @@ impl Journal {
         serde_json::to_string_pretty(&form).unwrap_or_default()
     }
 
-    /// Reads what [`Journal::to_json`] wrote.
+    /// Reads what [`Journal::to_json`] wrote, as it was stored.
     ///
     /// # Errors
-    /// [`JournalError`]: too long, damaged, of another version. The caller keeps the text: nothing is repaired.
-    pub fn from_json(text: &str) -> Result<Self, JournalError> {
+    /// [`JournalError`]: too long, damaged (also: not UTF-8), of another version. The caller keeps the text: nothing is
+    /// repaired.
+    pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, JournalError> {
+        let text = text.as_ref();
         LimitError::check_len("bytes of the journal", text.len(), MAX_JOURNAL_JSON)?;
-        let form: Form = serde_json::from_str(text).map_err(|error| JournalError::Damaged {
+        let form: Form = serde_json::from_slice(text).map_err(|error| JournalError::Damaged {
             line: error.line(),
             column: error.column(),
             message: match error.classify() {
@@ -241,12 +331,10 @@ impl Journal {
             return Err(JournalError::Version { got: form.version });
         }
         LimitError::check_len("entries of the journal", form.entries.len(), MAX_ENTRIES)?;
-        Ok(Self {
-            entries: form.entries,
-        })
+        Ok(Self::of(form.entries))
     }
 }
 
 const VERSION: u64 = 1;
-/// The type of packets that an exchange of weights sends. Source: `learner`.
-const WEIGHTS: &str = "weights";
+/// Bytes of a journal in JSON beside its entries, at most. Source: a test measures them.
+const FRAME: usize = 48;

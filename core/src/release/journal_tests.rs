@@ -74,16 +74,27 @@ fn a_damaged_foreign_or_endless_journal_is_refused_with_its_reason() {
         Journal::from_json(&endless),
         Err(JournalError::Limit(_))
     ));
+    let mut torn = json.into_bytes();
+    let at = torn.windows(7).position(|w| w == b"[email]").unwrap();
+    torn[at] = 0xff;
+    assert!(matches!(
+        Journal::from_json(&torn),
+        Err(JournalError::Damaged { .. })
+    ));
 }
 
 #[test]
-fn weights_in_a_row_are_one_line_with_their_count_and_time() {
+fn what_a_learner_exchanges_in_a_row_is_one_line_with_its_count_and_time() {
+    let learned = |secs| Entry {
+        is_routine: true,
+        ..entry("weights", secs)
+    };
     let mut journal = Journal::new();
     for secs in 0..100 {
-        journal.push(entry("weights", secs)).unwrap();
+        journal.push(learned(secs)).unwrap();
     }
     journal.push(entry("file", 100)).unwrap();
-    journal.push(entry("weights", 101)).unwrap();
+    journal.push(learned(101)).unwrap();
     let lines: Vec<_> = journal
         .entries()
         .map(|e| (e.packet_type.as_str(), e.count))
@@ -93,6 +104,34 @@ fn weights_in_a_row_are_one_line_with_their_count_and_time() {
     assert_eq!((first.at, first.until), (at(0), Some(at(99))));
     assert_eq!((first.bytes, first.findings["email"]), (1200, 200));
     assert_eq!(first.cid, "cid 99");
+    assert_eq!(Journal::from_json(journal.to_json()).unwrap(), journal);
+}
+
+#[test]
+fn weights_that_their_owner_shares_one_after_the_other_are_told_apart() {
+    let mut journal = Journal::new();
+    let learned = Entry {
+        is_routine: true,
+        ..entry("weights", 2)
+    };
+    for entry in [entry("weights", 0), entry("weights", 1), learned] {
+        journal.push(entry).unwrap();
+    }
+    let told: Vec<_> = journal
+        .entries()
+        .map(|e| (e.cid.as_str(), e.count))
+        .collect();
+    assert_eq!(told, [("cid 0", 1), ("cid 1", 1), ("cid 2", 1)]);
+}
+
+#[test]
+fn a_journal_from_before_routine_was_told_still_reads() {
+    let mut journal = Journal::new();
+    journal.push(entry("weights", 0)).unwrap();
+    let json = journal.to_json();
+    assert!(!json.contains("is_routine"), "{json}");
+    let read = Journal::from_json(&json).unwrap();
+    assert!(!read.entries().next().unwrap().is_routine);
 }
 
 #[test]
@@ -122,8 +161,74 @@ fn a_full_journal_joins_what_is_alike_and_loses_nothing() {
         journal.push(entry).unwrap();
     }
     let before = journal.clone();
-    assert!(matches!(journal.push(note), Err(JournalError::Limit(_))));
+    let full = journal.push(note).unwrap_err();
+    assert!(matches!(
+        full,
+        JournalError::Full { entries, .. } if entries == MAX_ENTRIES + 1
+    ));
+    let said = full.to_string();
+    assert!(
+        said.contains("is full") && !said.contains("damaged"),
+        "{said}"
+    );
     assert_eq!(journal, before);
+}
+
+#[test]
+fn a_journal_of_long_entries_makes_room_in_bytes_and_can_always_be_read_again() {
+    // Escapes in JSON: six bytes for one.
+    let long = Entry {
+        name: Some("\u{1}".repeat(20_000)),
+        ..entry("file", 0)
+    };
+    let mut journal = Journal::new();
+    for secs in 0..400 {
+        let mut entry = long.clone();
+        entry.at = at(secs);
+        journal.push(entry).unwrap();
+    }
+    assert_eq!(journal.total(), 400);
+    let json = journal.to_json();
+    assert!(json.len() <= MAX_JOURNAL_JSON, "{}", json.len());
+    assert_eq!(Journal::from_json(&json).unwrap(), journal);
+
+    let mut journal = Journal::new();
+    let mut pushed = 0;
+    let full = loop {
+        let packet_type = format!("type{pushed}");
+        let entry = Entry {
+            packet_type,
+            ..long.clone()
+        };
+        match journal.push(entry) {
+            Ok(()) => pushed += 1,
+            Err(error) => break error,
+        }
+        assert!(pushed < 1000, "the bound holds");
+    };
+    assert!(
+        matches!(full, JournalError::Full { bytes, .. } if bytes > MAX_JOURNAL_JSON),
+        "{full}"
+    );
+    assert_eq!(journal.total(), pushed);
+    let json = journal.to_json();
+    // The refused one alone is what was missing.
+    assert!(json.len() <= MAX_JOURNAL_JSON && json.len() > MAX_JOURNAL_JSON - 130_000);
+    assert_eq!(Journal::from_json(&json).unwrap(), journal);
+}
+
+#[test]
+fn the_running_count_of_bytes_is_that_of_the_json() {
+    let mut journal = Journal::new();
+    for secs in 0..5 {
+        let json = journal.to_json().len();
+        let counted = journal.json_bytes();
+        assert!((json..=json + 48).contains(&counted), "{counted}, {json}");
+        let mut entry = entry(if secs < 3 { "file" } else { "weights" }, secs);
+        entry.is_routine = secs >= 3;
+        entry.readers = Readers::Peers([Keypair::from_seed(&[1; 32]).peer_id()].into());
+        journal.push(entry).unwrap();
+    }
 }
 
 #[test]

@@ -9,17 +9,20 @@ use std::{
 
 use chorus_core::{
     key::{Keypair, PeerId},
-    net::{Handle, HandleError, ShareOptions},
+    net::{Handle, ShareOptions},
     node::{Filter, MAX_QUERY},
     packet::Packet,
-    release::sealing::{KEY_TYPE, certificate_of, key_options, publishes, renew},
+    release::{
+        Entry,
+        sealing::{KEY_TYPE, certificate_of, key_options, publishes, renew},
+    },
     seal::{Directory, KeyCertificate, Keyring, Recipient},
     time::Timestamp,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
 use crate::{
-    cmd::{Failure, new_seed},
+    cmd::{Failure, new_seed, privacy},
     store::{KeyringFile, StoreError, now_ms},
 };
 
@@ -46,15 +49,16 @@ impl OwnKeys {
         Ok((keyring, certificate))
     }
 
-    /// Hands the certificate to the relay, which passes it on; in the packet that is known already if there is one.
+    /// Hands the certificate to the relay, which passes it on; in the packet that is known already if there is one. A new
+    /// one is noted in the data directory.
     ///
     /// # Errors
-    /// The relay is not connected, does not answer or refuses.
+    /// The relay is not connected, does not answer or refuses, or the packet cannot be noted.
     pub(crate) async fn publish(
         &self,
         (handle, relay): (&Handle, PeerId),
         certificate: &KeyCertificate,
-    ) -> Result<(), HandleError> {
+    ) -> Result<(), Failure> {
         let filter = Filter {
             packet_type: Some(KEY_TYPE.into()),
             author: Some(certificate.identity()),
@@ -71,10 +75,13 @@ impl OwnKeys {
                     ..ShareOptions::new(how.packet_type)
                 };
                 let content = certificate.as_bytes().to_vec();
-                handle.share_bytes(content, options).await?.cid()
+                let packet = handle.prepare(content, options)?;
+                let entry = Entry::of_packet(packet.packet(), now());
+                let published = privacy::publish(handle, Some(&self.dir), (packet, entry));
+                published.await?.cid()
             }
         };
-        handle.offer(relay, cid).await
+        Ok(handle.offer(relay, cid).await?)
     }
 
     /// As [`Self::publish`], where not being heard is no reason to stop: it is logged.

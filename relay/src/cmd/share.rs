@@ -8,7 +8,7 @@ use std::{
 use chorus_core::{
     bounds::LimitError,
     key::PeerId,
-    net::ShareOptions,
+    net::{Handle, PreparedPacket, ShareOptions},
     packet::{DEFAULT_TTL_SECS, Instructions},
     release::{Entry, NoiseWish, Outgoing, Prepared, Preview},
     seal::{MAX_RECIPIENTS, Parcel, Recipient, sealed_len},
@@ -78,40 +78,72 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     };
     let rules = privacy::rules(dir, &target.network, MAX_FILE_BYTES).await?;
     let outgoing = outgoing(content, &args, metadata);
-    let prepared = privacy::prepared(outgoing, &rules, dir, args.preview).await?;
+    let rng = &mut keys::rng()?;
+    let (tried, unpaid) = privacy::tried(outgoing, &rules, dir, rng).await?;
     let peers: Vec<PeerId> = recipients.iter().copied().collect();
     if args.preview {
         let preview = if peers.is_empty() {
-            prepared.preview().clone()
+            tried.preview().clone()
         } else {
-            prepared.preview_for(&peers)
+            tried.preview_for(&peers)
         };
         return print_line(&serde_json::to_string(&preview)?);
     }
 
     let key = own.as_ref().map(|(own, _)| own.identity.clone());
-    let most = sealed_len(prepared.content().len() + MAX_PARCEL_FRONT, peers.len());
+    let most = sealed_len(tried.content().len() + MAX_PARCEL_FRONT, peers.len());
     let client = client::connect(target, key, most as u64).await?;
-    let to = (&client.node.handle, client.relay);
+    let handle = &client.node.handle;
+    let to = (handle, client.relay);
     if let Some((own, certificate)) = &own {
         own.publish_or_warn(to, certificate).await;
     }
-    let (content, options, preview) = if peers.is_empty() {
-        in_the_open(prepared)
+    let recipients = if peers.is_empty() {
+        Vec::new()
     } else {
-        let keys = keys::recipients(to, &recipients).await?;
-        let author = (client.node.handle.network(), client.node.handle.id());
-        sealed(prepared, &keys, author)?
+        keys::recipients(to, &recipients).await?
     };
-    eprint!("{}", Report(&preview));
-    let packet = client.node.handle.share_bytes(content, options).await?;
-    if let Some(dir) = dir {
-        let entry = Entry::of(&preview, packet.cid().to_string(), keys::now());
-        privacy::open_ledger(dir).await?.note(entry)?;
+    let mut leaving = Leaving::of(tried, &recipients, handle)?;
+    if let Some(unpaid) = unpaid {
+        // Last: all that can refuse it has had its chance, and what is paid is gone.
+        if let Some(dir) = dir {
+            privacy::open_ledger(dir)
+                .await?
+                .check_room(leaving.entry())?;
+        }
+        drop(leaving);
+        leaving = Leaving::of(unpaid.paid(&rules, rng).await?, &recipients, handle)?;
     }
-    client.node.handle.offer(client.relay, packet.cid()).await?;
+    eprint!("{}", Report::to_standard_error(&leaving.preview));
+    let entry = leaving.entry();
+    let packet = privacy::publish(handle, dir, (leaving.packet, entry)).await?;
+    handle.offer(client.relay, packet.cid()).await?;
     client.node.close().await;
     print_line(&packet.cid().to_string())
+}
+
+/// What is to leave: signed, and as its owner is to see it.
+struct Leaving {
+    packet: PreparedPacket,
+    preview: Preview,
+}
+
+impl Leaving {
+    /// Makes the packet: sealed to `recipients`, or for everybody where there are none.
+    fn of(prepared: Prepared, recipients: &[Recipient], handle: &Handle) -> Result<Self, Failure> {
+        let (content, options, preview) = if recipients.is_empty() {
+            in_the_open(prepared)
+        } else {
+            sealed(prepared, recipients, (handle.network(), handle.id()))?
+        };
+        let packet = handle.prepare(content, options)?;
+        Ok(Self { packet, preview })
+    }
+
+    fn entry(&self) -> Entry {
+        let cid = self.packet.packet().cid().to_string();
+        Entry::of(&self.preview, cid, keys::now())
+    }
 }
 
 /// Says what to do where a running peer holds the identity.

@@ -101,15 +101,27 @@ impl LedgerFile {
     /// Adds an entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// The file cannot be read or written, or the journal takes no more. What it held stays.
+    /// The file cannot be read or written, or the journal takes no more: [`StoreError::Journal`]. What it held stays.
     pub(crate) fn note(&self, entry: Entry) -> Result<(), StoreError> {
         self.change(|transaction| {
             let mut journal = self.journal_of(self.value_in(transaction, JOURNAL)?)?;
-            journal
-                .push(entry)
-                .map_err(|error| self.corrupt(&error.to_string()))?;
+            self.push(&mut journal, entry)?;
             self.put(transaction, JOURNAL, journal.to_json().as_bytes())
         })
+    }
+
+    /// Says whether such an entry would be taken in now.
+    ///
+    /// # Errors
+    /// As [`Self::note`].
+    pub(crate) fn check_room(&self, entry: Entry) -> Result<(), StoreError> {
+        self.push(&mut self.journal()?, entry)
+    }
+
+    fn push(&self, journal: &mut Journal, entry: Entry) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let full = |source| StoreError::Journal { path, source };
+        journal.push(entry).map_err(full)
     }
 
     /// The budget as it is.
@@ -128,14 +140,9 @@ impl LedgerFile {
         let mut booked: Option<Result<Reservation, LedgerError>> = None;
         self.change(|transaction| {
             let mut ledger = self.ledger_of(self.value_in(transaction, LEDGER)?)?;
-            let held = ledger.sequence();
             let reserved = ledger.reserve(mechanism, 1);
             if let Ok(reservation) = &reserved {
-                // The transaction is the only one that writes, so this holds unless the two were taken apart.
-                if reservation.replaces() != held {
-                    return Err(self.corrupt("another process has booked meanwhile"));
-                }
-                self.put(transaction, LEDGER, reservation.bytes())?;
+                self.put_booked(transaction, reservation)?;
             }
             booked = Some(reserved);
             Ok(())
@@ -146,37 +153,67 @@ impl LedgerFile {
         Ok(reservation.stored())
     }
 
+    /// Puts a booking in the place of the ledger that it was made on, and of no other.
+    fn put_booked(
+        &self,
+        transaction: &WriteTransaction,
+        reservation: &Reservation,
+    ) -> Result<(), StoreError> {
+        let held = self.ledger_of(self.value_in(transaction, LEDGER)?)?;
+        if reservation.replaces() != held.sequence() {
+            // Another has booked meanwhile.
+            let path = self.path.clone();
+            return Err(StoreError::InUse { path });
+        }
+        self.put(transaction, LEDGER, reservation.bytes())
+    }
+
     fn journal_of(&self, stored: Option<Vec<u8>>) -> Result<Journal, StoreError> {
         let Some(stored) = stored else {
             return Ok(Journal::new());
         };
-        let text = String::from_utf8_lossy(&stored);
-        Journal::from_json(&text).map_err(|error| self.corrupt(&error.to_string()))
+        Journal::from_json(stored).map_err(|error| self.corrupt(&error.to_string()))
     }
 
     fn ledger_of(&self, stored: Option<Vec<u8>>) -> Result<Ledger, StoreError> {
-        let last = self.last_sequence()?;
+        let noted = self.last_sequence()?;
+        let last = noted.unwrap_or(0);
         let scope = Digest::sha256(SCOPE);
         let ledger = match stored {
             Some(bytes) => Ledger::from_bytes(&bytes, scope, last),
             None if last == 0 => Ledger::new(scope, Budget::default()),
             None => Err(LedgerError::RolledBack { got: 0, last }),
         };
-        ledger.map_err(|error| self.corrupt(&error.to_string()))
+        let ledger = ledger.map_err(|error| self.corrupt(&error.to_string()))?;
+        // A crash at the first booking leaves none; later, one was there and is gone.
+        if noted.is_none() && ledger.sequence() > 1 {
+            return Err(StoreError::Corrupt {
+                path: self.sequence_path(),
+                message: format!(
+                    "it is gone, and the budget is at number {}",
+                    ledger.sequence()
+                ),
+            });
+        }
+        Ok(ledger)
     }
 
     fn sequence_path(&self) -> PathBuf {
         self.path.with_file_name(Self::SEQUENCE_NAME)
     }
 
-    fn last_sequence(&self) -> Result<u64, StoreError> {
+    /// The number in the second file; `None` where there is no such file.
+    fn last_sequence(&self) -> Result<Option<u64>, StoreError> {
         let path = self.sequence_path();
         match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|_| StoreError::Corrupt {
-                path,
-                message: "it must hold one number".into(),
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Ok(text) => match text.trim().parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(StoreError::Corrupt {
+                    path,
+                    message: "it must hold one number".into(),
+                }),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(io_error(&path, source)),
         }
     }
@@ -259,7 +296,13 @@ const SCOPE: &[u8] = b"chorus-relay share";
 
 #[cfg(test)]
 mod tests {
-    use chorus_core::privacy::noise::{Neighbours, plan};
+    use chorus_core::{
+        key::Keypair,
+        packet::PacketDraft,
+        privacy::noise::{Neighbours, plan},
+        release::MAX_JOURNAL_JSON,
+        time::Timestamp,
+    };
 
     use super::*;
 
@@ -326,6 +369,86 @@ mod tests {
                 .of("user", "ada")
         };
         assert_eq!(pseudonym(1), pseudonym(2));
+    }
+
+    #[test]
+    fn a_budget_whose_number_is_gone_is_refused_but_after_a_crash_at_the_first_booking() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = LedgerFile::open(dir.path(), &seeds(1)).unwrap();
+        let number = dir.path().join(LedgerFile::SEQUENCE_NAME);
+        file.reserve(mechanism()).unwrap();
+        fs::remove_file(&number).unwrap();
+        file.reserve(mechanism()).unwrap();
+        assert_eq!(fs::read_to_string(&number).unwrap(), "2\n");
+        fs::remove_file(&number).unwrap();
+        let error = file.reserve(mechanism()).unwrap_err().to_string();
+        assert!(error.contains(number.to_str().unwrap()), "{error}");
+        assert!(file.ledger().is_err());
+    }
+
+    #[test]
+    fn a_booking_on_a_ledger_that_another_has_changed_is_not_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = LedgerFile::open(dir.path(), &seeds(1)).unwrap();
+        let stale = file.ledger().unwrap().reserve(mechanism(), 1).unwrap();
+        file.reserve(mechanism()).unwrap();
+        let put = file.change(|transaction| file.put_booked(transaction, &stale));
+        assert!(matches!(put, Err(StoreError::InUse { .. })), "{put:?}");
+        assert_eq!(file.ledger().unwrap().sequence(), 1);
+        let next = file.ledger().unwrap().reserve(mechanism(), 1).unwrap();
+        file.change(|transaction| file.put_booked(transaction, &next))
+            .unwrap();
+        assert_eq!(file.ledger().unwrap().sequence(), 2);
+    }
+
+    fn entry(packet_type: &str, name: &str) -> Entry {
+        let packet = PacketDraft::inline(packet_type, b"content".to_vec())
+            .sign(
+                &Keypair::from_seed(&[1; 32]),
+                "main",
+                Timestamp::from_millis(1),
+            )
+            .unwrap();
+        Entry {
+            name: Some(name.into()),
+            ..Entry::of_packet(&packet, packet.timestamp())
+        }
+    }
+
+    #[test]
+    fn a_full_journal_says_so_and_reads_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = LedgerFile::open(dir.path(), &seeds(1)).unwrap();
+        let long = "n".repeat(MAX_JOURNAL_JSON / 5);
+        for number in 0..4 {
+            file.note(entry(&format!("type{number}"), &long)).unwrap();
+        }
+        for error in [
+            file.check_room(entry("type4", &long)).unwrap_err(),
+            file.note(entry("type4", &long)).unwrap_err(),
+        ] {
+            let error = error.to_string();
+            assert!(error.contains("is full"), "{error}");
+            assert!(!error.contains("damaged"), "{error}");
+        }
+        assert_eq!(file.journal().unwrap().total(), 4);
+        file.note(entry("type0", "short")).unwrap();
+        assert_eq!(file.journal().unwrap().total(), 5);
+    }
+
+    #[test]
+    fn a_journal_with_a_damaged_letter_is_not_written_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = LedgerFile::open(dir.path(), &seeds(1)).unwrap();
+        file.note(entry("file", "slip")).unwrap();
+        let mut torn = file.value(JOURNAL).unwrap().unwrap();
+        let at = torn.windows(4).position(|w| w == b"slip").unwrap();
+        torn[at] = 0xff;
+        file.change(|transaction| file.put(transaction, JOURNAL, &torn))
+            .unwrap();
+        let error = file.note(entry("file", "next")).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        assert_eq!(file.value(JOURNAL).unwrap().unwrap(), torn);
     }
 
     #[test]

@@ -49,6 +49,10 @@ fn a_revoked_file_is_gone_from_the_relay_with_its_blocks_and_stays_away() {
     assert!(listed(&relay, "revocation").contains(by.trim()));
     assert!(!listed(&relay, "file").contains(&cid));
     assert!(listed(&relay, "file").contains(&kept));
+    let left = succeed(&["ledger", "--data-dir", arg(own.path())]);
+    let line = left.lines().find(|line| line.contains(by.trim()));
+    let line = line.expect("the revocation is listed");
+    assert!(line.contains(" revocation "), "{line}");
     // One leaf of 256 KiB three times, another and the manifest.
     let freed = before - bytes_stored(&relay);
     assert!(freed > 300_000, "{freed} bytes freed");

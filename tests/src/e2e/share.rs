@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use chorus_core::privacy::noise::{Neighbours, plan};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -120,7 +121,9 @@ fn an_address_arrives_masked_or_as_its_owner_wants_it_and_both_are_listed() {
 
     let (masked, said) = desk.shared(&file, &[]);
     assert_eq!(desk.got(&masked), MASKED);
-    assert!(said.contains("ada@example.org → [email]"), "{said}");
+    // Not a terminal: it may be kept.
+    assert!(said.contains("content: email, 1"), "{said}");
+    assert!(!said.contains("ada@"), "{said}");
     assert!(said.contains("everybody in the network"), "{said}");
     let packet = desk.packets("file")[0]["packet"].to_string();
     assert!(packet.contains("note for [email].txt"), "{packet}");
@@ -133,9 +136,10 @@ fn an_address_arrives_masked_or_as_its_owner_wants_it_and_both_are_listed() {
     let (verbatim, said) = desk.shared(&file, &["--verbatim"]);
     assert_eq!(desk.got(&verbatim), NOTE);
     assert!(
-        said.contains("stays") && said.contains("left as it is"),
+        said.contains("email, 1, stays") && said.contains("left as it is"),
         "{said}"
     );
+    assert!(!said.contains("ada@"), "{said}");
 
     let Desk { dir, relay } = desk;
     assert!(relay.stop("TERM", EXIT_DEADLINE).success());
@@ -143,7 +147,12 @@ fn an_address_arrives_masked_or_as_its_owner_wants_it_and_both_are_listed() {
     let desk = Desk { dir, relay };
     let ledger = desk.ledger();
     let entries = ledger["entries"].as_array().unwrap();
-    assert_eq!((ledger["version"].as_u64(), entries.len()), (Some(1), 2));
+    assert_eq!((ledger["version"].as_u64(), entries.len()), (Some(1), 3));
+    let (key, entries) = entries.split_first().unwrap();
+    assert_eq!(
+        (&key["packet_type"], &key["cid"]),
+        (&"seal-key".into(), &desk.packets("seal-key")[0]["cid"])
+    );
     for (entry, (cid, is_verbatim)) in entries.iter().zip([(&masked, false), (&verbatim, true)]) {
         assert_eq!(entry["cid"], cid.as_str());
         assert_eq!(
@@ -161,7 +170,7 @@ fn an_address_arrives_masked_or_as_its_owner_wants_it_and_both_are_listed() {
         "{printed}"
     );
     assert!(
-        printed.contains("2 left; epsilon spent 0.0000 of 8"),
+        printed.contains("3 left; epsilon spent 0.0000 of 8"),
         "{printed}"
     );
 }
@@ -243,6 +252,18 @@ fn noise_is_paid_from_a_budget_that_ends() {
     let paid = [&noise[..], &["--data-dir", data.to_str().unwrap()]].concat();
     let text = desk.file("note.txt", NOTE);
     desk.refused(&text, &paid, 1);
+    let keyless = ["--recipient", desk.relay.peer_id()];
+    for (why, said) in [
+        (&["--json", r#"{"ttl":0}"#][..], "ttl"),
+        (&keyless[..], "sealed"),
+    ] {
+        let refused = desk.refused(&file, &[&paid[..], why].concat(), 1);
+        assert!(refused.contains(said), "{why:?}: {refused}");
+    }
+    let plain = desk.file("empty.safetensors", b"\x02\0\0\0\0\0\0\0{}");
+    let (_, said) = desk.shared(&plain, &noise);
+    assert!(!said.contains("noise:"), "{said}");
+    assert_eq!(desk.ledger()["budget"]["epsilon_spent"], 0.0);
     let mut releases = Vec::new();
     let said = loop {
         let preview = desk.share(&file, &[&paid[..], &["--preview"]].concat());
@@ -263,24 +284,28 @@ fn noise_is_paid_from_a_budget_that_ends() {
     assert!(!releases.is_empty());
     let ledger = desk.ledger();
     let entries = ledger["entries"].as_array().unwrap();
-    assert_eq!(entries.len(), releases.len());
+    let paid = entries.iter().filter(|e| e["epsilon_after"].is_number());
+    assert_eq!(paid.count(), releases.len());
     let spent = ledger["budget"]["epsilon_spent"].as_f64().unwrap();
     assert_eq!(
         entries.last().unwrap()["epsilon_after"].as_f64(),
         Some(spent)
     );
+    let one = plan(1.0, Neighbours::Absent, 1.0).unwrap().cost().unwrap();
+    let cost = |times: usize| one.times(times as u64).epsilon(1e-5).unwrap();
+    let due = cost(releases.len());
     assert!(
-        spent > 0.0 && spent <= 8.0,
-        "previews and refusals cost nothing: {spent}"
+        (spent - due).abs() < 1e-9,
+        "previews and refusals cost nothing: {spent}, {due}"
     );
-    for packet in desk.packets("file") {
-        assert!(
-            packet["packet"]["quality_metrics"]["privacy.epsilon"]
-                .as_f64()
-                .unwrap()
-                <= spent
-        );
-    }
+    assert!(due <= 8.0 && cost(releases.len() + 1) > 8.0);
+    let told = desk.packets("file").into_iter().filter_map(|packet| {
+        let metrics = &packet["packet"]["quality_metrics"];
+        metrics["privacy.epsilon"].as_f64()
+    });
+    let told: Vec<f64> = told.collect();
+    assert_eq!(told.len(), releases.len());
+    assert!(told.iter().all(|epsilon| *epsilon <= spent), "{told:?}");
 }
 
 #[test]

@@ -12,7 +12,10 @@ use crate::error::error;
 #[wasm_bindgen(js_name = journalWith)]
 pub fn journal_with(journal: Option<String>, entry: &str) -> Result<String, JsValue> {
     let mut journal = read(journal)?;
-    let entry = serde_json::from_str(entry).map_err(|e| error("ERR_INVALID_ARGUMENT", &e))?;
+    let mut entry: Entry =
+        serde_json::from_str(entry).map_err(|e| error("ERR_INVALID_ARGUMENT", &e))?;
+    // What the owner shares is a line of its own, whatever the page says of it.
+    entry.is_routine = false;
     journal.push(entry).map_err(|e| error("ERR_NOT_KEPT", &e))?;
     Ok(journal.to_json())
 }

@@ -101,7 +101,7 @@ fn write(sum: &Sum, packet: &Packet, until: Timestamp) -> String {
     let epsilon = packet.quality().get(EPSILON);
     let epsilon = epsilon.map_or("null".into(), f64::to_string);
     format!(
-        r#"{{"version":1,"entries":[{{"at":"{at}","until":"{until}","count":{count},"cid":"{cid}","packet_type":"{packet_type}","name":null,"bytes":{bytes},"readers":"everybody","findings":{{}},"dropped_total":0,"epsilon_after":{epsilon},"content_digest":"{digest}","is_verbatim":true}}]}}"#
+        r#"{{"version":1,"entries":[{{"at":"{at}","until":"{until}","count":{count},"cid":"{cid}","packet_type":"{packet_type}","name":null,"bytes":{bytes},"readers":"everybody","findings":{{}},"dropped_total":0,"epsilon_after":{epsilon},"content_digest":"{digest}","is_verbatim":true,"is_routine":true}}]}}"#
     )
 }
 
