@@ -73,7 +73,7 @@ pub fn prepare(
         Apart::keep((content, format), &mut reader)?
     } else {
         let how = (&rules.limits, noise.is_some());
-        Apart::take((content, format), &mut draft, how)?
+        Apart::take((content, format), (&mut draft, &mut reader), how)?
     };
     let dropped = dropped(&draft.embedded, rules);
     let metrics: Vec<(String, f64)> = quality.into_iter().collect();

@@ -30,7 +30,8 @@ pub struct Preview {
     pub name: Option<String>,
     /// What the content was read as.
     pub format: Format,
-    /// Whether the content was searched: `false` for what is of no format that is read.
+    /// Whether all that can be read of the content was searched: `false` for what is of no format that is read, of which only
+    /// plain text was, and for a picture that leaves as it is.
     pub is_searched: bool,
     /// Whether the content leaves as it is because the owner wants it so.
     pub is_verbatim: bool,

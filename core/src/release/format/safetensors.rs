@@ -113,6 +113,11 @@ impl Tensors {
         core::str::from_utf8(header).unwrap_or_default()
     }
 
+    /// Returns the bytes of all numbers.
+    pub(super) fn data(&self) -> &[u8] {
+        self.content.get(self.data..).unwrap_or_default()
+    }
+
     /// Hands the content back as it was.
     pub(super) fn into_content(self) -> Vec<u8> {
         self.content
