@@ -286,10 +286,36 @@ fn a_png_leaves_with_what_draws_it_alone() {
     assert_eq!(prepared(verbatim).unwrap().content(), described);
     // Cut, it is no picture that could be read.
     let cut = &described[..described.len() - 30];
-    let broken = prepared(file(cut.to_vec())).unwrap();
-    assert_eq!(broken.content(), cut);
-    assert_eq!(broken.preview().format, Format::Opaque);
-    assert!(!broken.preview().is_searched && broken.preview().notes[0].contains("begins as png"));
+    let broken = prepared(file(cut.to_vec())).unwrap_err();
+    assert_eq!(broken, ReleaseError::Picture { format: "png" });
+}
+
+#[test]
+fn chunks_of_png_that_are_not_known_or_too_long_do_not_leave() {
+    let head = chunk(b"IHDR", &[0; 13]);
+    let (data, end) = (chunk(b"IDAT", &[9; 40]), chunk(b"IEND", &[]));
+    let clean = png(&[head.clone(), data.clone(), end.clone()]);
+    let described = png(&[
+        head,
+        chunk(b"ADAX", b"a critical one of nobody's"),
+        chunk(b"iCCP", b"Ada's screen\0\0xx"),
+        chunk(b"sPLT", b"Ada's colours\0"),
+        chunk(b"pHYs", b"123456789 and Ada"),
+        data,
+        end,
+    ]);
+    let one = prepared(file(described)).unwrap();
+    assert_eq!(
+        (one.content(), one.preview().dropped_total),
+        (&clean[..], 4)
+    );
+    for broken in [
+        png(&[chunk(b"IHDR", &[0; 14]), chunk(b"IEND", &[])]),
+        png(&[chunk(b"IHDR", &[0; 13]), chunk(b"IEND", b"Ada")]),
+    ] {
+        let error = prepared(file(broken)).unwrap_err();
+        assert_eq!(error, ReleaseError::Picture { format: "png" });
+    }
 }
 
 fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
@@ -307,8 +333,9 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
     let first = scan(&[1, 2, 0xff, 0, 3, 0xff, 0xd0, 4]);
     let second = scan(&[5, 0xff, 0]);
     let (begin, end) = (vec![0xff, 0xd8], vec![0xff, 0xd9]);
+    let adobe = segment(0xee, b"Adobe\0\x64\0\0\0\0\x01");
     let clean = [
-        &begin, &jfif, &icc, &table, &frame, &first, &table, &second, &end,
+        &begin, &jfif, &adobe, &table, &frame, &first, &table, &second, &end,
     ]
     .map(|p| p.clone())
     .concat();
@@ -318,6 +345,9 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
         segment(0xe1, b"Exif\0\0MM\0*GPS"),
         segment(0xe1, b"http://ns.adobe.com/xap/1.0/\0<x/>"),
         icc,
+        adobe,
+        segment(0xf0, b"by Ada"),
+        segment(0x02, b"by Ada"),
         segment(0xe2, b"MPF\0others"),
         segment(0xed, b"Photoshop 3.0\08BIM"),
         segment(0xfe, b"by Ada"),
@@ -338,6 +368,9 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
         "JFIF thumbnail",
         "APP1 Exif",
         "APP1 XMP",
+        "APP2 ICC profile",
+        "segment f0",
+        "segment 02",
         "APP2",
         "APP13 Photoshop",
         "COM",
@@ -347,11 +380,16 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
     assert_eq!(prepared(file(clean.clone())).unwrap().content(), clean);
     for cut in [3, 30, described.len() - 9] {
         let cut = &described[..cut];
-        let broken = prepared(file(cut.to_vec())).unwrap();
-        assert_eq!(
-            (broken.content(), broken.preview().format),
-            (cut, Format::Opaque)
-        );
+        let broken = prepared(file(cut.to_vec())).unwrap_err();
+        assert_eq!(broken, ReleaseError::Picture { format: "jpeg" });
+        let verbatim = Outgoing {
+            is_verbatim: true,
+            ..file(cut.to_vec())
+        };
+        let verbatim = prepared(verbatim).unwrap();
+        assert_eq!(verbatim.content(), cut);
+        // Three bytes are three letters.
+        assert_eq!(verbatim.preview().is_searched, cut.len() == 3);
     }
 }
 
