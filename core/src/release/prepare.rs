@@ -216,6 +216,24 @@ fn telling(
         .collect()
 }
 
+/// Returns `lines` without those of the constant words in which an identifier stands by chance: `earn` in `WHY_LEARN`. What
+/// is between quotes was a text of its own.
+fn neutral(lines: [String; 6], identifiers: &[String]) -> Vec<String> {
+    let is_free = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        !identifiers.iter().any(|one| text.contains(one.as_str()))
+    };
+    let neutral = |line: String| {
+        let constant = line.split('"').step_by(2).all(is_free);
+        if constant {
+            return line;
+        }
+        let texts: Vec<_> = line.split('"').skip(1).step_by(2).collect();
+        texts.join(" ")
+    };
+    lines.into_iter().map(neutral).collect()
+}
+
 /// Adds the identifiers as JSON writes them, where it writes them differently.
 fn add_escaped(identifiers: &mut BTreeMap<String, String>) {
     let escaped = |(kind, identifier): (&String, &String)| {
@@ -273,14 +291,16 @@ impl Stages<'_, '_> {
         let sample = sample.take(MAX_SAMPLE).copied().collect();
         let generalised = anonymous.generalise(&how, grant, rng).map_err(why)?;
         let instructions = self.finish_instructions(generalised.parts());
-        let lines = instructions.lines().to_vec();
+        // What a receiver reads in the codons, beside what the metadata will say.
+        let codons = Instructions::from_codons(&instructions.to_codons())?;
+        let lines = |of: &Instructions| neutral(of.lines(), self.reader.identifiers());
         let expected = Expected {
             limits: rules.limits,
             budget: rules.budget,
             anonymity: rules.anonymity,
             declared: Declared {
-                instructions: lines.clone(),
-                metadata: lines,
+                instructions: lines(&codons),
+                metadata: lines(&instructions),
                 tensors: declared(&instructions, generalised.parts()),
             },
         };

@@ -154,6 +154,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What stage 2 looks for, in lower case.
+    pub(super) fn identifiers(&self) -> &[String] {
+        &self.identifiers
+    }
+
     /// Whether the content is read as JSON.
     pub(super) const fn is_json(&self) -> bool {
         self.is_json

@@ -225,6 +225,19 @@ fn metrics_that_only_the_stages_may_give_are_refused() {
 }
 
 #[test]
+fn instructions_that_no_packet_may_have_are_refused() {
+    let outgoing = Outgoing {
+        instructions: Some(crate::packet::Instructions {
+            how: crate::packet::How::Merge { weight: f64::NAN },
+            ..Default::default()
+        }),
+        ..note("hello")
+    };
+    let error = prepared(outgoing).unwrap_err();
+    assert!(matches!(error, ReleaseError::Instructions(_)), "{error}");
+}
+
+#[test]
 fn what_is_sealed_opens_for_its_reader_with_its_clean_name_and_shows_nothing_outside() {
     let (author, reader) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]));
     let mut keyring = Keyring::new();

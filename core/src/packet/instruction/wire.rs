@@ -14,6 +14,24 @@ use crate::packet::PacketError;
 use crate::wire::{Reader, Writer};
 
 impl Instructions {
+    /// Returns the six instructions in codons, as a genetic sequence begins.
+    pub(crate) fn to_codons(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        self.write(&mut writer);
+        writer.into_bytes()
+    }
+
+    /// Reads what [`Instructions::to_codons`] wrote.
+    ///
+    /// # Errors
+    /// [`PacketError`] of the first instruction that no packet may have.
+    pub(crate) fn from_codons(codons: &[u8]) -> Result<Self, PacketError> {
+        let mut reader = Reader::new(codons);
+        let instructions = Self::read(&mut reader)?;
+        reader.finish()?;
+        Ok(instructions)
+    }
+
     pub(in crate::packet) fn write(&self, writer: &mut Writer) {
         write_one(&self.when, writer);
         write_one(&self.whither, writer);
