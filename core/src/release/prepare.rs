@@ -205,14 +205,20 @@ fn telling(
 ) -> BTreeMap<String, String> {
     let blank = instructions.cloned().unwrap_or_default();
     let blank = map_texts(blank, &mut |_, _| String::new());
-    let mut words = blank.lines().join(" ");
-    words.push_str(&Instructions::default().lines().join(" "));
-    words.push_str(" true false null anonymous ");
-    let words = words.to_ascii_lowercase();
-    let is_telling = |one: &String| !words.contains(one.to_ascii_lowercase().trim());
+    let mut lines = blank.lines().join(" ");
+    lines.push_str(&Instructions::default().lines().join(" "));
+    lines.push_str(" true false null anonymous ");
+    let is_word = |one: &String| {
+        let one = one.trim();
+        // `WHERE_MEMORY` is a word, and so are `WHERE` and `MEMORY`.
+        let mut whole = lines.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let mut parts = lines.split(|c: char| !c.is_ascii_alphanumeric());
+        whole.any(|word| word.eq_ignore_ascii_case(one))
+            || parts.any(|word| word.eq_ignore_ascii_case(one))
+    };
     identifiers
         .into_iter()
-        .filter(|(_, identifier)| is_telling(identifier))
+        .filter(|(_, identifier)| !is_word(identifier))
         .collect()
 }
 

@@ -225,6 +225,20 @@ fn metrics_that_only_the_stages_may_give_are_refused() {
 }
 
 #[test]
+fn an_identifier_inside_a_constant_word_is_looked_for_all_the_same() {
+    for identifier in ["earn", "emor", "hare"] {
+        let outgoing = Outgoing {
+            identifiers: [("user".into(), identifier.into())].into(),
+            ..note(&alloc::format!("by {identifier}, {identifier}ing"))
+        };
+        let prepared = prepared(outgoing).unwrap();
+        let content = core::str::from_utf8(prepared.content()).unwrap();
+        assert!(!content.contains(identifier), "{content}");
+        assert!(prepared.preview().lines[3].starts_with("WHY_LEARN"));
+    }
+}
+
+#[test]
 fn instructions_that_no_packet_may_have_are_refused() {
     let outgoing = Outgoing {
         instructions: Some(crate::packet::Instructions {
