@@ -114,6 +114,9 @@ pub fn prepare(
     let (format, notes) = (apart.format, core::mem::take(&mut apart.notes));
     let body = apart.finish(parts);
     let content = body.bytes(parts);
+    if is_json && !is_verbatim && Format::of(content) != Format::Json {
+        return Err(ReleaseError::Json);
+    }
     let (bytes, content_digest) = (content.len() as u64, Digest::sha256(content));
     // The stages' bound is for what they hold.
     LimitError::check("bytes of the content", bytes, rules.limits.max_bytes)?;

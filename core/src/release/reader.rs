@@ -317,6 +317,16 @@ impl<'a> Reader<'a> {
             .any(|one| text.contains(one.as_str()))
     }
 
+    /// Counts the places where identifiers begin in `text`.
+    pub(super) fn count_identifiers(&self, text: &str) -> usize {
+        let text = text.to_ascii_lowercase();
+        let count = |one: &String| {
+            let begins = text.as_bytes().windows(one.len());
+            begins.filter(|begin| *begin == one.as_bytes()).count()
+        };
+        self.identifiers.iter().map(count).sum()
+    }
+
     fn action(&self, kind: Kind) -> Action {
         if self.is_kept {
             return Action::Keep;

@@ -252,6 +252,51 @@ fn instructions_that_no_packet_may_have_are_refused() {
 }
 
 #[test]
+fn identifiers_behind_escapes_become_pseudonyms_and_escapes_make_none() {
+    let user = "nova";
+    let cases = [
+        // Hidden beside one that is not.
+        (r#"{"a":"nova and \u006eova"}"#, r#"{"a":"USER and USER"}"#),
+        // The letter of an escape joins.
+        (r#"{"a":"hi\nova"}"#, r#"{"a":"hi\u000aova"}"#),
+        (r#"{"a":"nova\nova"}"#, r#"{"a":"USER\u000aova"}"#),
+        (r#"{"a":"\nnova \\nova"}"#, r#"{"a":"\nUSER \\USER"}"#),
+        // Half of a pair hurts itself alone.
+        (
+            r#"{"a":"\ud800 no\u0076a \ud83c\udfb5"}"#,
+            "{\"a\":\"\u{fffd} USER 🎵\"}",
+        ),
+        (r#"{"a":"\ud800 \u00e9"}"#, r#"{"a":"\ud800 \u00e9"}"#),
+        // A mark before, and a line after another.
+        ("\u{feff}{\"a\":\"no\\u0076a\"}", "\u{feff}{\"a\":\"USER\"}"),
+        (
+            "{\"date_of_birth\":\"1980-02-03\"}\n\n{\"a\":\"\\u006eova\"}\r\n",
+            "{\"date_of_birth\":\"[birth_date]\"}\n\n{\"a\":\"USER\"}\r\n",
+        ),
+    ];
+    for (before, after) in cases {
+        let outgoing = Outgoing {
+            identifiers: [("user".into(), user.into())].into(),
+            ..note(before)
+        };
+        let prepared = prepared(outgoing).unwrap();
+        assert_eq!(prepared.preview().format, Format::Json, "{before}");
+        let pseudonym = prepared.preview().pseudonyms.get("user");
+        let after = after.replace("USER", pseudonym.map_or("", |one| one.as_str()));
+        let left = core::str::from_utf8(prepared.content()).unwrap();
+        assert_eq!(left, after, "{before}");
+    }
+    let outgoing = Outgoing {
+        identifiers: [("user".into(), "alse".into())].into(),
+        ..note("{\"a\":false}")
+    };
+    assert_eq!(
+        super::tests::prepared(outgoing).unwrap_err(),
+        ReleaseError::Json
+    );
+}
+
+#[test]
 fn what_is_sealed_opens_for_its_reader_with_its_clean_name_and_shows_nothing_outside() {
     let (author, reader) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]));
     let mut keyring = Keyring::new();
