@@ -15,8 +15,10 @@ use serde::Serialize;
 use self::bytes::Wide;
 use self::safetensors::Tensors;
 use super::error::ReleaseError;
+use super::preview::Measured;
 use super::reader::{Reader, Slot};
-use crate::privacy::{Draft, Embedded, Limits, Names, Parts};
+use crate::packet::{Instructions, What};
+use crate::privacy::{Draft, Embedded, Limits, Names, Parts, Side};
 
 /// What content is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -162,9 +164,12 @@ impl Apart {
                         let slot = Slot::Tensor(place);
                         draft.texts.insert(slot.key(), info.name.clone());
                     }
-                    let note =
-                        "the tensors leave without noise: what they learned may be read from them";
-                    apart.notes.push(note.into());
+                    reader.inspect_bytes(tensors.data())?;
+                    reader.refuse_kept(format.name())?;
+                    apart.notes.push(format!(
+                        "the tensors leave without noise: {} numbers, from which what they learned may be read",
+                        tensors.elements()
+                    ));
                 }
                 apart.body = Body::Tensors(tensors, is_noise_wished);
             }
@@ -244,13 +249,71 @@ impl Apart {
         })
     }
 
-    /// Whether what can be read of it was searched.
-    pub(super) const fn is_searched(&self) -> bool {
-        !matches!(self.format, Format::Opaque)
+    /// Checks tensors that leave without noise, and the one that `instructions` announce, against what leaves. Returns the
+    /// checks with their figures; none for other content.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Number`], [`ReleaseError::Undeclared`], [`ReleaseError::Limit`].
+    pub(super) fn check_unnoised(
+        &self,
+        parts: &Parts,
+        instructions: &Instructions,
+        limits: &Limits,
+    ) -> Result<Vec<Measured>, ReleaseError> {
+        let Body::Tensors(tensors, false) = &self.body else {
+            return Ok(Vec::new());
+        };
+        if let What::Weights {
+            tensor,
+            dtype,
+            shape,
+        } = &instructions.what
+        {
+            let names = self.names(tensors, parts);
+            if !tensors.has(&names, tensor, (dtype.name(), shape)) {
+                return Err(ReleaseError::Undeclared);
+            }
+        }
+        let largest = tensors.check(limits)?;
+        let measured = |name, figure, bound| Measured {
+            name,
+            figure,
+            bound,
+            side: Side::AtMost,
+            is_met: figure <= bound,
+        };
+        let (count, max) = (tensors.infos.len(), limits.max_entries.min(MAX_TENSORS));
+        Ok(Vec::from([
+            measured("tensors", count as f64, max as f64),
+            measured("numbers not finite", 0.0, 0.0),
+            measured("largest magnitude", largest, limits.max_magnitude.into()),
+            measured("declared tensors not there", 0.0, 0.0),
+        ]))
+    }
+
+    /// Returns the tensors' names as they leave.
+    fn names(&self, tensors: &Tensors, parts: &Parts) -> Vec<String> {
+        let is_noised = matches!(self.body, Body::Tensors(_, true));
+        let mut apart = Names::default();
+        apart.take(safetensors::METADATA);
+        let name = |place: usize| {
+            if is_noised {
+                return parts.tensors.get(place).map(|tensor| &tensor.name);
+            }
+            let slot = Slot::Tensor(u16::try_from(place).unwrap_or(u16::MAX));
+            parts.texts.get(&slot.key())
+        };
+        (0..tensors.infos.len())
+            .map(|place| apart.take(name(place).map_or("", String::as_str)))
+            .collect()
     }
 
     /// Puts the content together as it leaves.
     pub(super) fn finish(self, parts: &Parts) -> Content {
+        let names = match &self.body {
+            Body::Tensors(tensors, _) => self.names(tensors, parts),
+            Body::Text | Body::Wide(_) | Body::Bytes(_) => Vec::new(),
+        };
         match self.body {
             Body::Text => Content::Text,
             Body::Wide(wide) => {
@@ -259,18 +322,6 @@ impl Apart {
             }
             Body::Bytes(bytes) => Content::Bytes(bytes),
             Body::Tensors(tensors, is_noised) => {
-                let mut apart = Names::default();
-                apart.take(safetensors::METADATA);
-                let name = |place: usize| {
-                    if is_noised {
-                        return parts.tensors.get(place).map(|tensor| &tensor.name);
-                    }
-                    let slot = Slot::Tensor(u16::try_from(place).unwrap_or(u16::MAX));
-                    parts.texts.get(&slot.key())
-                };
-                let names: Vec<_> = (0..tensors.infos.len())
-                    .map(|place| apart.take(name(place).map_or("", String::as_str)))
-                    .collect();
                 let noised = is_noised.then_some(parts.tensors.as_slice());
                 Content::Bytes(tensors.write(&names, &parts.embedded, noised))
             }

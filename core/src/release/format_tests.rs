@@ -159,6 +159,60 @@ fn tensors_with_noise_leave_clipped_as_one_update_and_say_what_it_cost() {
 }
 
 #[test]
+fn tensors_without_noise_are_finite_in_bounds_and_the_ones_that_are_announced() {
+    let one = |dtype: &str, numbers: &[u8]| {
+        let n = numbers.len();
+        let header =
+            format!("{{\"w\":{{\"dtype\":\"{dtype}\",\"shape\":[1],\"data_offsets\":[0,{n}]}}}}");
+        file(safetensors(&header, numbers))
+    };
+    for (dtype, numbers) in [
+        ("F32", f32::NAN.to_le_bytes().to_vec()),
+        ("F32", 2e6f32.to_le_bytes().to_vec()),
+        ("F64", f64::INFINITY.to_le_bytes().to_vec()),
+        ("BF16", vec![0x80, 0xff]),
+        ("F16", vec![0, 0x7c]),
+    ] {
+        let error = prepared(one(dtype, &numbers)).unwrap_err();
+        let expected = ReleaseError::Number {
+            tensor: 0,
+            index: 0,
+            max: 1e6,
+        };
+        assert_eq!(error, expected, "{dtype}");
+    }
+    let plain = one("F16", &[0, 0x3c]);
+    let clean = prepared(plain.clone()).unwrap();
+    let checks = &clean.preview().checks;
+    let figure = |name: &str| checks.iter().find(|c| c.name == name).map(|c| c.figure);
+    assert_eq!(figure("largest magnitude"), Some(1.0));
+    assert_eq!(
+        (figure("tensors"), figure("tensors without noise")),
+        (Some(1.0), None)
+    );
+    assert!(clean.preview().notes[0].contains("1 numbers"));
+    let announced = |tensor: &str, dtype, shape: &[u32]| Outgoing {
+        instructions: Some(Instructions {
+            what: What::Weights {
+                tensor: tensor.into(),
+                dtype,
+                shape: shape.into(),
+            },
+            ..Instructions::default()
+        }),
+        ..plain.clone()
+    };
+    prepared(announced("w", Dtype::F16, &[1])).unwrap();
+    for other in [
+        announced("v", Dtype::F16, &[1]),
+        announced("w", Dtype::F32, &[1]),
+        announced("w", Dtype::F16, &[1, 1]),
+    ] {
+        assert_eq!(prepared(other).unwrap_err(), ReleaseError::Undeclared);
+    }
+}
+
+#[test]
 fn noise_is_for_f32_alone() {
     let half = safetensors(
         "{\"w\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}",

@@ -21,8 +21,8 @@ use crate::privacy::ledger::Grant;
 use crate::privacy::noise::ClipNorm;
 use crate::privacy::scrub::{Action, Scrubber};
 use crate::privacy::{
-    Declared, DeclaredTensor, Draft, Embedded, Expected, Generaliser, OTHER, Parts, Raw, Refused,
-    Trait, Validated,
+    Declared, DeclaredTensor, Draft, Embedded, Expected, Generaliser, MIN_IDENTIFIER, OTHER, Parts,
+    Raw, Refused, Trait, Validated,
 };
 use crate::seal::Parcel;
 
@@ -57,6 +57,7 @@ pub fn prepare(
     let bytes_before = content.len() as u64;
     let format = Format::of(&content);
     let is_json = format == Format::Json;
+    let short: Vec<String> = too_short(&identifiers).collect();
     let mut identifiers = telling(identifiers, instructions.as_ref());
     if is_json {
         add_escaped(&mut identifiers);
@@ -110,8 +111,11 @@ pub fn prepare(
     });
     let packet_type = packet_name(&packet_type, &text(Slot::Type));
     let quality = quality_of(&metrics, parts)?;
-    let (is_searched, dropped_more) = (apart.is_searched(), apart.dropped_more);
-    let (format, notes) = (apart.format, core::mem::take(&mut apart.notes));
+    let (is_searched, dropped_more) = (apart.is_searched, apart.dropped_more);
+    let (format, mut notes) = (apart.format, core::mem::take(&mut apart.notes));
+    notes.extend(short);
+    let is_without_noise = noise.is_none() && format == Format::Safetensors;
+    let checks = apart.check_unnoised(parts, &final_instructions, &rules.limits)?;
     let body = apart.finish(parts);
     let content = body.bytes(parts);
     if is_json && !is_verbatim && Format::of(content) != Format::Json {
@@ -152,7 +156,9 @@ pub fn prepare(
         crowd: parts.crowd,
         noise: shown(parts, sample, rules),
         checks: (validated.report().checks().iter())
+            .filter(|check| !(is_without_noise && ON_TENSORS.contains(&check.name)))
             .map(Measured::from)
+            .chain(checks)
             .collect(),
         readers: Readers::Everybody,
         quality,
@@ -241,6 +247,16 @@ fn neutral(lines: [String; 6], identifiers: &[String]) -> Vec<String> {
         texts.join(" ")
     };
     lines.into_iter().map(neutral).collect()
+}
+
+/// Returns what is to be known of identifiers that are too short to be looked for.
+fn too_short(identifiers: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    let is_short = |one: &&String| !one.is_empty() && one.len() < MIN_IDENTIFIER;
+    let short = identifiers.iter().filter(move |(_, one)| is_short(one));
+    short.map(|(kind, _)| {
+        let kind: String = kind.chars().filter(|c| !c.is_control()).take(64).collect();
+        format!("your {kind} is too short to be looked for: where it stands, it stays")
+    })
 }
 
 /// Adds the identifiers as JSON writes them, where it writes them differently.
@@ -450,5 +466,18 @@ fn why<S>(refused: Refused<S>) -> ReleaseError {
 
 /// Beginnings of metrics' names that say what the stages did.
 const RESERVED: [&str; 4] = ["privacy.", "range.", "epoch.", "environment."];
+/// Checks of the stages that see no tensor where they leave without noise: others are made then, but that of the noise, which
+/// would not be met.
+const ON_TENSORS: [&str; 9] = [
+    "tensors",
+    "elements",
+    "misshapen tensors",
+    "tensors of the same name",
+    "numbers not finite",
+    "largest magnitude",
+    "tensors without noise",
+    "declared types but f32",
+    "declared tensors not there",
+];
 /// Numbers shown before and after the noise.
 const MAX_SAMPLE: usize = 8;
