@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::packet::{Instructions, MAX_QUALITY_METRICS, What, Where};
 use crate::privacy::ledger::Grant;
 use crate::privacy::noise::ClipNorm;
-use crate::privacy::scrub::{Action, Scrubber};
+use crate::privacy::scrub::{Action, ScrubError, Scrubber};
 use crate::privacy::{
     Declared, DeclaredTensor, Draft, Embedded, Expected, Generaliser, MIN_IDENTIFIER, OTHER, Parts,
     Raw, Refused, Trait, Validated,
@@ -199,6 +199,21 @@ fn check(outgoing: &Outgoing, rules: &Rules) -> Result<(), ReleaseError> {
     for (place, name) in outgoing.quality.keys().enumerate() {
         if let Some(prefix) = RESERVED.iter().find(|prefix| name.starts_with(**prefix)) {
             return Err(ReleaseError::ReservedMetric { place, prefix });
+        }
+    }
+    for (place, (name, figure)) in outgoing.quality.iter().enumerate() {
+        // A name alone is cleaned.
+        let wrong = |kind, label| ReleaseError::PersonalMetric { place, kind, label };
+        match rules.scrubber.scrub_field(name, &format!("{figure}")) {
+            Ok(scrubbed) => {
+                let is_taken = |kind| rules.scrubber.policy().action(kind) != Action::Keep;
+                let mut findings = scrubbed.findings.into_iter();
+                if let Some(found) = findings.find(|found| is_taken(found.kind)) {
+                    return Err(wrong(found.kind, found.label));
+                }
+            }
+            Err(ScrubError::Refused { kind, label, .. }) => return Err(wrong(kind, label)),
+            Err(_) => {}
         }
     }
     if outgoing.is_verbatim && outgoing.noise.is_some() {

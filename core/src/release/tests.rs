@@ -225,6 +225,42 @@ fn metrics_that_only_the_stages_may_give_are_refused() {
 }
 
 #[test]
+fn metrics_that_tell_a_number_of_somebody_are_refused() {
+    let outgoing = Outgoing {
+        quality: [
+            ("accuracy".into(), 0.9),
+            ("card".into(), 4_111_111_111_111_111.0),
+        ]
+        .into(),
+        ..note("hello")
+    };
+    let error = prepared(outgoing).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ReleaseError::PersonalMetric {
+                place: 1,
+                kind: Kind::Card,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("111"), "{error}");
+    let usual = [
+        ("loss", 0.000_412_345_678_9),
+        ("steps", 1e9),
+        ("tokens_per_sec", 123_456.789),
+        ("temperature", -0.5),
+    ];
+    let outgoing = Outgoing {
+        quality: usual.map(|(name, figure)| (name.into(), figure)).into(),
+        ..note("hello")
+    };
+    assert_eq!(prepared(outgoing).unwrap().quality().len(), 4);
+}
+
+#[test]
 fn an_identifier_inside_a_constant_word_is_looked_for_all_the_same() {
     for identifier in ["earn", "emor", "hare"] {
         let outgoing = Outgoing {
