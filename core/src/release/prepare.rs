@@ -146,6 +146,7 @@ pub fn prepare(
         dropped_total: parts.dropped.saturating_add(dropped_more),
         pseudonyms: (parts.pseudonyms.iter())
             .map(|(kind, pseudonym)| (kind.clone(), pseudonym.to_text()))
+            .filter(|(_, pseudonym)| stands_in(pseudonym, parts, &quality))
             .collect(),
         epochs: (parts.epochs.iter())
             .map(|(what, epoch)| (what.clone(), epoch.number()))
@@ -446,6 +447,20 @@ fn quality_of(
     }
     LimitError::check_len("quality metrics", quality.len(), MAX_QUALITY_METRICS)?;
     Ok(quality)
+}
+
+/// Whether `pseudonym` stands in anything that leaves.
+fn stands_in(pseudonym: &str, parts: &Parts, quality: &BTreeMap<String, f64>) -> bool {
+    let texts = (parts.texts.values())
+        .chain(parts.tensors.iter().map(|tensor| &tensor.name))
+        .chain(
+            parts
+                .embedded
+                .iter()
+                .filter_map(|entry| entry.text.as_ref()),
+        );
+    let mut all = texts.chain(quality.keys());
+    all.any(|text| text.contains(pseudonym))
 }
 
 /// Returns the name of a trait, as JSON writes it.

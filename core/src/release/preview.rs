@@ -55,7 +55,7 @@ pub struct Preview {
     pub dropped: Vec<Dropped>,
     /// How many were dropped.
     pub dropped_total: u64,
-    /// What stands for the owner's identifiers, by kind.
+    /// What stands for the owner's identifiers, by kind, of those that stand in what leaves.
     pub pseudonyms: BTreeMap<String, String>,
     /// The epochs that stand for exact times.
     pub epochs: BTreeMap<String, u64>,

@@ -261,6 +261,28 @@ fn metrics_that_tell_a_number_of_somebody_are_refused() {
 }
 
 #[test]
+fn pseudonyms_are_shown_where_they_stand_and_short_identifiers_are_told() {
+    let outgoing = Outgoing {
+        identifiers: [
+            ("user".into(), "lovelace".into()),
+            ("host".into(), "nowhere-pc".into()),
+            ("nick".into(), "al".into()),
+        ]
+        .into(),
+        ..note("by lovelace and al")
+    };
+    let prepared = prepared(outgoing).unwrap();
+    let preview = prepared.preview();
+    let kinds: Vec<_> = preview
+        .pseudonyms
+        .keys()
+        .map(|kind| kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["user"]);
+    assert!(preview.notes[0].contains("your nick is too short"));
+}
+
+#[test]
 fn an_identifier_inside_a_constant_word_is_looked_for_all_the_same() {
     for identifier in ["earn", "emor", "hare"] {
         let outgoing = Outgoing {
