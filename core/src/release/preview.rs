@@ -176,8 +176,8 @@ impl fmt::Debug for Dropped {
     }
 }
 
-/// The noise that was added, and what it cost.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// The noise that was added, and what it cost. Its `Debug` does not tell the numbers.
+#[derive(Clone, PartialEq, Serialize)]
 pub struct NoiseShown {
     /// The L2 norm to which everything together was clipped.
     pub clip_norm: f64,
@@ -193,6 +193,17 @@ pub struct NoiseShown {
     pub numbers: u64,
     /// The first numbers, before and after: up to 8.
     pub sample: Vec<(f32, f32)>,
+}
+
+impl fmt::Debug for NoiseShown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NoiseShown")
+            .field("clip_norm", &self.clip_norm)
+            .field("multiplier", &self.multiplier)
+            .field("epsilon_spent", &self.epsilon_spent)
+            .field("numbers", &self.numbers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A check with its figure, and whether it is met.

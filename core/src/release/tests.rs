@@ -310,6 +310,24 @@ fn instructions_that_no_packet_may_have_are_refused() {
 }
 
 #[test]
+fn noise_that_is_shown_to_the_owner_is_not_in_a_log() {
+    let noise = NoiseShown {
+        clip_norm: 1.0,
+        multiplier: 4.0,
+        epsilon_spent: 0.5,
+        epsilon_budget: 8.0,
+        delta: 1e-5,
+        numbers: 1,
+        sample: vec![(0.4711, 0.1234)],
+    };
+    let shown = alloc::format!("{noise:?}");
+    assert!(
+        !shown.contains("4711") && !shown.contains("1234"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn identifiers_behind_escapes_become_pseudonyms_and_escapes_make_none() {
     let user = "nova";
     let cases = [
