@@ -6,8 +6,9 @@
 //! [`Prepared::into_open`] is for everybody, [`Prepared::seal`] for those with a key. What left is noted in a [`Journal`].
 //!
 //! What it does not do: it stores and sends nothing, and asks nobody. Content that is neither text nor of a format that
-//! it reads leaves as it is, and the preview says so ([`Preview::is_searched`]). Pictures are not looked at, only what
-//! stands beside them in their file.
+//! it reads is searched as far as it is plain text, and never changed: where something is found it leaves verbatim or not
+//! at all; what is packed or coded in it is not read, and the preview says so ([`Preview::is_searched`]). Pictures are not
+//! looked at, only what stands beside them in their file.
 //!
 //! ```
 //! use chorus_core::privacy::ledger::Budget;
@@ -56,6 +57,8 @@ pub mod sealing;
 mod format_tests;
 #[cfg(test)]
 mod journal_tests;
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 mod tests;
 

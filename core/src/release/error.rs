@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::bounds::LimitError;
+use crate::packet::PacketError;
 use crate::privacy::PrivacyError;
 use crate::privacy::noise::NoiseError;
 use crate::privacy::scrub::Kind;
@@ -27,6 +28,9 @@ pub enum ReleaseError {
     /// A stage refuses.
     #[error(transparent)]
     Privacy(#[from] PrivacyError),
+    /// No packet may have the instructions.
+    #[error(transparent)]
+    Instructions(#[from] PacketError),
     /// The clip norm is none.
     #[error(transparent)]
     Noise(#[from] NoiseError),
@@ -53,6 +57,33 @@ pub enum ReleaseError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Something was found in content out of which nothing can be taken.
+    #[error(
+        "the content is {form}, out of which nothing is taken, and what was found in it, {found} times, first as {kind}, \
+         would leave: it leaves verbatim or not at all"
+    )]
+    Unclean {
+        /// What the content is.
+        form: &'static str,
+        /// How much was found.
+        found: u64,
+        /// The kind of the first, or `identifier`.
+        kind: &'static str,
+    },
+    /// An identifier stands in what holds JSON together, not in one of its texts.
+    #[error(
+        "an identifier stands between the texts of the JSON, which would be no JSON without it: it leaves verbatim or not at all"
+    )]
+    Json,
+    /// A picture is damaged.
+    #[error(
+        "the content begins as {format} and goes on differently. What describes the picture cannot be taken out of it, so \
+         it leaves verbatim or not at all"
+    )]
+    Picture {
+        /// What it begins as.
+        format: &'static str,
+    },
     /// The grant is not for the noise that was wished.
     #[error("noise multiplier of the grant must be {wished}, got {got}")]
     OtherNoise {
@@ -61,6 +92,31 @@ pub enum ReleaseError {
         /// What was granted.
         got: f64,
     },
+    /// A metric tells something personal.
+    #[error("metric {place} reads as {kind} ({label}): metrics are for everybody")]
+    PersonalMetric {
+        /// Its place in the order of names.
+        place: usize,
+        /// What it reads as.
+        kind: Kind,
+        /// The kind more closely.
+        label: &'static str,
+    },
+    /// A number in a tensor is none, or too large.
+    #[error(
+        "tensor {tensor} must be finite and of a magnitude of at most {max}, number {index} is not"
+    )]
+    Number {
+        /// The tensor's place.
+        tensor: usize,
+        /// The number's place.
+        index: usize,
+        /// The largest magnitude allowed.
+        max: f32,
+    },
+    /// The instructions announce a tensor that is not in the content.
+    #[error("the instructions announce a tensor that is not there with this name, type and shape")]
+    Undeclared,
     /// A metric has a name that only the stages may give.
     #[error("metric {place} must not begin with `{prefix}`, which says what the stages did")]
     ReservedMetric {

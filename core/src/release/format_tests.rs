@@ -159,6 +159,60 @@ fn tensors_with_noise_leave_clipped_as_one_update_and_say_what_it_cost() {
 }
 
 #[test]
+fn tensors_without_noise_are_finite_in_bounds_and_the_ones_that_are_announced() {
+    let one = |dtype: &str, numbers: &[u8]| {
+        let n = numbers.len();
+        let header =
+            format!("{{\"w\":{{\"dtype\":\"{dtype}\",\"shape\":[1],\"data_offsets\":[0,{n}]}}}}");
+        file(safetensors(&header, numbers))
+    };
+    for (dtype, numbers) in [
+        ("F32", f32::NAN.to_le_bytes().to_vec()),
+        ("F32", 2e6f32.to_le_bytes().to_vec()),
+        ("F64", f64::INFINITY.to_le_bytes().to_vec()),
+        ("BF16", vec![0x80, 0xff]),
+        ("F16", vec![0, 0x7c]),
+    ] {
+        let error = prepared(one(dtype, &numbers)).unwrap_err();
+        let expected = ReleaseError::Number {
+            tensor: 0,
+            index: 0,
+            max: 1e6,
+        };
+        assert_eq!(error, expected, "{dtype}");
+    }
+    let plain = one("F16", &[0, 0x3c]);
+    let clean = prepared(plain.clone()).unwrap();
+    let checks = &clean.preview().checks;
+    let figure = |name: &str| checks.iter().find(|c| c.name == name).map(|c| c.figure);
+    assert_eq!(figure("largest magnitude"), Some(1.0));
+    assert_eq!(
+        (figure("tensors"), figure("tensors without noise")),
+        (Some(1.0), None)
+    );
+    assert!(clean.preview().notes[0].contains("1 numbers"));
+    let announced = |tensor: &str, dtype, shape: &[u32]| Outgoing {
+        instructions: Some(Instructions {
+            what: What::Weights {
+                tensor: tensor.into(),
+                dtype,
+                shape: shape.into(),
+            },
+            ..Instructions::default()
+        }),
+        ..plain.clone()
+    };
+    prepared(announced("w", Dtype::F16, &[1])).unwrap();
+    for other in [
+        announced("v", Dtype::F16, &[1]),
+        announced("w", Dtype::F32, &[1]),
+        announced("w", Dtype::F16, &[1, 1]),
+    ] {
+        assert_eq!(prepared(other).unwrap_err(), ReleaseError::Undeclared);
+    }
+}
+
+#[test]
 fn noise_is_for_f32_alone() {
     let half = safetensors(
         "{\"w\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}",
@@ -286,10 +340,36 @@ fn a_png_leaves_with_what_draws_it_alone() {
     assert_eq!(prepared(verbatim).unwrap().content(), described);
     // Cut, it is no picture that could be read.
     let cut = &described[..described.len() - 30];
-    let broken = prepared(file(cut.to_vec())).unwrap();
-    assert_eq!(broken.content(), cut);
-    assert_eq!(broken.preview().format, Format::Opaque);
-    assert!(!broken.preview().is_searched && broken.preview().notes[0].contains("begins as png"));
+    let broken = prepared(file(cut.to_vec())).unwrap_err();
+    assert_eq!(broken, ReleaseError::Picture { format: "png" });
+}
+
+#[test]
+fn chunks_of_png_that_are_not_known_or_too_long_do_not_leave() {
+    let head = chunk(b"IHDR", &[0; 13]);
+    let (data, end) = (chunk(b"IDAT", &[9; 40]), chunk(b"IEND", &[]));
+    let clean = png(&[head.clone(), data.clone(), end.clone()]);
+    let described = png(&[
+        head,
+        chunk(b"ADAX", b"a critical one of nobody's"),
+        chunk(b"iCCP", b"Ada's screen\0\0xx"),
+        chunk(b"sPLT", b"Ada's colours\0"),
+        chunk(b"pHYs", b"123456789 and Ada"),
+        data,
+        end,
+    ]);
+    let one = prepared(file(described)).unwrap();
+    assert_eq!(
+        (one.content(), one.preview().dropped_total),
+        (&clean[..], 4)
+    );
+    for broken in [
+        png(&[chunk(b"IHDR", &[0; 14]), chunk(b"IEND", &[])]),
+        png(&[chunk(b"IHDR", &[0; 13]), chunk(b"IEND", b"Ada")]),
+    ] {
+        let error = prepared(file(broken)).unwrap_err();
+        assert_eq!(error, ReleaseError::Picture { format: "png" });
+    }
 }
 
 fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
@@ -307,8 +387,9 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
     let first = scan(&[1, 2, 0xff, 0, 3, 0xff, 0xd0, 4]);
     let second = scan(&[5, 0xff, 0]);
     let (begin, end) = (vec![0xff, 0xd8], vec![0xff, 0xd9]);
+    let adobe = segment(0xee, b"Adobe\0\x64\0\0\0\0\x01");
     let clean = [
-        &begin, &jfif, &icc, &table, &frame, &first, &table, &second, &end,
+        &begin, &jfif, &adobe, &table, &frame, &first, &table, &second, &end,
     ]
     .map(|p| p.clone())
     .concat();
@@ -318,6 +399,9 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
         segment(0xe1, b"Exif\0\0MM\0*GPS"),
         segment(0xe1, b"http://ns.adobe.com/xap/1.0/\0<x/>"),
         icc,
+        adobe,
+        segment(0xf0, b"by Ada"),
+        segment(0x02, b"by Ada"),
         segment(0xe2, b"MPF\0others"),
         segment(0xed, b"Photoshop 3.0\08BIM"),
         segment(0xfe, b"by Ada"),
@@ -338,6 +422,9 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
         "JFIF thumbnail",
         "APP1 Exif",
         "APP1 XMP",
+        "APP2 ICC profile",
+        "segment f0",
+        "segment 02",
         "APP2",
         "APP13 Photoshop",
         "COM",
@@ -347,11 +434,16 @@ fn a_jpeg_leaves_with_what_draws_it_alone() {
     assert_eq!(prepared(file(clean.clone())).unwrap().content(), clean);
     for cut in [3, 30, described.len() - 9] {
         let cut = &described[..cut];
-        let broken = prepared(file(cut.to_vec())).unwrap();
-        assert_eq!(
-            (broken.content(), broken.preview().format),
-            (cut, Format::Opaque)
-        );
+        let broken = prepared(file(cut.to_vec())).unwrap_err();
+        assert_eq!(broken, ReleaseError::Picture { format: "jpeg" });
+        let verbatim = Outgoing {
+            is_verbatim: true,
+            ..file(cut.to_vec())
+        };
+        let verbatim = prepared(verbatim).unwrap();
+        assert_eq!(verbatim.content(), cut);
+        // Three bytes are three letters.
+        assert_eq!(verbatim.preview().is_searched, cut.len() == 3);
     }
 }
 

@@ -19,10 +19,10 @@ use crate::digest::Digest;
 use crate::packet::{Instructions, MAX_QUALITY_METRICS, What, Where};
 use crate::privacy::ledger::Grant;
 use crate::privacy::noise::ClipNorm;
-use crate::privacy::scrub::{Action, Scrubber};
+use crate::privacy::scrub::{Action, ScrubError, Scrubber};
 use crate::privacy::{
-    Declared, DeclaredTensor, Draft, Embedded, Expected, Generaliser, OTHER, Parts, Raw, Refused,
-    Trait, Validated,
+    Declared, DeclaredTensor, Draft, Embedded, Expected, Generaliser, MIN_IDENTIFIER, OTHER, Parts,
+    Raw, Refused, Trait, Validated,
 };
 use crate::seal::Parcel;
 
@@ -57,6 +57,7 @@ pub fn prepare(
     let bytes_before = content.len() as u64;
     let format = Format::of(&content);
     let is_json = format == Format::Json;
+    let short: Vec<String> = too_short(&identifiers).collect();
     let mut identifiers = telling(identifiers, instructions.as_ref());
     if is_json {
         add_escaped(&mut identifiers);
@@ -73,7 +74,7 @@ pub fn prepare(
         Apart::keep((content, format), &mut reader)?
     } else {
         let how = (&rules.limits, noise.is_some());
-        Apart::take((content, format), &mut draft, how)?
+        Apart::take((content, format), (&mut draft, &mut reader), how)?
     };
     let dropped = dropped(&draft.embedded, rules);
     let metrics: Vec<(String, f64)> = quality.into_iter().collect();
@@ -110,10 +111,16 @@ pub fn prepare(
     });
     let packet_type = packet_name(&packet_type, &text(Slot::Type));
     let quality = quality_of(&metrics, parts)?;
-    let (is_searched, dropped_more) = (apart.is_searched(), apart.dropped_more);
-    let (format, notes) = (apart.format, core::mem::take(&mut apart.notes));
+    let (is_searched, dropped_more) = (apart.is_searched, apart.dropped_more);
+    let (format, mut notes) = (apart.format, core::mem::take(&mut apart.notes));
+    notes.extend(short);
+    let is_without_noise = noise.is_none() && format == Format::Safetensors;
+    let checks = apart.check_unnoised(parts, &final_instructions, &rules.limits)?;
     let body = apart.finish(parts);
     let content = body.bytes(parts);
+    if is_json && !is_verbatim && Format::of(content) != Format::Json {
+        return Err(ReleaseError::Json);
+    }
     let (bytes, content_digest) = (content.len() as u64, Digest::sha256(content));
     // The stages' bound is for what they hold.
     LimitError::check("bytes of the content", bytes, rules.limits.max_bytes)?;
@@ -139,6 +146,7 @@ pub fn prepare(
         dropped_total: parts.dropped.saturating_add(dropped_more),
         pseudonyms: (parts.pseudonyms.iter())
             .map(|(kind, pseudonym)| (kind.clone(), pseudonym.to_text()))
+            .filter(|(_, pseudonym)| stands_in(pseudonym, parts, &quality))
             .collect(),
         epochs: (parts.epochs.iter())
             .map(|(what, epoch)| (what.clone(), epoch.number()))
@@ -149,7 +157,9 @@ pub fn prepare(
         crowd: parts.crowd,
         noise: shown(parts, sample, rules),
         checks: (validated.report().checks().iter())
+            .filter(|check| !(is_without_noise && ON_TENSORS.contains(&check.name)))
             .map(Measured::from)
+            .chain(checks)
             .collect(),
         readers: Readers::Everybody,
         quality,
@@ -192,6 +202,21 @@ fn check(outgoing: &Outgoing, rules: &Rules) -> Result<(), ReleaseError> {
             return Err(ReleaseError::ReservedMetric { place, prefix });
         }
     }
+    for (place, (name, figure)) in outgoing.quality.iter().enumerate() {
+        // A name alone is cleaned.
+        let wrong = |kind, label| ReleaseError::PersonalMetric { place, kind, label };
+        match rules.scrubber.scrub_field(name, &format!("{figure}")) {
+            Ok(scrubbed) => {
+                let is_taken = |kind| rules.scrubber.policy().action(kind) != Action::Keep;
+                let mut findings = scrubbed.findings.into_iter();
+                if let Some(found) = findings.find(|found| is_taken(found.kind)) {
+                    return Err(wrong(found.kind, found.label));
+                }
+            }
+            Err(ScrubError::Refused { kind, label, .. }) => return Err(wrong(kind, label)),
+            Err(_) => {}
+        }
+    }
     if outgoing.is_verbatim && outgoing.noise.is_some() {
         return Err(ReleaseError::NoiseOnVerbatim);
     }
@@ -205,15 +230,49 @@ fn telling(
 ) -> BTreeMap<String, String> {
     let blank = instructions.cloned().unwrap_or_default();
     let blank = map_texts(blank, &mut |_, _| String::new());
-    let mut words = blank.lines().join(" ");
-    words.push_str(&Instructions::default().lines().join(" "));
-    words.push_str(" true false null anonymous ");
-    let words = words.to_ascii_lowercase();
-    let is_telling = |one: &String| !words.contains(one.to_ascii_lowercase().trim());
+    let mut lines = blank.lines().join(" ");
+    lines.push_str(&Instructions::default().lines().join(" "));
+    lines.push_str(" true false null anonymous ");
+    let is_word = |one: &String| {
+        let one = one.trim();
+        // `WHERE_MEMORY` is a word, and so are `WHERE` and `MEMORY`.
+        let mut whole = lines.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let mut parts = lines.split(|c: char| !c.is_ascii_alphanumeric());
+        whole.any(|word| word.eq_ignore_ascii_case(one))
+            || parts.any(|word| word.eq_ignore_ascii_case(one))
+    };
     identifiers
         .into_iter()
-        .filter(|(_, identifier)| is_telling(identifier))
+        .filter(|(_, identifier)| !is_word(identifier))
         .collect()
+}
+
+/// Returns `lines` without those of the constant words in which an identifier stands by chance: `earn` in `WHY_LEARN`. What
+/// is between quotes was a text of its own.
+fn neutral(lines: [String; 6], identifiers: &[String]) -> Vec<String> {
+    let is_free = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        !identifiers.iter().any(|one| text.contains(one.as_str()))
+    };
+    let neutral = |line: String| {
+        let constant = line.split('"').step_by(2).all(is_free);
+        if constant {
+            return line;
+        }
+        let texts: Vec<_> = line.split('"').skip(1).step_by(2).collect();
+        texts.join(" ")
+    };
+    lines.into_iter().map(neutral).collect()
+}
+
+/// Returns what is to be known of identifiers that are too short to be looked for.
+fn too_short(identifiers: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    let is_short = |one: &&String| !one.is_empty() && one.len() < MIN_IDENTIFIER;
+    let short = identifiers.iter().filter(move |(_, one)| is_short(one));
+    short.map(|(kind, _)| {
+        let kind: String = kind.chars().filter(|c| !c.is_control()).take(64).collect();
+        format!("your {kind} is too short to be looked for: where it stands, it stays")
+    })
 }
 
 /// Adds the identifiers as JSON writes them, where it writes them differently.
@@ -273,14 +332,16 @@ impl Stages<'_, '_> {
         let sample = sample.take(MAX_SAMPLE).copied().collect();
         let generalised = anonymous.generalise(&how, grant, rng).map_err(why)?;
         let instructions = self.finish_instructions(generalised.parts());
-        let lines = instructions.lines().to_vec();
+        // What a receiver reads in the codons, beside what the metadata will say.
+        let codons = Instructions::from_bytes(&instructions.to_bytes())?;
+        let lines = |of: &Instructions| neutral(of.lines(), self.reader.identifiers());
         let expected = Expected {
             limits: rules.limits,
             budget: rules.budget,
             anonymity: rules.anonymity,
             declared: Declared {
-                instructions: lines.clone(),
-                metadata: lines,
+                instructions: lines(&codons),
+                metadata: lines(&instructions),
                 tensors: declared(&instructions, generalised.parts()),
             },
         };
@@ -388,6 +449,20 @@ fn quality_of(
     Ok(quality)
 }
 
+/// Whether `pseudonym` stands in anything that leaves.
+fn stands_in(pseudonym: &str, parts: &Parts, quality: &BTreeMap<String, f64>) -> bool {
+    let texts = (parts.texts.values())
+        .chain(parts.tensors.iter().map(|tensor| &tensor.name))
+        .chain(
+            parts
+                .embedded
+                .iter()
+                .filter_map(|entry| entry.text.as_ref()),
+        );
+    let mut all = texts.chain(quality.keys());
+    all.any(|text| text.contains(pseudonym))
+}
+
 /// Returns the name of a trait, as JSON writes it.
 const fn word(of: Trait) -> &'static str {
     match of {
@@ -421,5 +496,18 @@ fn why<S>(refused: Refused<S>) -> ReleaseError {
 
 /// Beginnings of metrics' names that say what the stages did.
 const RESERVED: [&str; 4] = ["privacy.", "range.", "epoch.", "environment."];
+/// Checks of the stages that see no tensor where they leave without noise: others are made then, but that of the noise, which
+/// would not be met.
+const ON_TENSORS: [&str; 9] = [
+    "tensors",
+    "elements",
+    "misshapen tensors",
+    "tensors of the same name",
+    "numbers not finite",
+    "largest magnitude",
+    "tensors without noise",
+    "declared types but f32",
+    "declared tensors not there",
+];
 /// Numbers shown before and after the noise.
 const MAX_SAMPLE: usize = 8;

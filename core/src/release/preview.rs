@@ -30,7 +30,8 @@ pub struct Preview {
     pub name: Option<String>,
     /// What the content was read as.
     pub format: Format,
-    /// Whether the content was searched: `false` for what is of no format that is read.
+    /// Whether all that can be read of the content was searched: `false` for what is of no format that is read, of which only
+    /// plain text was, and for a picture that leaves as it is.
     pub is_searched: bool,
     /// Whether the content leaves as it is because the owner wants it so.
     pub is_verbatim: bool,
@@ -54,7 +55,7 @@ pub struct Preview {
     pub dropped: Vec<Dropped>,
     /// How many were dropped.
     pub dropped_total: u64,
-    /// What stands for the owner's identifiers, by kind.
+    /// What stands for the owner's identifiers, by kind, of those that stand in what leaves.
     pub pseudonyms: BTreeMap<String, String>,
     /// The epochs that stand for exact times.
     pub epochs: BTreeMap<String, u64>,
@@ -175,8 +176,8 @@ impl fmt::Debug for Dropped {
     }
 }
 
-/// The noise that was added, and what it cost.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// The noise that was added, and what it cost. Its `Debug` does not tell the numbers.
+#[derive(Clone, PartialEq, Serialize)]
 pub struct NoiseShown {
     /// The L2 norm to which everything together was clipped.
     pub clip_norm: f64,
@@ -192,6 +193,17 @@ pub struct NoiseShown {
     pub numbers: u64,
     /// The first numbers, before and after: up to 8.
     pub sample: Vec<(f32, f32)>,
+}
+
+impl fmt::Debug for NoiseShown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NoiseShown")
+            .field("clip_norm", &self.clip_norm)
+            .field("multiplier", &self.multiplier)
+            .field("epsilon_spent", &self.epsilon_spent)
+            .field("numbers", &self.numbers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A check with its figure, and whether it is met.

@@ -225,6 +225,154 @@ fn metrics_that_only_the_stages_may_give_are_refused() {
 }
 
 #[test]
+fn metrics_that_tell_a_number_of_somebody_are_refused() {
+    let outgoing = Outgoing {
+        quality: [
+            ("accuracy".into(), 0.9),
+            ("card".into(), 4_111_111_111_111_111.0),
+        ]
+        .into(),
+        ..note("hello")
+    };
+    let error = prepared(outgoing).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ReleaseError::PersonalMetric {
+                place: 1,
+                kind: Kind::Card,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("111"), "{error}");
+    let usual = [
+        ("loss", 0.000_412_345_678_9),
+        ("steps", 1e9),
+        ("tokens_per_sec", 123_456.789),
+        ("temperature", -0.5),
+    ];
+    let outgoing = Outgoing {
+        quality: usual.map(|(name, figure)| (name.into(), figure)).into(),
+        ..note("hello")
+    };
+    assert_eq!(prepared(outgoing).unwrap().quality().len(), 4);
+}
+
+#[test]
+fn pseudonyms_are_shown_where_they_stand_and_short_identifiers_are_told() {
+    let outgoing = Outgoing {
+        identifiers: [
+            ("user".into(), "lovelace".into()),
+            ("host".into(), "nowhere-pc".into()),
+            ("nick".into(), "al".into()),
+        ]
+        .into(),
+        ..note("by lovelace and al")
+    };
+    let prepared = prepared(outgoing).unwrap();
+    let preview = prepared.preview();
+    let kinds: Vec<_> = preview
+        .pseudonyms
+        .keys()
+        .map(|kind| kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["user"]);
+    assert!(preview.notes[0].contains("your nick is too short"));
+}
+
+#[test]
+fn an_identifier_inside_a_constant_word_is_looked_for_all_the_same() {
+    for identifier in ["earn", "emor", "hare"] {
+        let outgoing = Outgoing {
+            identifiers: [("user".into(), identifier.into())].into(),
+            ..note(&alloc::format!("by {identifier}, {identifier}ing"))
+        };
+        let prepared = prepared(outgoing).unwrap();
+        let content = core::str::from_utf8(prepared.content()).unwrap();
+        assert!(!content.contains(identifier), "{content}");
+        assert!(prepared.preview().lines[3].starts_with("WHY_LEARN"));
+    }
+}
+
+#[test]
+fn instructions_that_no_packet_may_have_are_refused() {
+    let outgoing = Outgoing {
+        instructions: Some(crate::packet::Instructions {
+            how: crate::packet::How::Merge { weight: f64::NAN },
+            ..Default::default()
+        }),
+        ..note("hello")
+    };
+    let error = prepared(outgoing).unwrap_err();
+    assert!(matches!(error, ReleaseError::Instructions(_)), "{error}");
+}
+
+#[test]
+fn noise_that_is_shown_to_the_owner_is_not_in_a_log() {
+    let noise = NoiseShown {
+        clip_norm: 1.0,
+        multiplier: 4.0,
+        epsilon_spent: 0.5,
+        epsilon_budget: 8.0,
+        delta: 1e-5,
+        numbers: 1,
+        sample: vec![(0.4711, 0.1234)],
+    };
+    let shown = alloc::format!("{noise:?}");
+    assert!(
+        !shown.contains("4711") && !shown.contains("1234"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn identifiers_behind_escapes_become_pseudonyms_and_escapes_make_none() {
+    let user = "nova";
+    let cases = [
+        // Hidden beside one that is not.
+        (r#"{"a":"nova and \u006eova"}"#, r#"{"a":"USER and USER"}"#),
+        // The letter of an escape joins.
+        (r#"{"a":"hi\nova"}"#, r#"{"a":"hi\u000aova"}"#),
+        (r#"{"a":"nova\nova"}"#, r#"{"a":"USER\u000aova"}"#),
+        (r#"{"a":"\nnova \\nova"}"#, r#"{"a":"\nUSER \\USER"}"#),
+        // Half of a pair hurts itself alone.
+        (
+            r#"{"a":"\ud800 no\u0076a \ud83c\udfb5"}"#,
+            "{\"a\":\"\u{fffd} USER 🎵\"}",
+        ),
+        (r#"{"a":"\ud800 \u00e9"}"#, r#"{"a":"\ud800 \u00e9"}"#),
+        // A mark before, and a line after another.
+        ("\u{feff}{\"a\":\"no\\u0076a\"}", "\u{feff}{\"a\":\"USER\"}"),
+        (
+            "{\"date_of_birth\":\"1980-02-03\"}\n\n{\"a\":\"\\u006eova\"}\r\n",
+            "{\"date_of_birth\":\"[birth_date]\"}\n\n{\"a\":\"USER\"}\r\n",
+        ),
+    ];
+    for (before, after) in cases {
+        let outgoing = Outgoing {
+            identifiers: [("user".into(), user.into())].into(),
+            ..note(before)
+        };
+        let prepared = prepared(outgoing).unwrap();
+        assert_eq!(prepared.preview().format, Format::Json, "{before}");
+        let pseudonym = prepared.preview().pseudonyms.get("user");
+        let after = after.replace("USER", pseudonym.map_or("", |one| one.as_str()));
+        let left = core::str::from_utf8(prepared.content()).unwrap();
+        assert_eq!(left, after, "{before}");
+    }
+    let outgoing = Outgoing {
+        identifiers: [("user".into(), "alse".into())].into(),
+        ..note("{\"a\":false}")
+    };
+    assert_eq!(
+        super::tests::prepared(outgoing).unwrap_err(),
+        ReleaseError::Json
+    );
+}
+
+#[test]
 fn what_is_sealed_opens_for_its_reader_with_its_clean_name_and_shows_nothing_outside() {
     let (author, reader) = (Keypair::from_seed(&[1; 32]), Keypair::from_seed(&[2; 32]));
     let mut keyring = Keyring::new();

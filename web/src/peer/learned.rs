@@ -29,8 +29,8 @@ struct Held {
 struct Sum {
     /// When the first left; empty before.
     at: String,
-    count: f64,
-    bytes: f64,
+    count: u64,
+    bytes: u64,
 }
 
 impl Learned {
@@ -54,7 +54,7 @@ impl Learned {
             sum.at = at.to_string();
         }
         sum.count += 1.0;
-        sum.bytes += packet.payload().size() as f64;
+        sum.bytes += packet.payload().size();
         // Why it is not kept is told by the writer of the blocks.
         let _ = held.keep(&self.records, packet, at).await;
     }
@@ -113,7 +113,7 @@ fn read(text: &str) -> Option<Sum> {
         let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
         rest.split(',').next()
     };
-    let number = |name: &str| field(name)?.parse().ok().filter(|n: &f64| *n >= 0.0);
+    let number = |name: &str| field(name)?.parse::<u64>().ok();
     let at = field("at")?.strip_prefix('"')?.strip_suffix('"')?;
     at.parse::<Timestamp>().ok()?;
     Some(Sum {

@@ -75,11 +75,12 @@ fn kept(marker: u8, data: &[u8]) -> Kept {
     match marker {
         0xe0 if data.starts_with(b"JFIF\0") && data.len() == 14 => Kept::All,
         0xe0 if data.starts_with(b"JFIF\0") && data.len() > 14 => Kept::WithoutThumbnail,
-        0xe2 if data.starts_with(b"ICC_PROFILE\0") => Kept::All,
         // How colours were turned: without it they come out wrong.
         0xee if data.starts_with(b"Adobe") && data.len() == 12 => Kept::All,
-        0xe0..=0xef | 0xfe => Kept::Nothing,
-        _ => Kept::All,
+        // Frames, scans and their tables.
+        0xc0..=0xcf | 0xda..=0xdf => Kept::All,
+        // Applications' own, comments, and what the standard keeps for later. Profiles of colours name devices.
+        _ => Kept::Nothing,
     }
 }
 
@@ -89,8 +90,10 @@ fn name(marker: u8, data: &[u8]) -> alloc::string::String {
         0xfe => "COM".into(),
         0xe1 if data.starts_with(b"Exif\0") => "APP1 Exif".into(),
         0xe1 if data.starts_with(b"http://ns.adobe.com/") => "APP1 XMP".into(),
+        0xe2 if data.starts_with(b"ICC_PROFILE\0") => "APP2 ICC profile".into(),
         0xed => "APP13 Photoshop".into(),
-        _ => format!("APP{app}"),
+        0xe0..=0xef => format!("APP{app}"),
+        _ => format!("segment {marker:02x}"),
     }
 }
 

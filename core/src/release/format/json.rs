@@ -1,7 +1,7 @@
 //! JSON, searched value by value: a key says what its value is. What is changed is written anew, everything else stays as
 //! it stands, with its order, its blanks and its numbers as they were written.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -13,11 +13,16 @@ use crate::privacy::Names;
 use crate::privacy::scrub::{MAX_DEPTH, ScrubError};
 use crate::release::reader::Reader;
 
-/// Says whether `text` is a JSON object or array, nested at most 128 deep.
+/// Says whether `text` is a JSON object or array, or a line of such after another, nested at most 128 deep. A byte order
+/// mark may stand before it.
 pub(in crate::release) fn is_json(text: &str) -> bool {
-    text.trim_ascii_start().starts_with(['{', '['])
-        && is_shallow(text)
-        && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let is_one = |text: &str| {
+        text.trim_ascii_start().starts_with(['{', '['])
+            && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    };
+    let mut lines = text.lines().filter(|line| !line.trim_ascii().is_empty());
+    is_shallow(text) && (is_one(text) || (!text.trim_ascii().is_empty() && lines.all(is_one)))
 }
 
 /// Says whether brackets outside of strings are nested as deep as is read, at most.
@@ -160,17 +165,18 @@ impl Walk<'_, '_, '_> {
         });
         self.at = end.map_or(self.text.len(), |end| start + 2 + end);
         let raw = self.text.get(start..self.at).unwrap_or_default();
-        let text: Cow<'_, str> = if raw.contains('\\') {
-            match serde_json::from_str(raw) {
-                Ok(text) => Cow::Owned(text),
-                // Half of a pair of surrogates: read as it stands.
-                Err(_) => Cow::Borrowed(raw.trim_matches('"')),
-            }
+        let inner = raw.strip_prefix('"').unwrap_or(raw);
+        let inner = inner.strip_suffix('"').unwrap_or(inner);
+        let is_escaped = inner.contains('\\');
+        let text: Cow<'_, str> = if is_escaped {
+            Cow::Owned(decoded(inner))
         } else {
-            Cow::Borrowed(raw.trim_matches('"'))
+            Cow::Borrowed(inner)
         };
-        // An escape must not hide from stage 2.
-        let is_hidden = self.reader.has_identifier(&text) && !self.reader.has_identifier(raw);
+        // Stage 2 reads what is written: escapes must neither hide an identifier nor make up one.
+        let is_hidden = is_escaped
+            && (self.reader.has_identifier(&text) || self.reader.has_identifier(inner))
+            && self.written(&text) != raw;
         let is_key = self.frames.last().is_some_and(|frame| frame.is_key_next);
         let after = if is_key {
             self.key(&text)?
@@ -248,11 +254,74 @@ impl Walk<'_, '_, '_> {
     fn splice(&mut self, start: usize, text: &str) {
         let before = self.text.get(self.copied..start).unwrap_or_default();
         self.left.push_str(before);
-        // Strings are always writable.
-        self.left
-            .push_str(&serde_json::to_string(text).unwrap_or_default());
+        let written = self.written(text);
+        self.left.push_str(&written);
         self.copied = self.at;
     }
+
+    /// Returns `text` as a string in which as many identifiers stand as in the text, so that stage 2 finds them all and
+    /// nothing else: the letter of an escape may make one with what follows.
+    fn written(&self, text: &str) -> String {
+        // Strings are always writable.
+        let plain = serde_json::to_string(text).unwrap_or_default();
+        let count = self.reader.count_identifiers(text);
+        let is_same = |written: &String| self.reader.count_identifiers(written) == count;
+        if is_same(&plain) {
+            return plain;
+        }
+        let by_number = |letter: char| match letter {
+            '"' | '\\' | '\0'..='\u{1f}' => format!("\\u{:04x}", u32::from(letter)),
+            _ => letter.into(),
+        };
+        let numbered = format!("\"{}\"", text.chars().map(by_number).collect::<String>());
+        // There is always a writing that hurts nothing: without the text.
+        Some(numbered)
+            .filter(is_same)
+            .unwrap_or_else(|| "\"[identifier]\"".to_owned())
+    }
+}
+
+/// Returns what stands between the quotes of a string, read. Half of a pair of surrogates becomes U+FFFD.
+fn decoded(inner: &str) -> String {
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((before, after)) = rest.split_once('\\') {
+        text.push_str(before);
+        let mut letters = after.chars();
+        let letter = letters.next();
+        rest = letters.as_str();
+        let simple = match letter {
+            Some('n') => '\n',
+            Some('t') => '\t',
+            Some('r') => '\r',
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('u') => {
+                let (first, behind) = unit(rest);
+                let second = behind.strip_prefix("\\u").map(unit);
+                let pair = second.and_then(|(second, behind)| {
+                    let letter = char::decode_utf16([first, second]).next()?.ok()?;
+                    (letter.len_utf16() == 2).then_some((letter, behind))
+                });
+                let one = char::from_u32(first.into()).unwrap_or(char::REPLACEMENT_CHARACTER);
+                let (letter, behind) = pair.unwrap_or((one, behind));
+                rest = behind;
+                letter
+            }
+            // A quote, a slash or a backslash.
+            Some(other) => other,
+            None => continue,
+        };
+        text.push(simple);
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Reads four hexadecimal digits; returns the rest too. It is JSON, so they are there.
+fn unit(rest: &str) -> (u16, &str) {
+    let (digits, behind) = rest.split_at_checked(4).unwrap_or((rest, ""));
+    (u16::from_str_radix(digits, 16).unwrap_or_default(), behind)
 }
 
 /// Bytes of a key that may say what its value is. Source: the scrubber reads no longer ones.

@@ -23,11 +23,13 @@ pub(super) fn read(content: &[u8]) -> Option<Picture> {
         let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
         let end = at.checked_add(12)?.checked_add(len)?;
         let chunk = content.get(at..end)?;
-        if !kind.iter().all(u8::is_ascii_alphabetic) || (is_first && kind != *b"IHDR") {
+        let is_head = is_first && (kind != *b"IHDR" || len != 13);
+        let is_end = kind == *b"IEND" && len != 0;
+        if !kind.iter().all(u8::is_ascii_alphabetic) || is_head || is_end {
             return None;
         }
         is_first = false;
-        if draws(&kind) {
+        if draws(&kind, len) {
             picture.keep(chunk);
         } else {
             let data = chunk.get(8..8 + len)?;
@@ -42,9 +44,9 @@ pub(super) fn read(content: &[u8]) -> Option<Picture> {
     Some(picture)
 }
 
-/// Whether a chunk is needed to draw the picture as its maker saw it.
-fn draws(kind: &[u8; 4]) -> bool {
-    kind[0].is_ascii_uppercase() || DRAWING.contains(&kind)
+/// Whether a chunk of `len` bytes is needed to draw the picture, and has no room for anything else.
+fn draws(kind: &[u8; 4], len: usize) -> bool {
+    DRAWING.iter().any(|(one, max)| *one == kind && len <= *max)
 }
 
 /// The name of an entry: the chunk's type, and the keyword of a text.
@@ -60,10 +62,23 @@ fn key(kind: &[u8; 4], data: &[u8]) -> String {
 }
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// Ancillary chunks that say how to draw: colours, transparency, sizes of pixels, animation.
-const DRAWING: [&[u8; 4]; 16] = [
-    b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD",
-    b"hIST", b"pHYs", b"sPLT", b"acTL", b"fcTL", b"fdAT",
+/// What stays: the picture, and how to draw it (colours, transparency, sizes of pixels, animation), with the bytes that it may
+/// have. Profiles of colours (iCCP) go: they name devices and their makers. Source: sections 11.2 and 11.3.
+const DRAWING: [(&[u8; 4], usize); 14] = [
+    (b"IHDR", 13),
+    (b"PLTE", 768),
+    (b"IDAT", usize::MAX),
+    (b"IEND", 0),
+    (b"tRNS", 256),
+    (b"cHRM", 32),
+    (b"gAMA", 4),
+    (b"sRGB", 1),
+    (b"cICP", 4),
+    (b"bKGD", 6),
+    (b"pHYs", 9),
+    (b"acTL", 8),
+    (b"fcTL", 26),
+    (b"fdAT", usize::MAX),
 ];
 const TEXTS: [&[u8; 4]; 3] = [b"tEXt", b"zTXt", b"iTXt"];
 /// Bytes of a keyword. Source: section 11.3.3.2.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::bounds::LimitError;
-use crate::privacy::{Embedded, Tensor};
+use crate::privacy::{Embedded, Limits, Tensor};
 use crate::release::error::ReleaseError;
 
 /// Whether `content` looks like safetensors.
@@ -113,6 +113,11 @@ impl Tensors {
         core::str::from_utf8(header).unwrap_or_default()
     }
 
+    /// Returns the bytes of all numbers.
+    pub(super) fn data(&self) -> &[u8] {
+        self.content.get(self.data..).unwrap_or_default()
+    }
+
     /// Hands the content back as it was.
     pub(super) fn into_content(self) -> Vec<u8> {
         self.content
@@ -161,6 +166,52 @@ impl Tensors {
             })
         };
         self.infos.iter().map(tensor).collect()
+    }
+
+    /// Returns how many numbers there are.
+    pub(super) fn elements(&self) -> u64 {
+        let elements = |info: &Info| info.shape.iter().product::<u64>();
+        // They are in the content, so they fit.
+        self.infos.iter().map(elements).sum()
+    }
+
+    /// Whether one of the tensors, which leave under `names`, is called `name` and is of this type and shape.
+    pub(super) fn has(&self, names: &[String], name: &str, (dtype, shape): (&str, &[u32])) -> bool {
+        self.infos.iter().zip(names).any(|(info, own)| {
+            own == name
+                && info.dtype.eq_ignore_ascii_case(dtype)
+                && (info.shape.iter().copied()).eq(shape.iter().map(|d| u64::from(*d)))
+        })
+    }
+
+    /// Checks numbers of the types that may be none, F16, BF16, F32 and F64. Returns the largest magnitude. O(n).
+    ///
+    /// # Errors
+    /// [`ReleaseError::Number`], [`ReleaseError::Limit`] for too many dimensions.
+    pub(super) fn check(&self, limits: &Limits) -> Result<f64, ReleaseError> {
+        let max = f64::from(limits.max_magnitude);
+        let mut largest = 0.0;
+        for (tensor, info) in self.infos.iter().enumerate() {
+            LimitError::check_len("dimensions", info.shape.len(), limits.max_dimensions)?;
+            let data = self.data().get(info.start..info.end).unwrap_or_default();
+            let numbers: &mut dyn Iterator<Item = f64> = match info.dtype.as_str() {
+                "F16" => &mut data.as_chunks().0.iter().map(|bytes| half(*bytes)),
+                "BF16" => &mut (data.as_chunks().0.iter())
+                    .map(|[low, high]| f64::from(f32::from_le_bytes([0, 0, *low, *high]))),
+                "F32" => &mut (data.as_chunks().0.iter())
+                    .map(|bytes| f64::from(f32::from_le_bytes(*bytes))),
+                "F64" => &mut (data.as_chunks().0.iter()).map(|bytes| f64::from_le_bytes(*bytes)),
+                _ => continue,
+            };
+            for (index, number) in numbers.enumerate() {
+                if !number.is_finite() || number.abs() > max {
+                    let max = limits.max_magnitude;
+                    return Err(ReleaseError::Number { tensor, index, max });
+                }
+                largest = number.abs().max(largest);
+            }
+        }
+        Ok(largest)
     }
 
     /// Writes the content with `names` for the tensors, the entries that are `kept`, and the numbers of `noised` where there
@@ -221,6 +272,18 @@ impl Tensors {
             }
         }
         content
+    }
+}
+
+/// Reads an IEEE 754 binary16.
+fn half(bytes: [u8; 2]) -> f64 {
+    let bits = u64::from(u16::from_le_bytes(bytes));
+    let (exponent, fraction) = (bits >> 10 & 31, bits & 1023);
+    match exponent {
+        // 2⁻²⁴ each.
+        0 => fraction as f64 / 16_777_216.0,
+        31 => f64::from_bits(0x7ff << 52 | fraction << 42),
+        _ => f64::from_bits((exponent + 1023 - 15) << 52 | fraction << 42),
     }
 }
 

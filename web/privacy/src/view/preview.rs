@@ -156,8 +156,8 @@ fn taken_out(offer: &Offer) -> String {
     let mut html = String::from("<section><h3>What was found in it</h3>");
     if !offer.preview.is_searched {
         html.push_str(
-            "<p class=\"warn\">Its inside was not searched: it is neither text nor a format that is known here. It would \
-             leave as it is.</p>",
+            "<p class=\"warn\">Only what stands in it as plain text was searched: what is packed or coded inside was not \
+             searched, and could not be taken out. It would leave as it is.</p>",
         );
     } else if *findings_total == 0 {
         html.push_str("<p class=\"fine\">Nothing personal was found.</p>");
