@@ -11,6 +11,7 @@ mod fetch;
 mod io;
 mod library;
 mod life;
+mod memory;
 mod mesh;
 mod message;
 mod peer;

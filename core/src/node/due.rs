@@ -22,11 +22,11 @@ use alloc::{
 };
 use core::time::Duration;
 
-use super::{Event, Undue};
+use super::{Event, Undue, memory::Memory};
 use crate::{
     digest::ContentId,
     key::PeerId,
-    packet::{Order, Packet, ReplayConfig, ReplayGuard, When},
+    packet::{MAX_TTL_SECS, Order, Packet, When},
     time::{Instant, Now, Timestamp},
 };
 
@@ -34,8 +34,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Agenda {
     waiting: BTreeMap<ContentId, Item>,
-    due: ReplayGuard,
-    never: ReplayGuard,
+    due: Memory,
+    never: Memory,
     measured: BTreeMap<String, f64>,
     events: VecDeque<Event>,
     arrivals: u64,
@@ -101,14 +101,10 @@ enum Standing {
 
 impl Default for Agenda {
     fn default() -> Self {
-        let config = ReplayConfig {
-            capacity: MAX_REMEMBERED,
-            ..ReplayConfig::default()
-        };
         Self {
             waiting: BTreeMap::new(),
-            due: ReplayGuard::new(config),
-            never: ReplayGuard::new(config),
+            due: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
+            never: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
             measured: BTreeMap::new(),
             events: VecDeque::new(),
             arrivals: 0,
@@ -154,7 +150,7 @@ impl Agenda {
         let barriers = self.barriers();
         let is_ready = self.standing(&item, &barriers, now.instant) == Standing::Ready;
         if is_ready && period(packet).is_none() {
-            let _ = self.due.insert(cid, packet.expires_at(), now.wall);
+            self.remember_due(packet, now);
             return self.tell(Event::BecameDue {
                 packet: packet.clone(),
                 round: 0,
@@ -173,27 +169,35 @@ impl Agenda {
             self.tell(Event::NeverDue { cid, reason });
         }
         if reason == Undue::Revoked || !was_due {
-            self.forbid(cid, packet.expires_at(), now);
+            self.forbid(packet.author(), cid, packet.expires_at(), now);
         }
     }
 
-    /// A packet that is not here will never be due, nor what comes after it.
-    pub(crate) fn forbid(&mut self, cid: ContentId, until: Timestamp, now: Now) {
-        let _ = self.never.insert(cid, until, now.wall);
+    /// A packet that is not here will never be due, nor what comes after it. `author` is its author, or who named it.
+    pub(crate) fn forbid(&mut self, author: PeerId, cid: ContentId, until: Timestamp, now: Now) {
+        self.never.insert(author, cid, until, now.wall);
         self.is_stale |= !self.waiting.is_empty();
+    }
+
+    /// What somebody waits for is no packet that could be due; who named it first has the name remembered.
+    pub(crate) fn forbid_named(&mut self, cid: ContentId, until: Timestamp, now: Now) {
+        let names = |item: &&Item| item.predecessor() == Some(cid);
+        if let Some(item) = self.waiting.values().filter(names).min_by_key(|i| i.arrived) {
+            self.forbid(item.packet.author(), cid, until, now);
+        }
     }
 
     /// A predecessor turns out to have been known, and so due, before it was forgotten.
     pub(crate) fn recall(&mut self, packet: &Packet, now: Now) {
         if self.progress(&packet.cid()) == Progress::Unknown {
-            let _ = self.due.insert(packet.cid(), packet.expires_at(), now.wall);
+            self.remember_due(packet, now);
             self.is_stale = true;
         }
     }
 
     /// Packets and events let go, and packets whose turn is not remembered, for want of room.
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped + self.due.refused() + self.never.refused()
+        self.dropped + self.due.dropped() + self.never.dropped()
     }
 
     /// The owner measured something; returns whether there was room to remember it.
@@ -248,7 +252,7 @@ impl Agenda {
         }
         let packet = best?.packet.clone();
         let cid = packet.cid();
-        let _ = self.due.insert(cid, packet.expires_at(), now.wall);
+        self.remember_due(&packet, now);
         self.is_stale = true;
         let mut round = 0;
         match (period(&packet), self.waiting.get_mut(&cid)) {
@@ -391,6 +395,16 @@ impl Agenda {
         }
     }
 
+    /// Who comes after `packet` may live longer than it: its turn is remembered as long as any packet lives.
+    fn remember_due(&mut self, packet: &Packet, now: Now) {
+        let until = now
+            .wall
+            .saturating_add(Duration::from_secs(MAX_TTL_SECS))
+            .max(packet.expires_at());
+        self.due
+            .insert(packet.author(), packet.cid(), until, now.wall);
+    }
+
     fn tell(&mut self, event: Event) {
         if self.events.len() >= MAX_EVENTS {
             self.dropped += 1;
@@ -417,6 +431,8 @@ const MAX_WAITING: usize = 512;
 const MAX_WAITING_OF_AUTHOR: usize = 128;
 /// Packets of which is remembered that they were due, and as many that never will be. Source: four libraries' worth.
 const MAX_REMEMBERED: usize = 16_384;
+/// Those of one author. Guess: a quarter.
+const MAX_REMEMBERED_OF_AUTHOR: usize = MAX_REMEMBERED / 4;
 /// Events not yet told. Source: the answers to sixteen queries.
 const MAX_EVENTS: usize = 4096;
 /// Metrics remembered.

@@ -80,8 +80,8 @@ impl Node {
     pub(super) fn refuse_revoked(&mut self, packet: &Packet) {
         self.counters.packets_revoked += 1;
         if self.config.integrate {
-            self.agenda
-                .forbid(packet.cid(), packet.expires_at(), self.now);
+            let (author, until) = (packet.author(), packet.expires_at());
+            self.agenda.forbid(author, packet.cid(), until, self.now);
         }
     }
 
@@ -267,7 +267,7 @@ impl Node {
             // What has this name is not alive, or is no packet of this network, and never will be one.
             Err(NodeError::Packet(_) | NodeError::Revoked { .. }) => {
                 let until: Timestamp = self.now.wall.saturating_add(life);
-                self.agenda.forbid(cid, until, self.now);
+                self.agenda.forbid_named(cid, until, self.now);
             }
             Ok(_) | Err(_) => {}
         }

@@ -303,6 +303,33 @@ fn what_was_due_and_then_expired_still_lets_others_come_after_it() {
 }
 
 #[test]
+fn what_was_due_and_is_over_for_days_still_lets_others_come_after_it() {
+    let chain = chain(2);
+    let mut agenda = started();
+    agenda.admit(&chain[0], at(1));
+    assert_eq!(told(&mut agenda, at(1)).0, [chain[0].cid()]);
+    agenda.remove(&chain[0], Undue::Expired, at(100_000));
+    let days = at(20 * 86_400);
+    agenda.admit(&packet(2, 1, |_| {}), days);
+    agenda.admit(&chain[1], days);
+    assert!(told(&mut agenda, days).0.contains(&chain[1].cid()));
+}
+
+#[test]
+fn who_floods_the_memory_of_turns_keeps_nobody_from_coming_after_another() {
+    let mut agenda = started();
+    agenda.due = Memory::new(8, 8);
+    for number in 0..20 {
+        agenda.admit(&packet(2, number, |_| {}), at(1));
+    }
+    told(&mut agenda, at(1));
+    let chain = chain(3);
+    chain.iter().for_each(|p| agenda.admit(p, at(2)));
+    assert_eq!(told(&mut agenda, at(2)).0, cids(&chain));
+    assert!(agenda.dropped() >= 12);
+}
+
+#[test]
 fn a_packet_that_replaces_waits_for_the_old_one_but_not_when_that_is_gone() {
     let old = packet(1, 1, threshold("accuracy", 0.5));
     let new = packet(1, 2, |i| {
