@@ -136,7 +136,7 @@ impl Node {
             library: Library::default(),
             replay: ReplayGuard::default(),
             revoked: ReplayGuard::default(),
-            agenda: Agenda::default(),
+            agenda: Agenda::new(local),
             pins: BTreeSet::new(),
             sweeper: Sweeper::default(),
             is_restoring: true,
@@ -484,6 +484,7 @@ impl Node {
             self.next_expiry = now + EXPIRY_INTERVAL;
             let gone = self.library.expire(self.now.wall);
             self.let_go(gone, Undue::Expired);
+            self.agenda.expire(self.now);
             self.outputs.push_back(Output::Purge(self.now.wall));
             self.banned.retain(|_, until| *until > now);
         }

@@ -16,7 +16,7 @@
 //! apart, never made up for after a pause, until the packet's life ends.
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     string::String,
     vec::Vec,
 };
@@ -34,8 +34,11 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Agenda {
     waiting: BTreeMap<ContentId, Item>,
+    local: PeerId,
     due: Memory,
     never: Memory,
+    /// Those let go for want of room: they were not due, and come again where somebody waits for them.
+    crowded: Memory,
     measured: BTreeMap<String, f64>,
     events: VecDeque<Event>,
     arrivals: u64,
@@ -99,12 +102,15 @@ enum Standing {
     Doomed(ContentId),
 }
 
-impl Default for Agenda {
-    fn default() -> Self {
+impl Agenda {
+    /// The agenda of `local`, whose packets make no room for those of others.
+    pub(crate) fn new(local: PeerId) -> Self {
         Self {
             waiting: BTreeMap::new(),
             due: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
+            local,
             never: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
+            crowded: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
             measured: BTreeMap::new(),
             events: VecDeque::new(),
             arrivals: 0,
@@ -115,9 +121,7 @@ impl Default for Agenda {
             dropped: 0,
         }
     }
-}
 
-impl Agenda {
     /// A packet became known. One that was due, or never will be, stays what it was.
     pub(crate) fn admit(&mut self, packet: &Packet, now: Now) {
         let cid = packet.cid();
@@ -158,17 +162,23 @@ impl Agenda {
         }
         self.waiting.insert(cid, item);
         self.is_stale = true;
-        self.make_room(packet.author(), now);
+        self.make_room(now);
     }
 
-    /// The packet is no longer known here. Not to become due (again), unless it was due and is only let go.
+    /// The packet is no longer known here. Not to become due (again), unless it was due or had to make room.
     pub(crate) fn remove(&mut self, packet: &Packet, reason: Undue, now: Now) {
         let cid = packet.cid();
         let was_due = self.progress(&cid) == Progress::Due;
         if self.waiting.remove(&cid).is_some() {
             self.tell(Event::NeverDue { cid, reason });
         }
-        if reason == Undue::Revoked || !was_due {
+        self.is_stale |= !self.waiting.is_empty();
+        if reason == Undue::Crowded {
+            if !was_due {
+                self.crowded
+                    .insert(packet.author(), cid, packet.expires_at(), now.wall);
+            }
+        } else if reason == Undue::Revoked || !was_due {
             self.forbid(packet.author(), cid, packet.expires_at(), now);
         }
     }
@@ -187,9 +197,12 @@ impl Agenda {
         }
     }
 
-    /// A predecessor turns out to have been known, and so due, before it was forgotten.
+    /// A predecessor turns out to have been known before it was forgotten: it was due, or waits again where it had to
+    /// make room.
     pub(crate) fn recall(&mut self, packet: &Packet, now: Now) {
-        if self.progress(&packet.cid()) == Progress::Unknown {
+        if self.crowded.remove(&packet.cid()) {
+            self.admit(packet, now);
+        } else if self.progress(&packet.cid()) == Progress::Unknown {
             self.remember_due(packet, now);
             self.is_stale = true;
         }
@@ -373,25 +386,52 @@ impl Agenda {
         }
     }
 
-    /// Lets the oldest go where there are too many, of one author or in all.
-    fn make_room(&mut self, author: PeerId, now: Now) {
-        let of_author = self
+    /// Lets packets go where too many wait, of one author or in all.
+    fn make_room(&mut self, now: Now) {
+        while let Some(packet) = self.one_too_many() {
+            self.dropped += 1;
+            self.remove(&packet, Undue::Crowded, now);
+        }
+    }
+
+    /// Of the author with the most, the newest packet for which nobody waits: what leads a chain, or opens it, stays.
+    fn one_too_many(&self) -> Option<Packet> {
+        let mut counts: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for item in self.waiting.values() {
+            *counts.entry(item.packet.author()).or_default() += 1;
+        }
+        let is_full = self.waiting.len() > MAX_WAITING;
+        let others = counts.into_iter().filter(|(author, count)| {
+            *count > MAX_WAITING_OF_AUTHOR || is_full && *author != self.local
+        });
+        let (crowd, _) = others.max_by_key(|(_, count)| *count)?;
+        let awaited: BTreeSet<ContentId> = self
             .waiting
             .values()
-            .filter(|i| i.packet.author() == author)
-            .count();
-        let is_full = self.waiting.len() > MAX_WAITING;
-        if !is_full && of_author <= MAX_WAITING_OF_AUTHOR {
-            return;
-        }
-        let candidates = self.waiting.values();
-        let candidates = candidates.filter(|i| is_full || i.packet.author() == author);
-        if let Some(oldest) = candidates
-            .min_by_key(|i| i.arrived)
-            .map(|i| i.packet.clone())
-        {
-            self.dropped += 1;
-            self.remove(&oldest, Undue::Crowded, now);
+            .filter_map(Item::predecessor)
+            .collect();
+        let of_crowd = || self.waiting.values().filter(|i| i.packet.author() == crowd);
+        let held: BTreeSet<&str> = of_crowd()
+            .filter(|i| !i.is_barrier())
+            .map(|i| i.packet.packet_type())
+            .collect();
+        let is_free = |item: &Item| {
+            !awaited.contains(&item.packet.cid())
+                && !(item.is_barrier() && held.contains(item.packet.packet_type()))
+        };
+        let newest = of_crowd().max_by_key(|i| (is_free(i), i.arrived));
+        newest.map(|i| i.packet.clone())
+    }
+
+    /// Lets go what waits past its end; the library may have forgotten it before.
+    pub(crate) fn expire(&mut self, now: Now) {
+        let items = self.waiting.values().map(|i| &i.packet);
+        let over: Vec<Packet> = items
+            .filter(|p| p.expires_at() <= now.wall)
+            .cloned()
+            .collect();
+        for packet in over {
+            self.remove(&packet, Undue::Expired, now);
         }
     }
 

@@ -480,7 +480,8 @@ pub enum Undue {
     /// The packet that it comes after will never be due.
     #[error("its predecessor {0} will never be due")]
     Predecessor(ContentId),
-    /// Too many wait; the oldest goes first.
+    /// Too many wait; of the author with the most the newest goes, for which nobody waits. It may become due all the same
+    /// once a packet is here that comes after it.
     #[error("too many packets wait")]
     Crowded,
 }
