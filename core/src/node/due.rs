@@ -4,7 +4,8 @@
 //! - `ORDER_PARALLEL`: at once.
 //! - `ORDER_AFTER`: once its predecessor became due here. A predecessor that is not here is looked for; one that was
 //!   revoked, or went without becoming due, takes those behind it along: they are never due. Only a packet that replaces
-//!   its predecessor (`HOW_REPLACE`) is due then all the same, for what it stands in place of is gone.
+//!   its predecessor (`HOW_REPLACE`) is due then all the same, for what it stands in place of is gone; and where it is
+//!   the end of so long a row of replacements that nobody looks further back.
 //! - `ORDER_FIRST`: waits for nobody, and while it waits for its WHEN, packets of the same author and type that are not
 //!   due yet wait for it. What became due before it came stays due.
 //!
@@ -22,7 +23,7 @@ use alloc::{
 };
 use core::time::Duration;
 
-use super::{Event, Undue, memory::Memory};
+use super::{Event, Undue, life::grave, memory::Memory};
 use crate::{
     digest::ContentId,
     key::PeerId,
@@ -62,6 +63,8 @@ struct Item {
     searches: u32,
     /// Length of the chain of searches that led to this packet.
     pulled: u32,
+    /// The name under which its author takes its predecessor back, whether or not that is known.
+    grave: Option<ContentId>,
     /// When it is due again, once it was due.
     next: Option<Instant>,
     round: u64,
@@ -73,6 +76,10 @@ impl Item {
             Order::After { cid } if self.next.is_none() => Some(cid),
             Order::After { .. } | Order::First | Order::Parallel => None,
         }
+    }
+
+    fn may_search(&self) -> bool {
+        self.searches < MAX_SEARCHES && self.pulled < MAX_PULLED
     }
 
     fn is_barrier(&self) -> bool {
@@ -145,6 +152,10 @@ impl Agenda {
             search_at: now.instant + SEARCH_DELAY,
             searches: 0,
             pulled: pulled.max().unwrap_or(0),
+            grave: match packet.instructions().order {
+                Order::After { cid } => Some(grave(packet.author(), &cid)),
+                Order::First | Order::Parallel => None,
+            },
             next: None,
             round: 0,
         };
@@ -187,6 +198,11 @@ impl Agenda {
     pub(crate) fn forbid(&mut self, author: PeerId, cid: ContentId, until: Timestamp, now: Now) {
         self.never.insert(author, cid, until, now.wall);
         self.is_stale |= !self.waiting.is_empty();
+    }
+
+    /// `author` took back what is not known here: none of its own packets becomes due by waiting for that.
+    pub(crate) fn take_back(&mut self, author: PeerId, cid: &ContentId, until: Timestamp, now: Now) {
+        self.forbid(author, grave(author, cid), until, now);
     }
 
     /// What somebody waits for is no packet that could be due; who named it first has the name remembered.
@@ -342,8 +358,12 @@ impl Agenda {
     /// The predecessor of `item` where it is still to be looked for.
     fn missing(&self, item: &Item) -> Option<ContentId> {
         let cid = item.predecessor()?;
-        let may_search = item.searches < MAX_SEARCHES && item.pulled < MAX_PULLED;
-        (may_search && self.progress(&cid) == Progress::Unknown).then_some(cid)
+        (item.may_search() && !self.is_taken_back(item) && self.progress(&cid) == Progress::Unknown).then_some(cid)
+    }
+
+    /// Whether the author of `item` took back what it comes after, before that was known here.
+    fn is_taken_back(&self, item: &Item) -> bool {
+        item.grave.is_some_and(|name| self.never.contains(&name))
     }
 
     fn barriers(&self) -> Vec<&Packet> {
@@ -374,7 +394,9 @@ impl Agenda {
                 Progress::Due => {}
                 Progress::Never if replaces => {}
                 Progress::Never => return Standing::Doomed(cid),
-                Progress::Unknown if replaces && item.searches >= MAX_SEARCHES => {}
+                Progress::Unknown if self.is_taken_back(item) && replaces => {}
+                Progress::Unknown if self.is_taken_back(item) => return Standing::Doomed(cid),
+                Progress::Unknown if replaces && !item.may_search() => {}
                 Progress::Unknown | Progress::Waiting => return Standing::Waits,
             }
         }

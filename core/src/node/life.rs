@@ -100,6 +100,9 @@ impl Node {
             let _ = self
                 .revoked
                 .insert_of(author, grave(author, &cid), until, self.now.wall);
+            if self.config.integrate && self.library.get(&cid).is_none() {
+                self.agenda.take_back(author, &cid, until, self.now);
+            }
             let known = self.library.get(&cid).filter(|p| p.author() == author);
             if known.is_some_and(|p| p.packet_type() != REVOCATION_TYPE) {
                 self.revoke(cid, revocation);
@@ -275,7 +278,7 @@ impl Node {
 }
 
 /// The name under which is remembered that `author` takes back `cid`, whoever wrote that: others' words do not count.
-fn grave(author: PeerId, cid: &ContentId) -> ContentId {
+pub(super) fn grave(author: PeerId, cid: &ContentId) -> ContentId {
     let name = [&cid.to_bytes()[..], &author.to_bytes()[..]].concat();
     ContentId::of(Codec::Raw, &name)
 }

@@ -472,6 +472,56 @@ fn a_replacement_whose_old_packet_nobody_has_is_due_after_the_last_search() {
 }
 
 #[test]
+fn the_newest_of_a_document_replaced_a_hundred_times_is_due_for_newcomers() {
+    let mut versions = vec![packet(1, 0, |_| {})];
+    for number in 1..100 {
+        let before = versions.last().unwrap().cid();
+        versions.push(packet(1, number, |i| {
+            after(before)(i);
+            i.how = How::Replace;
+        }));
+    }
+    let mut agenda = started();
+    agenda.admit(versions.last().unwrap(), at(0));
+    let (mut secs, mut due) = (0, Vec::new());
+    for packet in versions.iter().rev().skip(1) {
+        secs += 3;
+        due.extend(told(&mut agenda, at(secs)).0);
+        if agenda.next_search(at(secs).instant).is_some() {
+            agenda.admit(packet, at(secs));
+        }
+    }
+    assert_eq!(due, cids(&versions[100 - 1 - MAX_PULLED as usize..]));
+}
+
+#[test]
+fn a_predecessor_taken_back_before_it_was_known_dooms_or_frees_who_waits_for_it() {
+    let unknown = ContentId::of(Codec::DagCbor, b"nowhere");
+    let behind = packet(1, 1, after(unknown));
+    let instead = packet(1, 2, |i| {
+        after(unknown)(i);
+        i.how = How::Replace;
+    });
+    let of_another = packet(2, 3, after(unknown));
+    for is_early in [true, false] {
+        let mut agenda = started();
+        let until = behind.expires_at();
+        if is_early {
+            agenda.take_back(behind.author(), &unknown, until, at(1));
+        }
+        for packet in [&behind, &instead, &of_another] {
+            agenda.admit(packet, at(1));
+        }
+        if !is_early {
+            agenda.take_back(behind.author(), &unknown, until, at(1));
+        }
+        let never = vec![(behind.cid(), Undue::Predecessor(unknown))];
+        assert_eq!(told(&mut agenda, at(1)), (vec![instead.cid()], never));
+        assert!(agenda.waiting.contains_key(&of_another.cid()), "not its word");
+    }
+}
+
+#[test]
 fn predecessors_of_predecessors_are_looked_for_only_so_far_back() {
     let chain = chain(MAX_PULLED as u64 + 20);
     let mut agenda = started();
