@@ -86,12 +86,19 @@ impl Item {
         self.packet.instructions().order == Order::First && self.next.is_none()
     }
 
+    fn kind(&self) -> Kind<'_> {
+        (self.packet.author(), self.packet.packet_type())
+    }
+
     /// What becomes due in the same moment does so in this order.
     fn rank(&self) -> (bool, Timestamp, ContentId) {
         let is_first = self.packet.instructions().order == Order::First;
         (!is_first, self.packet.timestamp(), self.packet.cid())
     }
 }
+
+/// Author and type: an `ORDER_FIRST` holds back those of its kind.
+type Kind<'a> = (PeerId, &'a str);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -162,15 +169,7 @@ impl Agenda {
         self.arrivals += 1;
         // Those that wait for it, or may have to wait for it, are looked through again.
         self.is_stale |= !self.waiting.is_empty();
-        let barriers = self.barriers();
-        let is_ready = self.standing(&item, &barriers, now.instant) == Standing::Ready;
-        if is_ready && period(packet).is_none() {
-            self.remember_due(packet, now);
-            return self.tell(Event::BecameDue {
-                packet: packet.clone(),
-                round: 0,
-            });
-        }
+        // Not told at once even where nothing holds it: an `ORDER_FIRST` may come with the same input.
         self.waiting.insert(cid, item);
         self.is_stale = true;
         self.make_room(now);
@@ -366,21 +365,16 @@ impl Agenda {
         item.grave.is_some_and(|name| self.never.contains(&name))
     }
 
-    fn barriers(&self) -> Vec<&Packet> {
-        let mut barriers: Vec<&Packet> = Vec::new();
-        for item in self
-            .waiting
-            .values()
+    /// The kinds of packets held back by an `ORDER_FIRST` that waits.
+    fn barriers(&self) -> BTreeSet<Kind<'_>> {
+        let items = self.waiting.values();
+        items
             .filter(|i| i.is_barrier() && !self.is_restoring)
-        {
-            if !barriers.iter().any(|b| is_same_kind(b, &item.packet)) {
-                barriers.push(&item.packet);
-            }
-        }
-        barriers
+            .map(Item::kind)
+            .collect()
     }
 
-    fn standing(&self, item: &Item, barriers: &[&Packet], now: Instant) -> Standing {
+    fn standing(&self, item: &Item, barriers: &BTreeSet<Kind<'_>>, now: Instant) -> Standing {
         if let Some(next) = item.next {
             return if next <= now {
                 Standing::Ready
@@ -400,7 +394,7 @@ impl Agenda {
                 Progress::Unknown | Progress::Waiting => return Standing::Waits,
             }
         }
-        let is_held = !item.is_barrier() && barriers.iter().any(|b| is_same_kind(b, &item.packet));
+        let is_held = !item.is_barrier() && barriers.contains(&item.kind());
         if item.is_met && !is_held {
             Standing::Ready
         } else {
@@ -410,29 +404,39 @@ impl Agenda {
 
     /// Lets packets go where too many wait, of one author or in all.
     fn make_room(&mut self, now: Now) {
-        while let Some(packet) = self.one_too_many() {
+        while let Some(packet) = self.one_too_many(now.instant) {
             self.dropped += 1;
             self.remove(&packet, Undue::Crowded, now);
         }
     }
 
     /// Of the author with the most, the newest packet for which nobody waits: what leads a chain, or opens it, stays.
-    fn one_too_many(&self) -> Option<Packet> {
+    fn one_too_many(&self, now: Instant) -> Option<Packet> {
+        if self.waiting.len() <= MAX_WAITING_OF_AUTHOR {
+            return None;
+        }
+        // What is only to be told yet does not wait, up to a bound.
+        let barriers = self.barriers();
+        let is_queue_full = self.waiting.len() > MAX_QUEUED;
+        let items = self.waiting.values();
+        let items: Vec<&Item> = items
+            .filter(|i| is_queue_full || self.standing(i, &barriers, now) != Standing::Ready)
+            .collect();
         let mut counts: BTreeMap<PeerId, usize> = BTreeMap::new();
-        for item in self.waiting.values() {
+        for item in &items {
             *counts.entry(item.packet.author()).or_default() += 1;
         }
-        let is_full = self.waiting.len() > MAX_WAITING;
+        let is_full = items.len() > MAX_WAITING;
         let others = counts.into_iter().filter(|(author, count)| {
             *count > MAX_WAITING_OF_AUTHOR || is_full && *author != self.local
         });
         let (crowd, _) = others.max_by_key(|(_, count)| *count)?;
-        let awaited: BTreeSet<ContentId> = self
-            .waiting
-            .values()
-            .filter_map(Item::predecessor)
-            .collect();
-        let of_crowd = || self.waiting.values().filter(|i| i.packet.author() == crowd);
+        let waiting = items.iter().copied();
+        let awaited: BTreeSet<ContentId> = waiting.filter_map(Item::predecessor).collect();
+        let of_crowd = || {
+            let waiting = items.iter().copied();
+            waiting.filter(|i| i.packet.author() == crowd)
+        };
         let held: BTreeSet<&str> = of_crowd()
             .filter(|i| !i.is_barrier())
             .map(|i| i.packet.packet_type())
@@ -476,10 +480,6 @@ impl Agenda {
     }
 }
 
-fn is_same_kind(one: &Packet, other: &Packet) -> bool {
-    one.author() == other.author() && one.packet_type() == other.packet_type()
-}
-
 fn period(packet: &Packet) -> Option<Duration> {
     match packet.instructions().when {
         When::Periodic { secs } => Some(Duration::from_secs(secs).max(MIN_PERIOD)),
@@ -491,6 +491,8 @@ fn period(packet: &Packet) -> Option<Duration> {
 const MAX_WAITING: usize = 512;
 /// Those of one author. Guess: a quarter, so that no author takes the room of all others.
 const MAX_WAITING_OF_AUTHOR: usize = 128;
+/// Those, and with them what is due and only to be told yet. Guess: four peers' answers while the owner is slow.
+const MAX_QUEUED: usize = 2 * MAX_WAITING;
 /// Packets of which is remembered that they were due, and as many that never will be. Source: four libraries' worth.
 const MAX_REMEMBERED: usize = 16_384;
 /// Those of one author. Guess: a quarter.
