@@ -47,7 +47,7 @@ pub(crate) struct Agenda {
     is_stale: bool,
     has_searched: bool,
     wake_at: Option<Instant>,
-    /// While the driver gives back what an earlier run knew: no packet waits for an `ORDER_FIRST`.
+    /// While the driver gives back what an earlier run knew: nothing is told.
     is_restoring: bool,
     dropped: u64,
 }
@@ -247,9 +247,79 @@ impl Agenda {
         true
     }
 
-    /// Everything an earlier run knew was given back; what was due then counts as due and is not told again.
-    pub(crate) fn end_restoring(&mut self) {
-        self.is_restoring = false;
+    /// Everything an earlier run knew was given back; what was due then counts as due and is not told again. Whether that
+    /// was so is not stored: it is taken to have been what nothing holds back, where an `ORDER_FIRST` that waits holds
+    /// back what was signed after it. What is periodic comes again at a whole number of periods after its timestamp.
+    pub(crate) fn end_restoring(&mut self, now: Now) {
+        if !core::mem::replace(&mut self.is_restoring, false) {
+            return;
+        }
+        let items = self.waiting.values().map(|i| &i.packet);
+        let mut order: Vec<_> = items.map(|p| (p.timestamp(), p.cid())).collect();
+        // So that one pass settles most chains.
+        order.sort_unstable();
+        let mut is_settled = false;
+        while !is_settled {
+            is_settled = true;
+            let held = self.held_while_away();
+            for (_, cid) in &order {
+                let Some(item) = self.waiting.get(cid).filter(|_| !held.contains(cid)) else {
+                    continue;
+                };
+                if self.standing(item, &BTreeSet::new(), now.instant) == Standing::Ready {
+                    self.count_as_due(*cid, now);
+                    is_settled = false;
+                }
+            }
+        }
+        // Those that will never be due were told so, too.
+        while let Some((packet, predecessor)) = self.next_doomed(now.instant) {
+            self.remove(&packet, Undue::Predecessor(predecessor), now);
+        }
+        self.events.clear();
+        self.is_stale = true;
+        self.make_room(now);
+    }
+
+    fn held_while_away(&self) -> BTreeSet<ContentId> {
+        let mut gates: BTreeMap<Kind<'_>, Timestamp> = BTreeMap::new();
+        for item in self.waiting.values().filter(|i| i.is_barrier()) {
+            let signed_at = item.packet.timestamp();
+            let gate = gates.entry(item.kind()).or_insert(signed_at);
+            *gate = signed_at.min(*gate);
+        }
+        let is_held = |item: &&Item| {
+            let gate = gates.get(&item.kind());
+            !item.is_barrier() && gate.is_some_and(|gate| *gate <= item.packet.timestamp())
+        };
+        let held = self.waiting.values().filter(is_held);
+        held.map(|i| i.packet.cid()).collect()
+    }
+
+    /// What was due before now, of an earlier run.
+    fn count_as_due(&mut self, cid: ContentId, now: Now) {
+        let Some(item) = self.waiting.get_mut(&cid) else {
+            return;
+        };
+        let packet = item.packet.clone();
+        if let Some(period) = period(&packet) {
+            let signed_at = packet.timestamp().as_millis();
+            let (age, period) = (now.wall.as_millis().saturating_sub(signed_at), period.as_millis() as u64);
+            item.round = age / period + 1;
+            item.next = Some(now.instant + Duration::from_millis(period - age % period));
+        } else {
+            self.waiting.remove(&cid);
+        }
+        self.remember_due(&packet, now);
+    }
+
+    fn next_doomed(&self, now: Instant) -> Option<(Packet, ContentId)> {
+        self.waiting.values().find_map(|item| {
+            match self.standing(item, &BTreeSet::new(), now) {
+                Standing::Doomed(predecessor) => Some((item.packet.clone(), predecessor)),
+                Standing::Waits | Standing::Ready => None,
+            }
+        })
     }
 
     /// Returns what became due, or never will, one at a time.
@@ -257,7 +327,7 @@ impl Agenda {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        if !self.is_awake(now.instant) {
+        if self.is_restoring || !self.is_awake(now.instant) {
             return None;
         }
         let barriers = self.barriers();
@@ -368,10 +438,7 @@ impl Agenda {
     /// The kinds of packets held back by an `ORDER_FIRST` that waits.
     fn barriers(&self) -> BTreeSet<Kind<'_>> {
         let items = self.waiting.values();
-        items
-            .filter(|i| i.is_barrier() && !self.is_restoring)
-            .map(Item::kind)
-            .collect()
+        items.filter(|i| i.is_barrier()).map(Item::kind).collect()
     }
 
     fn standing(&self, item: &Item, barriers: &BTreeSet<Kind<'_>>, now: Instant) -> Standing {
@@ -394,8 +461,8 @@ impl Agenda {
                 Progress::Unknown | Progress::Waiting => return Standing::Waits,
             }
         }
-        let is_held = !item.is_barrier() && barriers.contains(&item.kind());
-        if item.is_met && !is_held {
+        let is_held = barriers.contains(&item.kind());
+        if item.is_met && (item.is_barrier() || !is_held) {
             Standing::Ready
         } else {
             Standing::Waits
@@ -412,7 +479,8 @@ impl Agenda {
 
     /// Of the author with the most, the newest packet for which nobody waits: what leads a chain, or opens it, stays.
     fn one_too_many(&self, now: Instant) -> Option<Packet> {
-        if self.waiting.len() <= MAX_WAITING_OF_AUTHOR {
+        // Who waited in an earlier run is seen when everything was given back.
+        if self.waiting.len() <= MAX_WAITING_OF_AUTHOR || self.is_restoring {
             return None;
         }
         // What is only to be told yet does not wait, up to a bound.

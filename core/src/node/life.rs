@@ -200,16 +200,13 @@ impl Node {
     /// The driver gave back everything of an earlier run.
     pub(super) fn end_restoring(&mut self) {
         if core::mem::replace(&mut self.is_restoring, false) {
-            // Nobody has heard what happened while it was given back, and all of it is old.
-            while self.agenda.poll(self.now).is_some() {}
-            self.agenda.end_restoring();
+            self.agenda.end_restoring(self.now);
         }
     }
 
     pub(super) fn on_life_time(&mut self) {
         let now = self.now.instant;
         if self.is_restoring {
-            while self.agenda.poll(self.now).is_some() {}
             return;
         }
         let mut room = MAX_EVENTS_PER_CALL;
