@@ -16,6 +16,8 @@
 //! changes nothing; or first at once and then every so many seconds of the monotonic clock, at least [`MIN_PERIOD`]
 //! apart, never made up for after a pause, until the packet's life ends.
 
+mod restore;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     string::String,
@@ -200,14 +202,25 @@ impl Agenda {
     }
 
     /// `author` took back what is not known here: none of its own packets becomes due by waiting for that.
-    pub(crate) fn take_back(&mut self, author: PeerId, cid: &ContentId, until: Timestamp, now: Now) {
+    pub(crate) fn take_back(
+        &mut self,
+        author: PeerId,
+        cid: &ContentId,
+        until: Timestamp,
+        now: Now,
+    ) {
         self.forbid(author, grave(author, cid), until, now);
     }
 
     /// What somebody waits for is no packet that could be due; who named it first has the name remembered.
     pub(crate) fn forbid_named(&mut self, cid: ContentId, until: Timestamp, now: Now) {
         let names = |item: &&Item| item.predecessor() == Some(cid);
-        if let Some(item) = self.waiting.values().filter(names).min_by_key(|i| i.arrived) {
+        if let Some(item) = self
+            .waiting
+            .values()
+            .filter(names)
+            .min_by_key(|i| i.arrived)
+        {
             self.forbid(item.packet.author(), cid, until, now);
         }
     }
@@ -245,81 +258,6 @@ impl Agenda {
         self.measured.insert(metric, value);
         self.is_stale = true;
         true
-    }
-
-    /// Everything an earlier run knew was given back; what was due then counts as due and is not told again. Whether that
-    /// was so is not stored: it is taken to have been what nothing holds back, where an `ORDER_FIRST` that waits holds
-    /// back what was signed after it. What is periodic comes again at a whole number of periods after its timestamp.
-    pub(crate) fn end_restoring(&mut self, now: Now) {
-        if !core::mem::replace(&mut self.is_restoring, false) {
-            return;
-        }
-        let items = self.waiting.values().map(|i| &i.packet);
-        let mut order: Vec<_> = items.map(|p| (p.timestamp(), p.cid())).collect();
-        // So that one pass settles most chains.
-        order.sort_unstable();
-        let mut is_settled = false;
-        while !is_settled {
-            is_settled = true;
-            let held = self.held_while_away();
-            for (_, cid) in &order {
-                let Some(item) = self.waiting.get(cid).filter(|_| !held.contains(cid)) else {
-                    continue;
-                };
-                if self.standing(item, &BTreeSet::new(), now.instant) == Standing::Ready {
-                    self.count_as_due(*cid, now);
-                    is_settled = false;
-                }
-            }
-        }
-        // Those that will never be due were told so, too.
-        while let Some((packet, predecessor)) = self.next_doomed(now.instant) {
-            self.remove(&packet, Undue::Predecessor(predecessor), now);
-        }
-        self.events.clear();
-        self.is_stale = true;
-        self.make_room(now);
-    }
-
-    fn held_while_away(&self) -> BTreeSet<ContentId> {
-        let mut gates: BTreeMap<Kind<'_>, Timestamp> = BTreeMap::new();
-        for item in self.waiting.values().filter(|i| i.is_barrier()) {
-            let signed_at = item.packet.timestamp();
-            let gate = gates.entry(item.kind()).or_insert(signed_at);
-            *gate = signed_at.min(*gate);
-        }
-        let is_held = |item: &&Item| {
-            let gate = gates.get(&item.kind());
-            !item.is_barrier() && gate.is_some_and(|gate| *gate <= item.packet.timestamp())
-        };
-        let held = self.waiting.values().filter(is_held);
-        held.map(|i| i.packet.cid()).collect()
-    }
-
-    /// What was due before now, of an earlier run.
-    fn count_as_due(&mut self, cid: ContentId, now: Now) {
-        let Some(item) = self.waiting.get_mut(&cid) else {
-            return;
-        };
-        let packet = item.packet.clone();
-        if let Some(period) = period(&packet) {
-            let signed_at = packet.timestamp().as_millis();
-            let (age, period) = (now.wall.as_millis().saturating_sub(signed_at), period.as_millis() as u64);
-            item.round = age / period + 1;
-            item.next = Some(now.instant + Duration::from_millis(period - age % period));
-        } else {
-            self.waiting.remove(&cid);
-        }
-        self.remember_due(&packet, now);
-    }
-
-    fn next_doomed(&self, now: Instant) -> Option<(Packet, ContentId)> {
-        self.waiting.values().find_map(|item| {
-            match self.standing(item, &BTreeSet::new(), now) {
-                Standing::Doomed(predecessor) => Some((item.packet.clone(), predecessor)),
-                Standing::Waits | Standing::Ready => None,
-            }
-        })
     }
 
     /// Returns what became due, or never will, one at a time.
@@ -427,7 +365,8 @@ impl Agenda {
     /// The predecessor of `item` where it is still to be looked for.
     fn missing(&self, item: &Item) -> Option<ContentId> {
         let cid = item.predecessor()?;
-        (item.may_search() && !self.is_taken_back(item) && self.progress(&cid) == Progress::Unknown).then_some(cid)
+        (item.may_search() && !self.is_taken_back(item) && self.progress(&cid) == Progress::Unknown)
+            .then_some(cid)
     }
 
     /// Whether the author of `item` took back what it comes after, before that was known here.

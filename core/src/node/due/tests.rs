@@ -9,6 +9,9 @@ use crate::{
     packet::{How, Instructions, PacketDraft},
 };
 
+mod bounds;
+mod restart;
+
 /// Milliseconds since the epoch at which the tests begin.
 const START: u64 = 1_800_000_000_000;
 
@@ -213,8 +216,15 @@ fn the_first_is_told_before_the_others_that_came_with_it_however_many_they_are()
     let others: Vec<_> = (0..200).map(|n| packet(1, n, |_| {})).collect();
     let gate = packet(1, 900, first);
     let mut agenda = started();
-    others.iter().chain([&gate]).for_each(|p| agenda.admit(p, at(1)));
-    let expected: Vec<_> = [&gate].into_iter().chain(&others).map(Packet::cid).collect();
+    others
+        .iter()
+        .chain([&gate])
+        .for_each(|p| agenda.admit(p, at(1)));
+    let expected: Vec<_> = [&gate]
+        .into_iter()
+        .chain(&others)
+        .map(Packet::cid)
+        .collect();
     assert_eq!(told(&mut agenda, at(1)), (expected, vec![]));
 }
 
@@ -316,33 +326,6 @@ fn what_was_due_and_then_expired_still_lets_others_come_after_it() {
 }
 
 #[test]
-fn what_was_due_and_is_over_for_days_still_lets_others_come_after_it() {
-    let chain = chain(2);
-    let mut agenda = started();
-    agenda.admit(&chain[0], at(1));
-    assert_eq!(told(&mut agenda, at(1)).0, [chain[0].cid()]);
-    agenda.remove(&chain[0], Undue::Expired, at(100_000));
-    let days = at(20 * 86_400);
-    agenda.admit(&packet(2, 1, |_| {}), days);
-    agenda.admit(&chain[1], days);
-    assert!(told(&mut agenda, days).0.contains(&chain[1].cid()));
-}
-
-#[test]
-fn who_floods_the_memory_of_turns_keeps_nobody_from_coming_after_another() {
-    let mut agenda = started();
-    agenda.due = Memory::new(8, 8);
-    for number in 0..20 {
-        agenda.admit(&packet(2, number, |_| {}), at(1));
-    }
-    told(&mut agenda, at(1));
-    let chain = chain(3);
-    chain.iter().for_each(|p| agenda.admit(p, at(2)));
-    assert_eq!(told(&mut agenda, at(2)).0, cids(&chain));
-    assert!(agenda.dropped() >= 12);
-}
-
-#[test]
 fn a_packet_that_replaces_waits_for_the_old_one_but_not_when_that_is_gone() {
     let old = packet(1, 1, threshold("accuracy", 0.5));
     let new = packet(1, 2, |i| {
@@ -355,92 +338,6 @@ fn a_packet_that_replaces_waits_for_the_old_one_but_not_when_that_is_gone() {
     assert_eq!(told(&mut agenda, at(1)).0, []);
     agenda.remove(&old, Undue::Revoked, at(1));
     assert_eq!(told(&mut agenda, at(1)).0, [new.cid()]);
-}
-
-#[test]
-fn where_too_many_wait_the_newest_of_their_author_goes_and_is_counted_and_told() {
-    let nowhere = ContentId::of(Codec::DagCbor, b"nowhere");
-    let mut agenda = started();
-    let of_another = packet(2, 0, after(nowhere));
-    agenda.admit(&of_another, at(1));
-    let waiting: Vec<_> = (0..MAX_WAITING_OF_AUTHOR as u64 + 3)
-        .map(|n| packet(1, n, after(nowhere)))
-        .collect();
-    waiting.iter().for_each(|p| agenda.admit(p, at(1)));
-    let (due, never) = told(&mut agenda, at(1));
-    let crowded: Vec<_> = waiting[MAX_WAITING_OF_AUTHOR..]
-        .iter()
-        .map(|p| (p.cid(), Undue::Crowded))
-        .collect();
-    assert_eq!((due, never, agenda.dropped), (vec![], crowded, 3));
-    assert!(agenda.waiting.contains_key(&of_another.cid()));
-}
-
-#[test]
-fn a_gate_at_the_root_of_a_long_chain_stays_and_the_rest_comes_when_it_is_asked_for() {
-    for is_first in [false, true] {
-        let gate = packet(1, 0, |i| {
-            threshold("accuracy", 0.5)(i);
-            if is_first {
-                first(i);
-            }
-        });
-        let mut all = vec![gate.clone()];
-        for number in 1..200 {
-            let before = all.last().unwrap().cid();
-            all.push(packet(1, number, |i| {
-                if !is_first {
-                    after(before)(i);
-                }
-            }));
-        }
-        let mut agenda = started();
-        all.iter().for_each(|p| agenda.admit(p, at(1)));
-        let (due, never) = told(&mut agenda, at(1));
-        assert_eq!((due.len(), never.len()), (0, all.len() - MAX_WAITING_OF_AUTHOR));
-        agenda.measure("accuracy".into(), 1.0);
-        let due = told(&mut agenda, at(1)).0;
-        assert_eq!(due, cids(&all[..MAX_WAITING_OF_AUTHOR]));
-        // One that had to make room was not due: it is once something comes after it, in its order.
-        let (crowded, last) = (&all[MAX_WAITING_OF_AUTHOR], packet(1, 900, after(all[MAX_WAITING_OF_AUTHOR].cid())));
-        agenda.admit(&last, at(2));
-        assert_eq!(told(&mut agenda, at(2)).0, []);
-        agenda.recall(crowded, at(3));
-        assert_eq!(told(&mut agenda, at(3)).0, [crowded.cid(), last.cid()]);
-    }
-}
-
-#[test]
-fn strangers_push_out_neither_each_other_nor_what_is_ones_own() {
-    let nowhere = ContentId::of(Codec::DagCbor, b"nowhere");
-    let mut agenda = started();
-    // 9 is the local one, 8 has one packet; both came first.
-    let own: Vec<_> = (0..100).map(|n| packet(9, n, after(nowhere))).collect();
-    let other = packet(8, 0, after(nowhere));
-    own.iter().chain([&other]).for_each(|p| agenda.admit(p, at(1)));
-    for seed in 10..20 {
-        for number in 0..60 {
-            agenda.admit(&packet(seed, number, after(nowhere)), at(2));
-        }
-    }
-    assert_eq!(agenda.waiting.len(), MAX_WAITING);
-    assert!(own.iter().chain([&other]).all(|p| agenda.waiting.contains_key(&p.cid())));
-}
-
-#[test]
-fn a_chain_of_thousands_is_bounded_and_costs_one_step_a_call() {
-    let chain = chain(2000);
-    let mut agenda = started();
-    for packet in chain.iter().rev() {
-        agenda.admit(packet, at(1));
-        assert!(agenda.waiting.len() <= MAX_WAITING_OF_AUTHOR);
-        assert!(agenda.events.len() <= MAX_EVENTS);
-    }
-    // What comes last in the chain was dropped; what is left is due, one packet at a time.
-    assert!(agenda.dropped > 1000);
-    let (due, _) = told(&mut agenda, at(1));
-    assert_eq!(due, cids(&chain[..due.len()]));
-    assert!(due.len() >= MAX_WAITING_OF_AUTHOR);
 }
 
 #[test]
@@ -530,7 +427,10 @@ fn a_predecessor_taken_back_before_it_was_known_dooms_or_frees_who_waits_for_it(
         }
         let never = vec![(behind.cid(), Undue::Predecessor(unknown))];
         assert_eq!(told(&mut agenda, at(1)), (vec![instead.cid()], never));
-        assert!(agenda.waiting.contains_key(&of_another.cid()), "not its word");
+        assert!(
+            agenda.waiting.contains_key(&of_another.cid()),
+            "not its word"
+        );
     }
 }
 
@@ -552,64 +452,4 @@ fn predecessors_of_predecessors_are_looked_for_only_so_far_back() {
         agenda.admit(packet, at(secs));
     }
     assert_eq!(found, MAX_PULLED);
-}
-
-#[test]
-fn what_an_earlier_run_knew_counts_as_due_and_what_waits_waits_on() {
-    let chain = chain(5);
-    let gate = packet(1, 100, |i| {
-        first(i);
-        threshold("accuracy", 0.5)(i);
-    });
-    for seed in 0..20 {
-        let mut agenda = Agenda::new(Keypair::from_seed(&[9; 32]).peer_id());
-        // Number 2 is missing: 3 and 4 still wait for it.
-        let restored = [&chain[..2], &chain[3..], core::slice::from_ref(&gate)].concat();
-        for packet in shuffled(&restored, seed) {
-            agenda.admit(&packet, at(0));
-            told(&mut agenda, at(0));
-        }
-        agenda.end_restoring(at(0));
-        assert_eq!(told(&mut agenda, at(1)), (vec![], vec![]));
-        agenda.measure("accuracy".into(), 1.0);
-        assert_eq!(told(&mut agenda, at(1)).0, [gate.cid()]);
-        agenda.admit(&chain[2], at(1));
-        assert_eq!(told(&mut agenda, at(1)).0, cids(&chain[2..]), "seed {seed}");
-    }
-}
-
-#[test]
-fn what_a_gate_held_back_before_a_restart_is_due_after_the_gate() {
-    let gate = packet(1, 10, |i| {
-        first(i);
-        threshold("accuracy", 0.5)(i);
-    });
-    let (told_before, held) = (packet(1, 5, |_| {}), packet(1, 11, |_| {}));
-    let behind = packet(2, 1, after(held.cid()));
-    let all = [told_before, gate.clone(), held.clone(), behind.clone()];
-    for seed in 0..20 {
-        let mut agenda = Agenda::new(gate.author());
-        for packet in shuffled(&all, seed) {
-            agenda.admit(&packet, at(0));
-            assert_eq!(told(&mut agenda, at(0)), (vec![], vec![]));
-        }
-        agenda.end_restoring(at(0));
-        assert_eq!(told(&mut agenda, at(1)), (vec![], vec![]));
-        agenda.measure("accuracy".into(), 1.0);
-        let expected = [&gate, &held, &behind].map(Packet::cid);
-        assert_eq!(told(&mut agenda, at(1)).0, expected, "seed {seed}");
-    }
-}
-
-#[test]
-fn what_is_periodic_keeps_its_rhythm_over_a_restart() {
-    let hourly = packet(1, 0, |i| i.when = When::Periodic { secs: 3600 });
-    let mut agenda = Agenda::new(hourly.author());
-    agenda.admit(&hourly, at(5400));
-    agenda.end_restoring(at(5400));
-    assert_eq!(told(&mut agenda, at(7199)).0, []);
-    let Some(Event::BecameDue { round, .. }) = agenda.poll(at(7200)) else {
-        panic!("due")
-    };
-    assert_eq!(round, 2, "after the turns at 0 and at 3600");
 }
