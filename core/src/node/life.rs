@@ -70,10 +70,12 @@ impl Node {
 
     /// Whether the packet's author took it back.
     pub(super) fn is_revoked(&self, packet: &Packet) -> bool {
-        self.revoked.contains(&packet.cid())
-            || self
-                .revoked
-                .contains(&grave(packet.author(), &packet.cid()))
+        // A revocation is not revoked, whichever of the two comes first.
+        packet.packet_type() != REVOCATION_TYPE
+            && (self.revoked.contains(&packet.cid())
+                || self
+                    .revoked
+                    .contains(&grave(packet.author(), &packet.cid())))
     }
 
     /// Counts a revoked packet that came again; it is not taken in.

@@ -16,6 +16,7 @@ use crate::{
     packet::{PacketDraft, block::split},
 };
 
+mod crowd;
 mod life;
 mod mesh;
 
