@@ -47,6 +47,7 @@ use crate::{
 use due::Agenda;
 use fetch::{Fetch, Purpose};
 use library::Library;
+use memory::Memory;
 use peer::{Candidates, Peer};
 use sweep::Sweeper;
 use want::Wants;
@@ -62,8 +63,10 @@ pub struct Node {
     candidates: Candidates,
     library: Library,
     replay: ReplayGuard,
-    /// Names of packets that are not to be taken in again.
-    revoked: ReplayGuard,
+    /// Packets that were known, or came, and that their own author took back: not to be taken in again.
+    revoked: Memory,
+    /// What authors took back that was not known here. Others' packets may be named, which means nothing.
+    taken_back: Memory,
     agenda: Agenda,
     pins: BTreeSet<ContentId>,
     sweeper: Sweeper,
@@ -135,7 +138,8 @@ impl Node {
             candidates: Candidates::default(),
             library: Library::default(),
             replay: ReplayGuard::default(),
-            revoked: ReplayGuard::default(),
+            revoked: Memory::new(life::MAX_REVOKED, life::MAX_REVOKED_OF_AUTHOR),
+            taken_back: Memory::new(life::MAX_REVOKED, life::MAX_TAKEN_BACK_OF_AUTHOR),
             agenda: Agenda::new(local),
             pins: BTreeSet::new(),
             sweeper: Sweeper::default(),
@@ -170,7 +174,9 @@ impl Node {
             packets_dropped: self.library.dropped,
             candidates_dropped: self.candidates.dropped,
             due_dropped: self.agenda.dropped(),
-            revocations_dropped: self.counters.revocations_dropped + self.revoked.refused(),
+            revocations_dropped: self.counters.revocations_dropped
+                + self.revoked.dropped()
+                + self.taken_back.dropped(),
             frees_dropped: self.sweeper.dropped,
             ..self.counters
         }
@@ -484,7 +490,7 @@ impl Node {
             self.next_expiry = now + EXPIRY_INTERVAL;
             let gone = self.library.expire(self.now.wall);
             self.let_go(gone, Undue::Expired);
-            self.agenda.expire(self.now);
+            self.forget_over();
             self.outputs.push_back(Output::Purge(self.now.wall));
             self.banned.retain(|_, until| *until > now);
         }

@@ -68,21 +68,31 @@ impl Node {
         }
     }
 
+    /// Forgets what is over and not in the library.
+    pub(super) fn forget_over(&mut self) {
+        self.agenda.expire(self.now);
+        self.revoked.forget_expired(self.now.wall);
+        self.taken_back.forget_expired(self.now.wall);
+    }
+
     /// Whether the packet's author took it back.
     pub(super) fn is_revoked(&self, packet: &Packet) -> bool {
         // A revocation is not revoked, whichever of the two comes first.
         packet.packet_type() != REVOCATION_TYPE
             && (self.revoked.contains(&packet.cid())
                 || self
-                    .revoked
+                    .taken_back
                     .contains(&grave(packet.author(), &packet.cid())))
     }
 
     /// Counts a revoked packet that came again; it is not taken in.
     pub(super) fn refuse_revoked(&mut self, packet: &Packet) {
         self.counters.packets_revoked += 1;
+        let (author, until) = (packet.author(), packet.expires_at());
+        // From now on it is certain that this packet is meant.
+        self.revoked
+            .insert(author, packet.cid(), until, self.now.wall);
         if self.config.integrate {
-            let (author, until) = (packet.author(), packet.expires_at());
             self.agenda.forbid(author, packet.cid(), until, self.now);
         }
     }
@@ -99,9 +109,8 @@ impl Node {
             return;
         };
         for cid in list.cids() {
-            let _ = self
-                .revoked
-                .insert_of(author, grave(author, &cid), until, self.now.wall);
+            self.taken_back
+                .insert(author, grave(author, &cid), until, self.now.wall);
             if self.config.integrate && self.library.get(&cid).is_none() {
                 self.agenda.take_back(author, &cid, until, self.now);
             }
@@ -118,7 +127,8 @@ impl Node {
             return;
         };
         let until = packet.expires_at().max(by.expires_at());
-        let _ = self.revoked.insert(cid, until, self.now.wall);
+        self.revoked
+            .insert(packet.author(), cid, until, self.now.wall);
         if let Some(root) = root_of(&packet) {
             self.sweep(Sweep::Free, root);
         }
@@ -282,6 +292,12 @@ pub(super) fn grave(author: PeerId, cid: &ContentId) -> ContentId {
     ContentId::of(Codec::Raw, &name)
 }
 
+/// Packets remembered to be revoked, and as many names that were taken back unseen. Source: four libraries' worth.
+pub(super) const MAX_REVOKED: usize = 16_384;
+/// Those of one author. Guess: a quarter.
+pub(super) const MAX_REVOKED_OF_AUTHOR: usize = MAX_REVOKED / 4;
+/// Names that one author takes back unseen. Source: sixteen revocations' worth.
+pub(super) const MAX_TAKEN_BACK_OF_AUTHOR: usize = 1024;
 /// Packets pinned. Guess: what a person tells apart.
 const MAX_PINS: usize = 256;
 /// Packets told to be due in one call; the rest follows at once.

@@ -117,7 +117,8 @@ impl Memory {
         self.dropped
     }
 
-    fn forget_expired(&mut self, now: Timestamp) {
+    /// Forgets what is over; `insert` does the same.
+    pub(crate) fn forget_expired(&mut self, now: Timestamp) {
         while let Some(&(end, name)) = self.by_end.first()
             && end < now
         {

@@ -17,7 +17,8 @@ fn a_revocation_cannot_be_revoked_whichever_comes_first() {
         let slip = mesh.hosts[0].node.library.get(&cid).unwrap().clone();
         let by = revoke(&mut mesh, 0, &[cid]);
         let second = revoke(&mut mesh, 0, &[by]);
-        let mut packets = [by, second].map(|cid| mesh.hosts[0].node.library.get(&cid).unwrap().clone());
+        let mut packets =
+            [by, second].map(|cid| mesh.hosts[0].node.library.get(&cid).unwrap().clone());
         if is_first {
             packets.reverse();
         }
@@ -29,4 +30,57 @@ fn a_revocation_cannot_be_revoked_whichever_comes_first() {
         assert!(mesh.knows(1, &by) && mesh.knows(1, &second));
         assert!(!mesh.knows(1, &cid), "{is_first}");
     }
+}
+
+#[test]
+fn names_that_strangers_make_up_push_out_no_revocation() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.hosts[1].node.taken_back = Memory::new(256, 128);
+    mesh.hosts[1].node.revoked = Memory::new(4, 4);
+    mesh.links.insert((0, 1));
+    // The first is known when it is taken back, the second is not.
+    let known = mesh.share(0, b"a slip");
+    let packet = mesh.hosts[0].node.library.get(&known).unwrap().clone();
+    let draft = PacketDraft::inline("note", b"another".to_vec());
+    let unseen = draft
+        .sign(&mesh.hosts[0].key, "main", mesh.now.wall)
+        .unwrap();
+    for seed in 50..66 {
+        if seed == 58 {
+            revoke(&mut mesh, 0, &[known, unseen.cid()]);
+        }
+        let names: Vec<_> = (0..64u8)
+            .map(|n| ContentId::of(Codec::Raw, &[seed, n]))
+            .collect();
+        for life in [86_400, 86_401] {
+            let draft = Revocation::new(&names).unwrap().draft(life);
+            let stranger = Keypair::from_seed(&[seed; 32]);
+            let flood = draft.sign(&stranger, "main", mesh.now.wall).unwrap();
+            gossip(&mut mesh, 1, 0, &flood);
+            mesh.run();
+        }
+    }
+    for packet in [&packet, &unseen] {
+        gossip(&mut mesh, 1, 0, packet);
+        mesh.run();
+        assert!(!mesh.knows(1, &packet.cid()));
+    }
+    assert!(mesh.hosts[1].node.counters().revocations_dropped > 700);
+}
+
+#[test]
+fn an_offer_that_there_is_no_room_to_remember_is_refused() {
+    let mut mesh = Mesh::new(vec![Config::default(), relay()]);
+    mesh.connect(0, 1);
+    let config = crate::packet::ReplayConfig {
+        capacity: 0,
+        per_author: 0,
+        ..Default::default()
+    };
+    mesh.hosts[1].node.replay = ReplayGuard::new(config);
+    let (cid, peer) = (mesh.share(0, b"one too many"), mesh.id(1));
+    let offer = mesh.command(0, Command::Offer { peer, cid });
+    let reply = &mesh.hosts[0].replies[&offer];
+    assert!(matches!(reply, Err(NodeError::Refused { .. })), "{reply:?}");
+    assert!(!mesh.knows(1, &cid));
 }
