@@ -478,7 +478,10 @@ impl Node {
     }
 
     fn know(&mut self, packet: Packet) {
-        if let Some(gone) = self.library.insert(packet.clone(), &self.pins) {
+        if let Some(gone) = {
+            let waits = |cid: &ContentId| self.agenda.is_waiting(cid);
+            self.library.insert(packet.clone(), &self.pins, waits)
+        } {
             self.let_go(gone, Undue::Crowded);
             self.on_known(&packet);
         }

@@ -236,6 +236,11 @@ impl Agenda {
         }
     }
 
+    /// Whether the packet waits, or comes again.
+    pub(crate) fn is_waiting(&self, cid: &ContentId) -> bool {
+        self.waiting.contains_key(cid)
+    }
+
     /// Packets and events let go, and packets whose turn is not remembered, for want of room.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped + self.due.dropped() + self.never.dropped()

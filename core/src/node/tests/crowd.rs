@@ -84,3 +84,57 @@ fn an_offer_that_there_is_no_room_to_remember_is_refused() {
     assert!(matches!(reply, Err(NodeError::Refused { .. })), "{reply:?}");
     assert!(!mesh.knows(1, &cid));
 }
+
+#[test]
+fn large_packets_of_one_key_push_out_neither_others_nor_revocations_nor_what_waits() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.links.insert((0, 1));
+    let kept = mesh.share(0, b"kept");
+    let slip = mesh.share(0, b"a slip");
+    let by = revoke(&mut mesh, 0, &[slip]);
+    let stranger = Keypair::from_seed(&[60; 32]);
+    let waits = {
+        let mut draft = PacketDraft::inline("note", b"gate".to_vec());
+        draft.instructions.when = When::Threshold {
+            metric: "accuracy".into(),
+            value: 0.9,
+        };
+        draft
+            .sign(&Keypair::from_seed(&[61; 32]), "main", mesh.now.wall)
+            .unwrap()
+    };
+    gossip(&mut mesh, 1, 0, &waits);
+    for n in 0..80u8 {
+        let draft = PacketDraft::inline("note", vec![n; 250_000]);
+        let flood = draft.sign(&stranger, "main", mesh.now.wall).unwrap();
+        gossip(&mut mesh, 1, 0, &flood);
+    }
+    mesh.run();
+    assert!(mesh.hosts[1].node.counters().packets_dropped >= 10);
+    assert!([kept, by, waits.cid()].iter().all(|cid| mesh.knows(1, cid)));
+}
+
+#[test]
+fn neither_packets_nor_revocations_of_one_key_push_out_the_revocations_of_another() {
+    let mut library = Library::default();
+    let sign = |seed: u8, n: u32, kind: &str| {
+        let draft = PacketDraft::inline(kind, n.to_be_bytes().to_vec());
+        let now = crate::time::Timestamp::from_millis(1_800_000_000_000);
+        draft
+            .sign(&Keypair::from_seed(&[seed; 32]), "main", now)
+            .unwrap()
+    };
+    let first = sign(1, 0, REVOCATION_TYPE);
+    let mut gone = Vec::new();
+    let mut insert = |packet: Packet| {
+        gone.extend(library.insert(packet, &BTreeSet::new(), |_| false).unwrap());
+    };
+    insert(first.clone());
+    (0..1100).for_each(|n| insert(sign(2, n, REVOCATION_TYPE)));
+    (0..10).for_each(|n| insert(sign(3, n, "note")));
+    assert_eq!(gone.len(), 1100 + 1 - 1024);
+    assert!(
+        gone.iter()
+            .all(|p| p.author() != first.author() && p.packet_type() == REVOCATION_TYPE)
+    );
+}
