@@ -478,10 +478,9 @@ impl Node {
     }
 
     fn know(&mut self, packet: Packet) {
-        if let Some(gone) = {
-            let waits = |cid: &ContentId| self.agenda.is_waiting(cid);
-            self.library.insert(packet.clone(), &self.pins, waits)
-        } {
+        let waits = |cid: &ContentId| self.agenda.is_waiting(cid);
+        let gone = self.library.insert(packet.clone(), &self.pins, waits);
+        if let Some(gone) = gone {
             self.let_go(gone, Undue::Crowded);
             self.on_known(&packet);
         }

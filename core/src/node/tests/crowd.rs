@@ -127,7 +127,8 @@ fn neither_packets_nor_revocations_of_one_key_push_out_the_revocations_of_anothe
     let first = sign(1, 0, REVOCATION_TYPE);
     let mut gone = Vec::new();
     let mut insert = |packet: Packet| {
-        gone.extend(library.insert(packet, &BTreeSet::new(), |_| false).unwrap());
+        let room = library.insert(packet, &BTreeSet::new(), |_| false);
+        gone.extend(room.unwrap());
     };
     insert(first.clone());
     (0..1100).for_each(|n| insert(sign(2, n, REVOCATION_TYPE)));
