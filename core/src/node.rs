@@ -490,7 +490,7 @@ impl Node {
         let now = self.now.instant;
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY_INTERVAL;
-            let gone = self.library.expire(self.now.wall);
+            let gone = self.library.expire(self.now.wall, &self.pins);
             self.let_go(gone, Undue::Expired);
             self.forget_over();
             self.outputs.push_back(Output::Purge(self.now.wall));

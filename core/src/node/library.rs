@@ -214,16 +214,27 @@ impl Library {
             .collect()
     }
 
-    /// Removes what has expired, and what a packet superseded that is gone; returns it.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Packet> {
+    /// Removes what has expired, and what a packet superseded that is gone, except `pins`: those stand for themselves
+    /// again. Returns what went.
+    pub(crate) fn expire(&mut self, now: Timestamp, pins: &BTreeSet<ContentId>) -> Vec<Packet> {
         let is_over = |cid: &ContentId| self.get(cid).is_none_or(|p| p.expires_at() <= now);
-        let gone: Vec<_> = self
-            .packets
-            .iter()
-            .filter(|(cid, k)| is_over(cid) || k.superseded_by.as_ref().is_some_and(is_over))
+        let orphans = self.packets.iter();
+        let orphans: Vec<_> = orphans
+            .filter(|(_, k)| k.superseded_by.as_ref().is_some_and(is_over))
             .map(|(cid, _)| *cid)
             .collect();
-        gone.iter().filter_map(|cid| self.remove(cid)).collect()
+        let mut gone: Vec<_> = self.packets.keys().copied().filter(is_over).collect();
+        let (pinned, orphans): (Vec<_>, Vec<_>) =
+            orphans.into_iter().partition(|cid| pins.contains(cid));
+        gone.extend(orphans);
+        let gone = gone.iter().filter_map(|cid| self.remove(cid)).collect();
+        for cid in pinned {
+            let newer = self.get(&cid).and_then(|packet| self.newer_than(packet));
+            if let Some(known) = self.packets.get_mut(&cid) {
+                known.superseded_by = newer;
+            }
+        }
+        gone
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -139,3 +139,25 @@ fn neither_packets_nor_revocations_of_one_key_push_out_the_revocations_of_anothe
             .all(|p| p.author() != first.author() && p.packet_type() == REVOCATION_TYPE)
     );
 }
+
+#[test]
+fn what_is_pinned_stays_when_what_took_its_place_is_over() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let bytes = content(LEAF_SIZE * 2);
+    let long = |draft: &mut PacketDraft| draft.ttl_secs = 86_400;
+    let old = mesh.share_with(0, &bytes, long);
+    let pin = mesh.command(1, Command::Pin(old));
+    assert!(matches!(mesh.hosts[1].replies[&pin], Ok(Reply::Done)));
+    let new = mesh.share_with(0, b"for an hour", |draft| {
+        replacing(old)(draft);
+        draft.ttl_secs = 3600;
+    });
+    assert_eq!(listed(&mut mesh, 1, false), [new]);
+    mesh.disconnect(0, 1);
+    mesh.pass(Duration::from_secs(4000));
+    assert_eq!(listed(&mut mesh, 1, false), [old]);
+    assert_eq!(listed(&mut mesh, 0, true), [], "nobody pinned it there");
+    let get = mesh.command(1, Command::Get(old));
+    assert_eq!(mesh.got(1, get), bytes);
+}
