@@ -49,7 +49,7 @@ use fetch::{Fetch, Purpose};
 use library::Library;
 use memory::Memory;
 use peer::{Candidates, Peer};
-use sweep::Sweeper;
+use sweep::{Sweep, Sweeper};
 use want::Wants;
 
 /// A sans-IO node. See the module's documentation.
@@ -301,6 +301,7 @@ impl Node {
                 is_packet: false,
             });
         }
+        self.spare(Sweep::Free, &packet);
         self.store(&packet);
         self.settle(cid, Answer::Share { command, packet }, unstored);
     }
@@ -481,6 +482,7 @@ impl Node {
         let waits = |cid: &ContentId| self.agenda.is_waiting(cid);
         let gone = self.library.insert(packet.clone(), &self.pins, waits);
         if let Some(gone) = gone {
+            self.spare(Sweep::Free, &packet);
             self.let_go(gone, Undue::Crowded);
             self.on_known(&packet);
         }

@@ -12,10 +12,13 @@ use alloc::{
 
 use core::time::Duration;
 
-use super::{Node, Output};
+use super::{Node, Output, library::root_of};
 use crate::{
     digest::ContentId,
-    packet::block::{MAX_OBJECT, Manifest},
+    packet::{
+        Packet,
+        block::{MAX_OBJECT, Manifest},
+    },
     time::Instant,
 };
 
@@ -58,9 +61,23 @@ impl Node {
         }
     }
 
+    /// Spares the content of a packet that came while a look through the others is under way.
+    pub(super) fn spare(&mut self, what: Sweep, packet: &Packet) {
+        if let Some(current) = &mut self.sweeper.current
+            && current.what == what
+            && let Some(root) = root_of(packet)
+        {
+            current.kept.push(root);
+        }
+    }
+
     pub(super) fn on_sweep_time(&mut self) {
         let sweeper = &mut self.sweeper;
-        if sweeper.current.is_some() || sweeper.not_before > self.now.instant {
+        // What is being stored now may have the same blocks, and is not in the library before all of it is kept.
+        if sweeper.current.is_some()
+            || sweeper.not_before > self.now.instant
+            || !self.settling.is_empty()
+        {
             return;
         }
         let Some((what, root)) = sweeper.queue.pop_front() else {

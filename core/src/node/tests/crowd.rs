@@ -161,3 +161,73 @@ fn what_is_pinned_stays_when_what_took_its_place_is_over() {
     let get = mesh.command(1, Command::Get(old));
     assert_eq!(mesh.got(1, get), bytes);
 }
+
+/// What a node asked of its driver at one moment.
+#[derive(Default)]
+struct Asked {
+    settle: Vec<u64>,
+    load: Vec<ContentId>,
+    freed: Vec<ContentId>,
+}
+
+fn asked(node: &mut Node, input: Input, now: Now) -> Asked {
+    node.handle(now, input);
+    let mut asked = Asked::default();
+    loop {
+        match node.poll_output() {
+            Output::Settle(id) => asked.settle.push(id),
+            Output::Load(cid) => asked.load.push(cid),
+            Output::Free(cids) => asked.freed.extend(cids),
+            Output::Idle { .. } => return asked,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn freeing_spares_the_blocks_of_what_is_being_shared() {
+    for is_under_way in [false, true] {
+        let mut mesh = Mesh::tabs(1);
+        let bytes = content(LEAF_SIZE * 2);
+        let old = mesh.share(0, &bytes);
+        let (manifest, leaves) = split(&bytes);
+        let root = manifest.to_block().unwrap();
+        let (now, cid, digest) = (mesh.now, root.cid, Digest::sha256(&bytes));
+        let blocks: Vec<Block> = leaves.chain([root]).collect();
+        let again = PacketDraft::link("again", cid, bytes.len() as u64, digest);
+        let by = Revocation::new(&[old]).unwrap().draft(86_400);
+        let Host {
+            node, key, store, ..
+        } = &mut mesh.hosts[0];
+        let share = |draft: PacketDraft, blocks| {
+            let packet = draft.sign(key, "main", now.wall).unwrap();
+            Input::Command(900, Command::Share { packet, blocks })
+        };
+        let mut freed = Vec::new();
+        let mut answer = |node: &mut Node, mut load: Vec<ContentId>| {
+            while let Some(cid) = load.pop() {
+                let bytes = store.get(&cid).cloned();
+                let next = asked(node, Input::Loaded { cid, bytes }, now);
+                load.extend(next.load);
+                freed.extend(next.freed);
+            }
+        };
+        if is_under_way {
+            let revoked = asked(node, share(by, vec![]), now).settle[0];
+            let load = asked(node, Input::Settled(revoked), now).load;
+            assert_eq!(load, [cid], "the look through what goes began");
+            let shared = asked(node, share(again, blocks), now).settle[0];
+            answer(node, load);
+            asked(node, Input::Settled(shared), now);
+        } else {
+            let shared = asked(node, share(again, blocks), now).settle[0];
+            let revoked = asked(node, share(by, vec![]), now).settle[0];
+            let load = asked(node, Input::Settled(revoked), now).load;
+            answer(node, load);
+            let load = asked(node, Input::Settled(shared), now).load;
+            answer(node, load);
+        }
+        assert_eq!(freed, [], "{is_under_way}");
+        assert!(node.library.get(&old).is_none(), "it was revoked");
+    }
+}
