@@ -66,6 +66,14 @@ struct Known {
     is_retired: bool,
 }
 
+impl Known {
+    /// Whether nothing stands in its place, and its content was not let go.
+    fn is_current(&self) -> bool {
+        let is_lost = self.is_retired && root_of(&self.packet).is_some();
+        self.superseded_by.is_none() && !is_lost
+    }
+}
+
 impl Library {
     /// Keeps `packet`; returns what had to go to make room, which no packet of `pins` does, nor one that `waits` while
     /// its author has little else. `None` where it was known.
@@ -149,7 +157,8 @@ impl Library {
         Some(known.packet)
     }
 
-    /// Removes a packet that its author took back. What it superseded is listed again, unless a newer one takes its place.
+    /// Removes a packet that its author took back. What it superseded is listed again, unless a newer one takes its place
+    /// or its blocks were let go: then its content is lost here, and it is listed once somebody gave it back.
     pub(crate) fn revoke(&mut self, cid: &ContentId) -> Option<Packet> {
         let newer = self.superseded_by(cid);
         let packet = self.remove(cid)?;
@@ -176,6 +185,15 @@ impl Library {
         let known = self.packets.get_mut(cid)?;
         let was_retired = core::mem::replace(&mut known.is_retired, true);
         root_of(&known.packet).filter(|_| !was_retired)
+    }
+
+    /// The whole content of a packet is here (again).
+    pub(crate) fn restore(&mut self, cid: &ContentId) {
+        if let Some(known) = self.packets.get_mut(cid)
+            && known.superseded_by.is_none()
+        {
+            known.is_retired = false;
+        }
     }
 
     /// Returns the roots of the content that is to stay, of the packets that `wants` wants.
@@ -206,7 +224,7 @@ impl Library {
         let newest = self.order.values().rev();
         newest
             .filter_map(|cid| self.packets.get(cid))
-            .filter(|k| filter.superseded || k.superseded_by.is_none())
+            .filter(|k| filter.superseded || k.is_current())
             .map(|k| &k.packet)
             .filter(|p| p.expires_at() > now && filter.wants(p))
             .take(limit)

@@ -45,6 +45,7 @@ impl Node {
 
     /// The whole content of `packet` is here: that of the packet it stands in place of may go.
     pub(super) fn on_content_kept(&mut self, packet: &Packet) {
+        self.library.restore(&packet.cid());
         if let Some(old) = packet.replaces()
             && self.library.superseded_by(&old) == Some(packet.cid())
             && !self.pins.contains(&old)

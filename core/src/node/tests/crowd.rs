@@ -231,3 +231,22 @@ fn freeing_spares_the_blocks_of_what_is_being_shared() {
         assert!(node.library.get(&old).is_none(), "it was revoked");
     }
 }
+
+#[test]
+fn what_was_replaced_is_listed_again_only_where_its_content_is() {
+    let mut mesh = Mesh::tabs(3);
+    mesh.connect(0, 1);
+    let bytes = content(LEAF_SIZE * 2);
+    let old = mesh.share(0, &bytes);
+    let pin = mesh.command(1, Command::Pin(old));
+    assert!(matches!(mesh.hosts[1].replies[&pin], Ok(Reply::Done)));
+    let new = mesh.share_with(0, &content(LEAF_SIZE * 3), replacing(old));
+    mesh.pass(Duration::from_secs(6));
+    let by = revoke(&mut mesh, 0, &[new]);
+    mesh.pass(Duration::from_secs(6));
+    assert_eq!(listed(&mut mesh, 0, false), [by], "its blocks are gone");
+    assert_eq!(listed(&mut mesh, 1, false), [by, old], "it is pinned");
+    let get = mesh.command(0, Command::Get(old));
+    assert_eq!(mesh.got(0, get), bytes);
+    assert_eq!(listed(&mut mesh, 0, false), [by, old]);
+}
