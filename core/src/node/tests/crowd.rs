@@ -250,3 +250,24 @@ fn what_was_replaced_is_listed_again_only_where_its_content_is() {
     assert_eq!(mesh.got(0, get), bytes);
     assert_eq!(listed(&mut mesh, 0, false), [by, old]);
 }
+
+#[test]
+fn a_revocation_spreads_from_whoever_catches_up_though_much_is_newer() {
+    let mut mesh = Mesh::tabs(3);
+    mesh.connect(0, 1);
+    mesh.connect(1, 2);
+    let cid = mesh.share(0, b"a slip");
+    let slip = mesh.hosts[0].node.library.get(&cid).unwrap().clone();
+    gossip(&mut mesh, 2, 1, &slip);
+    mesh.run();
+    mesh.disconnect(0, 1);
+    let by = revoke(&mut mesh, 0, &[cid]);
+    for n in 0..70u8 {
+        mesh.share(0, &[n]);
+    }
+    assert!(mesh.knows(1, &cid) && mesh.knows(2, &cid));
+    mesh.connect(0, 1);
+    for host in [1, 2] {
+        assert!(mesh.knows(host, &by) && !mesh.knows(host, &cid), "{host}");
+    }
+}
