@@ -374,8 +374,8 @@ impl Node {
             }
             Answer::Offer(token) => self.refuse(token, "the store is full or broken"),
             Answer::Pin { command, blocks } if is_kept => {
-                self.pin(cid, blocks);
-                self.reply(command, Ok(Reply::Done));
+                let result = self.pin(cid, blocks);
+                self.reply(command, result);
             }
             Answer::Pin { command, .. } => self.reply(command, Err(NodeError::NotStored(cid))),
         }

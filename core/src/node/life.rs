@@ -172,17 +172,31 @@ impl Node {
         self.start_fetch(purpose, cid, &[]);
     }
 
-    /// What is to be pinned is complete and kept.
-    pub(super) fn pin(&mut self, cid: ContentId, blocks: Vec<ContentId>) {
-        if self.library.get(&cid).is_none() {
-            return;
+    /// What is to be pinned is complete and kept, unless its packet went meanwhile.
+    pub(super) fn pin(
+        &mut self,
+        cid: ContentId,
+        blocks: Vec<ContentId>,
+    ) -> Result<Reply, NodeError> {
+        if self.revoked.contains(&cid) {
+            return Err(NodeError::Revoked { cid });
+        }
+        let Some(packet) = self.library.get(&cid).cloned() else {
+            let waited_secs = 0;
+            return Err(NodeError::NotFound { cid, waited_secs });
+        };
+        if self.pins.len() >= MAX_PINS && !self.pins.contains(&cid) {
+            let (what, max) = ("pins", MAX_PINS);
+            return Err(NodeError::Busy { what, max });
         }
         self.pins.insert(cid);
+        self.spare(Sweep::Unpin, &packet);
         self.outputs.push_back(Output::Pin {
             cids: blocks,
             is_pinned: true,
         });
         self.outputs.push_back(Output::Provide(cid));
+        Ok(Reply::Done)
     }
 
     pub(super) fn on_unpin(&mut self, command: u64, cid: ContentId) {

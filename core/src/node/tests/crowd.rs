@@ -271,3 +271,33 @@ fn a_revocation_spreads_from_whoever_catches_up_though_much_is_newer() {
         assert!(mesh.knows(host, &by) && !mesh.knows(host, &cid), "{host}");
     }
 }
+
+#[test]
+fn a_pin_says_so_where_the_packet_was_revoked_before_all_of_it_was_kept() {
+    let mut mesh = Mesh::tabs(2);
+    mesh.connect(0, 1);
+    let (pinned, other) = (mesh.share(0, b"a slip"), mesh.share(0, b"another"));
+    let draft = Revocation::new(&[pinned]).unwrap().draft(86_400);
+    let by = draft
+        .sign(&mesh.hosts[0].key, "main", mesh.now.wall)
+        .unwrap();
+    let (from, now) = (mesh.id(0), mesh.now);
+    let node = &mut mesh.hosts[1].node;
+    let settle = asked(node, Input::Command(900, Command::Pin(pinned)), now).settle[0];
+    let data = News::Packet(by.as_cbor().to_vec()).encode();
+    node.handle(
+        now,
+        Input::Gossip {
+            from,
+            token: 1,
+            data,
+        },
+    );
+    asked(node, Input::Tick, now);
+    mesh.input(1, Input::Settled(settle));
+    mesh.run();
+    let reply = &mesh.hosts[1].replies[&900];
+    assert!(matches!(reply, Err(NodeError::Revoked { .. })), "{reply:?}");
+    let pin = mesh.command(1, Command::Pin(other));
+    assert!(matches!(mesh.hosts[1].replies[&pin], Ok(Reply::Done)));
+}
