@@ -54,7 +54,9 @@ struct Current {
 impl Node {
     /// Frees or unpins the object under `root` before long.
     pub(super) fn sweep(&mut self, what: Sweep, root: ContentId) {
-        if self.sweeper.queue.len() >= MAX_QUEUED {
+        if self.sweeper.queue.contains(&(what, root)) {
+            // One look is enough.
+        } else if self.sweeper.queue.len() >= MAX_QUEUED {
             self.sweeper.dropped += 1;
         } else {
             self.sweeper.queue.push_back((what, root));
@@ -155,7 +157,7 @@ impl Node {
     }
 }
 
-/// Objects that may wait to be freed. Source: one revocation's worth.
-const MAX_QUEUED: usize = 64;
+/// Objects that may wait to be freed. Source: twice the packets that are known, so that all may go at once.
+const MAX_QUEUED: usize = 8192;
 /// Pause between two looks through the manifests of all that is known. Guess: 4096 reads take a tenth of a second.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);

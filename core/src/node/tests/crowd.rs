@@ -301,3 +301,16 @@ fn a_pin_says_so_where_the_packet_was_revoked_before_all_of_it_was_kept() {
     let pin = mesh.command(1, Command::Pin(other));
     assert!(matches!(mesh.hosts[1].replies[&pin], Ok(Reply::Done)));
 }
+
+#[test]
+fn the_blocks_of_everything_revoked_at_once_go() {
+    let mut mesh = Mesh::tabs(1);
+    let mut cids = Vec::new();
+    for n in 0..100usize {
+        cids.push(mesh.share(0, &content(2000 + n)));
+    }
+    let slips: Vec<_> = cids.chunks(50).map(|c| revoke(&mut mesh, 0, c)).collect();
+    mesh.pass(Duration::from_secs(11));
+    assert_eq!(mesh.hosts[0].node.counters().frees_dropped, 0);
+    assert_eq!(mesh.hosts[0].store.len(), slips.len());
+}
