@@ -306,7 +306,7 @@ fn a_pin_says_so_where_the_packet_was_revoked_before_all_of_it_was_kept() {
 fn the_blocks_of_everything_revoked_at_once_go() {
     let mut mesh = Mesh::tabs(1);
     let mut cids = Vec::new();
-    for n in 0..100usize {
+    for n in 0..200usize {
         cids.push(mesh.share(0, &content(2000 + n)));
     }
     let slips: Vec<_> = cids.chunks(50).map(|c| revoke(&mut mesh, 0, c)).collect();
