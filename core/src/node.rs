@@ -11,6 +11,7 @@ mod fetch;
 mod io;
 mod library;
 mod life;
+mod memory;
 mod mesh;
 mod message;
 mod peer;
@@ -46,8 +47,9 @@ use crate::{
 use due::Agenda;
 use fetch::{Fetch, Purpose};
 use library::Library;
+use memory::Memory;
 use peer::{Candidates, Peer};
-use sweep::Sweeper;
+use sweep::{Sweep, Sweeper};
 use want::Wants;
 
 /// A sans-IO node. See the module's documentation.
@@ -61,8 +63,10 @@ pub struct Node {
     candidates: Candidates,
     library: Library,
     replay: ReplayGuard,
-    /// Names of packets that are not to be taken in again.
-    revoked: ReplayGuard,
+    /// Packets that were known, or came, and that their own author took back: not to be taken in again.
+    revoked: Memory,
+    /// What authors took back that was not known here. Others' packets may be named, which means nothing.
+    taken_back: Memory,
     agenda: Agenda,
     pins: BTreeSet<ContentId>,
     sweeper: Sweeper,
@@ -134,8 +138,9 @@ impl Node {
             candidates: Candidates::default(),
             library: Library::default(),
             replay: ReplayGuard::default(),
-            revoked: ReplayGuard::default(),
-            agenda: Agenda::default(),
+            revoked: Memory::new(life::MAX_REVOKED, life::MAX_REVOKED_OF_AUTHOR),
+            taken_back: Memory::new(life::MAX_REVOKED, life::MAX_TAKEN_BACK_OF_AUTHOR),
+            agenda: Agenda::new(local),
             pins: BTreeSet::new(),
             sweeper: Sweeper::default(),
             is_restoring: true,
@@ -169,7 +174,9 @@ impl Node {
             packets_dropped: self.library.dropped,
             candidates_dropped: self.candidates.dropped,
             due_dropped: self.agenda.dropped(),
-            revocations_dropped: self.counters.revocations_dropped + self.revoked.refused(),
+            revocations_dropped: self.counters.revocations_dropped
+                + self.revoked.dropped()
+                + self.taken_back.dropped(),
             frees_dropped: self.sweeper.dropped,
             ..self.counters
         }
@@ -294,6 +301,7 @@ impl Node {
                 is_packet: false,
             });
         }
+        self.spare(Sweep::Free, &packet);
         self.store(&packet);
         self.settle(cid, Answer::Share { command, packet }, unstored);
     }
@@ -366,8 +374,8 @@ impl Node {
             }
             Answer::Offer(token) => self.refuse(token, "the store is full or broken"),
             Answer::Pin { command, blocks } if is_kept => {
-                self.pin(cid, blocks);
-                self.reply(command, Ok(Reply::Done));
+                let result = self.pin(cid, blocks);
+                self.reply(command, result);
             }
             Answer::Pin { command, .. } => self.reply(command, Err(NodeError::NotStored(cid))),
         }
@@ -471,7 +479,10 @@ impl Node {
     }
 
     fn know(&mut self, packet: Packet) {
-        if let Some(gone) = self.library.insert(packet.clone(), &self.pins) {
+        let waits = |cid: &ContentId| self.agenda.is_waiting(cid);
+        let gone = self.library.insert(packet.clone(), &self.pins, waits);
+        if let Some(gone) = gone {
+            self.spare(Sweep::Free, &packet);
             self.let_go(gone, Undue::Crowded);
             self.on_known(&packet);
         }
@@ -481,8 +492,9 @@ impl Node {
         let now = self.now.instant;
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY_INTERVAL;
-            let gone = self.library.expire(self.now.wall);
+            let gone = self.library.expire(self.now.wall, &self.pins);
             self.let_go(gone, Undue::Expired);
+            self.forget_over();
             self.outputs.push_back(Output::Purge(self.now.wall));
             self.banned.retain(|_, until| *until > now);
         }

@@ -4,7 +4,8 @@
 //! - `ORDER_PARALLEL`: at once.
 //! - `ORDER_AFTER`: once its predecessor became due here. A predecessor that is not here is looked for; one that was
 //!   revoked, or went without becoming due, takes those behind it along: they are never due. Only a packet that replaces
-//!   its predecessor (`HOW_REPLACE`) is due then all the same, for what it stands in place of is gone.
+//!   its predecessor (`HOW_REPLACE`) is due then all the same, for what it stands in place of is gone; and where it is
+//!   the end of so long a row of replacements that nobody looks further back.
 //! - `ORDER_FIRST`: waits for nobody, and while it waits for its WHEN, packets of the same author and type that are not
 //!   due yet wait for it. What became due before it came stays due.
 //!
@@ -15,18 +16,20 @@
 //! changes nothing; or first at once and then every so many seconds of the monotonic clock, at least [`MIN_PERIOD`]
 //! apart, never made up for after a pause, until the packet's life ends.
 
+mod restore;
+
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     string::String,
     vec::Vec,
 };
 use core::time::Duration;
 
-use super::{Event, Undue};
+use super::{Event, Undue, life::grave, memory::Memory};
 use crate::{
     digest::ContentId,
     key::PeerId,
-    packet::{Order, Packet, ReplayConfig, ReplayGuard, When},
+    packet::{MAX_TTL_SECS, Order, Packet, When},
     time::{Instant, Now, Timestamp},
 };
 
@@ -34,8 +37,11 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Agenda {
     waiting: BTreeMap<ContentId, Item>,
-    due: ReplayGuard,
-    never: ReplayGuard,
+    local: PeerId,
+    due: Memory,
+    never: Memory,
+    /// Those let go for want of room: they were not due, and come again where somebody waits for them.
+    crowded: Memory,
     measured: BTreeMap<String, f64>,
     events: VecDeque<Event>,
     arrivals: u64,
@@ -43,7 +49,7 @@ pub(crate) struct Agenda {
     is_stale: bool,
     has_searched: bool,
     wake_at: Option<Instant>,
-    /// While the driver gives back what an earlier run knew: no packet waits for an `ORDER_FIRST`.
+    /// While the driver gives back what an earlier run knew: nothing is told.
     is_restoring: bool,
     dropped: u64,
 }
@@ -59,6 +65,8 @@ struct Item {
     searches: u32,
     /// Length of the chain of searches that led to this packet.
     pulled: u32,
+    /// The name under which its author takes its predecessor back, whether or not that is known.
+    grave: Option<ContentId>,
     /// When it is due again, once it was due.
     next: Option<Instant>,
     round: u64,
@@ -72,8 +80,16 @@ impl Item {
         }
     }
 
+    fn may_search(&self) -> bool {
+        self.searches < MAX_SEARCHES && self.pulled < MAX_PULLED
+    }
+
     fn is_barrier(&self) -> bool {
         self.packet.instructions().order == Order::First && self.next.is_none()
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        (self.packet.author(), self.packet.packet_type())
     }
 
     /// What becomes due in the same moment does so in this order.
@@ -82,6 +98,9 @@ impl Item {
         (!is_first, self.packet.timestamp(), self.packet.cid())
     }
 }
+
+/// Author and type: an `ORDER_FIRST` holds back those of its kind.
+type Kind<'a> = (PeerId, &'a str);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -99,16 +118,15 @@ enum Standing {
     Doomed(ContentId),
 }
 
-impl Default for Agenda {
-    fn default() -> Self {
-        let config = ReplayConfig {
-            capacity: MAX_REMEMBERED,
-            ..ReplayConfig::default()
-        };
+impl Agenda {
+    /// The agenda of `local`, whose packets make no room for those of others.
+    pub(crate) fn new(local: PeerId) -> Self {
         Self {
             waiting: BTreeMap::new(),
-            due: ReplayGuard::new(config),
-            never: ReplayGuard::new(config),
+            due: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
+            local,
+            never: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
+            crowded: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
             measured: BTreeMap::new(),
             events: VecDeque::new(),
             arrivals: 0,
@@ -119,9 +137,7 @@ impl Default for Agenda {
             dropped: 0,
         }
     }
-}
 
-impl Agenda {
     /// A packet became known. One that was due, or never will be, stays what it was.
     pub(crate) fn admit(&mut self, packet: &Packet, now: Now) {
         let cid = packet.cid();
@@ -145,55 +161,89 @@ impl Agenda {
             search_at: now.instant + SEARCH_DELAY,
             searches: 0,
             pulled: pulled.max().unwrap_or(0),
+            grave: match packet.instructions().order {
+                Order::After { cid } => Some(grave(packet.author(), &cid)),
+                Order::First | Order::Parallel => None,
+            },
             next: None,
             round: 0,
         };
         self.arrivals += 1;
         // Those that wait for it, or may have to wait for it, are looked through again.
         self.is_stale |= !self.waiting.is_empty();
-        let barriers = self.barriers();
-        let is_ready = self.standing(&item, &barriers, now.instant) == Standing::Ready;
-        if is_ready && period(packet).is_none() {
-            let _ = self.due.insert(cid, packet.expires_at(), now.wall);
-            return self.tell(Event::BecameDue {
-                packet: packet.clone(),
-                round: 0,
-            });
-        }
+        // Not told at once even where nothing holds it: an `ORDER_FIRST` may come with the same input.
         self.waiting.insert(cid, item);
         self.is_stale = true;
-        self.make_room(packet.author(), now);
+        self.make_room(now);
     }
 
-    /// The packet is no longer known here. Not to become due (again), unless it was due and is only let go.
+    /// The packet is no longer known here. Not to become due (again), unless it was due or had to make room.
     pub(crate) fn remove(&mut self, packet: &Packet, reason: Undue, now: Now) {
         let cid = packet.cid();
         let was_due = self.progress(&cid) == Progress::Due;
         if self.waiting.remove(&cid).is_some() {
             self.tell(Event::NeverDue { cid, reason });
         }
-        if reason == Undue::Revoked || !was_due {
-            self.forbid(cid, packet.expires_at(), now);
+        self.is_stale |= !self.waiting.is_empty();
+        if reason == Undue::Crowded {
+            if !was_due {
+                self.crowded
+                    .insert(packet.author(), cid, packet.expires_at(), now.wall);
+            }
+        } else if reason == Undue::Revoked || !was_due {
+            self.forbid(packet.author(), cid, packet.expires_at(), now);
         }
     }
 
-    /// A packet that is not here will never be due, nor what comes after it.
-    pub(crate) fn forbid(&mut self, cid: ContentId, until: Timestamp, now: Now) {
-        let _ = self.never.insert(cid, until, now.wall);
+    /// A packet that is not here will never be due, nor what comes after it. `author` is its author, or who named it.
+    pub(crate) fn forbid(&mut self, author: PeerId, cid: ContentId, until: Timestamp, now: Now) {
+        self.never.insert(author, cid, until, now.wall);
         self.is_stale |= !self.waiting.is_empty();
     }
 
-    /// A predecessor turns out to have been known, and so due, before it was forgotten.
+    /// `author` took back what is not known here: none of its own packets becomes due by waiting for that.
+    pub(crate) fn take_back(
+        &mut self,
+        author: PeerId,
+        cid: &ContentId,
+        until: Timestamp,
+        now: Now,
+    ) {
+        self.forbid(author, grave(author, cid), until, now);
+    }
+
+    /// What somebody waits for is no packet that could be due; who named it first has the name remembered.
+    pub(crate) fn forbid_named(&mut self, cid: ContentId, until: Timestamp, now: Now) {
+        let names = |item: &&Item| item.predecessor() == Some(cid);
+        if let Some(item) = self
+            .waiting
+            .values()
+            .filter(names)
+            .min_by_key(|i| i.arrived)
+        {
+            self.forbid(item.packet.author(), cid, until, now);
+        }
+    }
+
+    /// A predecessor turns out to have been known before it was forgotten: it was due, or waits again where it had to
+    /// make room.
     pub(crate) fn recall(&mut self, packet: &Packet, now: Now) {
-        if self.progress(&packet.cid()) == Progress::Unknown {
-            let _ = self.due.insert(packet.cid(), packet.expires_at(), now.wall);
+        if self.crowded.remove(&packet.cid()) {
+            self.admit(packet, now);
+        } else if self.progress(&packet.cid()) == Progress::Unknown {
+            self.remember_due(packet, now);
             self.is_stale = true;
         }
     }
 
+    /// Whether the packet waits, or comes again.
+    pub(crate) fn is_waiting(&self, cid: &ContentId) -> bool {
+        self.waiting.contains_key(cid)
+    }
+
     /// Packets and events let go, and packets whose turn is not remembered, for want of room.
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped + self.due.refused() + self.never.refused()
+        self.dropped + self.due.dropped() + self.never.dropped()
     }
 
     /// The owner measured something; returns whether there was room to remember it.
@@ -215,17 +265,12 @@ impl Agenda {
         true
     }
 
-    /// Everything an earlier run knew was given back; what was due then counts as due and is not told again.
-    pub(crate) fn end_restoring(&mut self) {
-        self.is_restoring = false;
-    }
-
     /// Returns what became due, or never will, one at a time.
     pub(crate) fn poll(&mut self, now: Now) -> Option<Event> {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        if !self.is_awake(now.instant) {
+        if self.is_restoring || !self.is_awake(now.instant) {
             return None;
         }
         let barriers = self.barriers();
@@ -248,7 +293,7 @@ impl Agenda {
         }
         let packet = best?.packet.clone();
         let cid = packet.cid();
-        let _ = self.due.insert(cid, packet.expires_at(), now.wall);
+        self.remember_due(&packet, now);
         self.is_stale = true;
         let mut round = 0;
         match (period(&packet), self.waiting.get_mut(&cid)) {
@@ -325,25 +370,22 @@ impl Agenda {
     /// The predecessor of `item` where it is still to be looked for.
     fn missing(&self, item: &Item) -> Option<ContentId> {
         let cid = item.predecessor()?;
-        let may_search = item.searches < MAX_SEARCHES && item.pulled < MAX_PULLED;
-        (may_search && self.progress(&cid) == Progress::Unknown).then_some(cid)
+        (item.may_search() && !self.is_taken_back(item) && self.progress(&cid) == Progress::Unknown)
+            .then_some(cid)
     }
 
-    fn barriers(&self) -> Vec<&Packet> {
-        let mut barriers: Vec<&Packet> = Vec::new();
-        for item in self
-            .waiting
-            .values()
-            .filter(|i| i.is_barrier() && !self.is_restoring)
-        {
-            if !barriers.iter().any(|b| is_same_kind(b, &item.packet)) {
-                barriers.push(&item.packet);
-            }
-        }
-        barriers
+    /// Whether the author of `item` took back what it comes after, before that was known here.
+    fn is_taken_back(&self, item: &Item) -> bool {
+        item.grave.is_some_and(|name| self.never.contains(&name))
     }
 
-    fn standing(&self, item: &Item, barriers: &[&Packet], now: Instant) -> Standing {
+    /// The kinds of packets held back by an `ORDER_FIRST` that waits.
+    fn barriers(&self) -> BTreeSet<Kind<'_>> {
+        let items = self.waiting.values();
+        items.filter(|i| i.is_barrier()).map(Item::kind).collect()
+    }
+
+    fn standing(&self, item: &Item, barriers: &BTreeSet<Kind<'_>>, now: Instant) -> Standing {
         if let Some(next) = item.next {
             return if next <= now {
                 Standing::Ready
@@ -357,38 +399,88 @@ impl Agenda {
                 Progress::Due => {}
                 Progress::Never if replaces => {}
                 Progress::Never => return Standing::Doomed(cid),
-                Progress::Unknown if replaces && item.searches >= MAX_SEARCHES => {}
+                Progress::Unknown if self.is_taken_back(item) && replaces => {}
+                Progress::Unknown if self.is_taken_back(item) => return Standing::Doomed(cid),
+                Progress::Unknown if replaces && !item.may_search() => {}
                 Progress::Unknown | Progress::Waiting => return Standing::Waits,
             }
         }
-        let is_held = !item.is_barrier() && barriers.iter().any(|b| is_same_kind(b, &item.packet));
-        if item.is_met && !is_held {
+        let is_held = barriers.contains(&item.kind());
+        if item.is_met && (item.is_barrier() || !is_held) {
             Standing::Ready
         } else {
             Standing::Waits
         }
     }
 
-    /// Lets the oldest go where there are too many, of one author or in all.
-    fn make_room(&mut self, author: PeerId, now: Now) {
-        let of_author = self
-            .waiting
-            .values()
-            .filter(|i| i.packet.author() == author)
-            .count();
-        let is_full = self.waiting.len() > MAX_WAITING;
-        if !is_full && of_author <= MAX_WAITING_OF_AUTHOR {
-            return;
-        }
-        let candidates = self.waiting.values();
-        let candidates = candidates.filter(|i| is_full || i.packet.author() == author);
-        if let Some(oldest) = candidates
-            .min_by_key(|i| i.arrived)
-            .map(|i| i.packet.clone())
-        {
+    /// Lets packets go where too many wait, of one author or in all.
+    fn make_room(&mut self, now: Now) {
+        while let Some(packet) = self.one_too_many(now.instant) {
             self.dropped += 1;
-            self.remove(&oldest, Undue::Crowded, now);
+            self.remove(&packet, Undue::Crowded, now);
         }
+    }
+
+    /// Of the author with the most, the newest packet for which nobody waits: what leads a chain, or opens it, stays.
+    fn one_too_many(&self, now: Instant) -> Option<Packet> {
+        // Who waited in an earlier run is seen when everything was given back.
+        if self.waiting.len() <= MAX_WAITING_OF_AUTHOR || self.is_restoring {
+            return None;
+        }
+        // What is only to be told yet does not wait, up to a bound.
+        let barriers = self.barriers();
+        let is_queue_full = self.waiting.len() > MAX_QUEUED;
+        let items = self.waiting.values();
+        let items: Vec<&Item> = items
+            .filter(|i| is_queue_full || self.standing(i, &barriers, now) != Standing::Ready)
+            .collect();
+        let mut counts: BTreeMap<PeerId, usize> = BTreeMap::new();
+        for item in &items {
+            *counts.entry(item.packet.author()).or_default() += 1;
+        }
+        let is_full = items.len() > MAX_WAITING;
+        let others = counts.into_iter().filter(|(author, count)| {
+            *count > MAX_WAITING_OF_AUTHOR || is_full && *author != self.local
+        });
+        let (crowd, _) = others.max_by_key(|(_, count)| *count)?;
+        let waiting = items.iter().copied();
+        let awaited: BTreeSet<ContentId> = waiting.filter_map(Item::predecessor).collect();
+        let of_crowd = || {
+            let waiting = items.iter().copied();
+            waiting.filter(|i| i.packet.author() == crowd)
+        };
+        let held: BTreeSet<&str> = of_crowd()
+            .filter(|i| !i.is_barrier())
+            .map(|i| i.packet.packet_type())
+            .collect();
+        let is_free = |item: &Item| {
+            !awaited.contains(&item.packet.cid())
+                && !(item.is_barrier() && held.contains(item.packet.packet_type()))
+        };
+        let newest = of_crowd().max_by_key(|i| (is_free(i), i.arrived));
+        newest.map(|i| i.packet.clone())
+    }
+
+    /// Lets go what waits past its end; the library may have forgotten it before.
+    pub(crate) fn expire(&mut self, now: Now) {
+        let items = self.waiting.values().map(|i| &i.packet);
+        let over: Vec<Packet> = items
+            .filter(|p| p.expires_at() <= now.wall)
+            .cloned()
+            .collect();
+        for packet in over {
+            self.remove(&packet, Undue::Expired, now);
+        }
+    }
+
+    /// Who comes after `packet` may live longer than it: its turn is remembered as long as any packet lives.
+    fn remember_due(&mut self, packet: &Packet, now: Now) {
+        let until = now
+            .wall
+            .saturating_add(Duration::from_secs(MAX_TTL_SECS))
+            .max(packet.expires_at());
+        self.due
+            .insert(packet.author(), packet.cid(), until, now.wall);
     }
 
     fn tell(&mut self, event: Event) {
@@ -398,10 +490,6 @@ impl Agenda {
             self.events.push_back(event);
         }
     }
-}
-
-fn is_same_kind(one: &Packet, other: &Packet) -> bool {
-    one.author() == other.author() && one.packet_type() == other.packet_type()
 }
 
 fn period(packet: &Packet) -> Option<Duration> {
@@ -415,8 +503,12 @@ fn period(packet: &Packet) -> Option<Duration> {
 const MAX_WAITING: usize = 512;
 /// Those of one author. Guess: a quarter, so that no author takes the room of all others.
 const MAX_WAITING_OF_AUTHOR: usize = 128;
+/// Those, and with them what is due and only to be told yet. Guess: four peers' answers while the owner is slow.
+const MAX_QUEUED: usize = 2 * MAX_WAITING;
 /// Packets of which is remembered that they were due, and as many that never will be. Source: four libraries' worth.
 const MAX_REMEMBERED: usize = 16_384;
+/// Those of one author. Guess: a quarter.
+const MAX_REMEMBERED_OF_AUTHOR: usize = MAX_REMEMBERED / 4;
 /// Events not yet told. Source: the answers to sixteen queries.
 const MAX_EVENTS: usize = 4096;
 /// Metrics remembered.

@@ -140,7 +140,8 @@ pub enum Input {
     /// Every output before [`Output::Settle`] with this id was carried out.
     Settled(u64),
     /// A packet kept from an earlier run, in its binary form; comes before every other input. What could be due then
-    /// counts as due and is not told again. What waits for a predecessor that was not restored waits on, and may be told
+    /// counts as due and is not told again, and what is periodic goes on in its rhythm; what was signed after an
+    /// `ORDER_FIRST` that still waits is taken to have waited for that. What waits for a predecessor that was not restored waits on, and may be told
     /// a second time; so may what waited for a measurement, since measurements are not kept.
     Restored(Vec<u8>),
     /// A restored packet that the owner had pinned.
@@ -480,7 +481,8 @@ pub enum Undue {
     /// The packet that it comes after will never be due.
     #[error("its predecessor {0} will never be due")]
     Predecessor(ContentId),
-    /// Too many wait; the oldest goes first.
+    /// Too many wait; of the author with the most the newest goes, for which nobody waits. It may become due all the same
+    /// once a packet is here that comes after it.
     #[error("too many packets wait")]
     Crowded,
 }

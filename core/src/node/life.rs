@@ -45,6 +45,7 @@ impl Node {
 
     /// The whole content of `packet` is here: that of the packet it stands in place of may go.
     pub(super) fn on_content_kept(&mut self, packet: &Packet) {
+        self.library.restore(&packet.cid());
         if let Some(old) = packet.replaces()
             && self.library.superseded_by(&old) == Some(packet.cid())
             && !self.pins.contains(&old)
@@ -68,20 +69,32 @@ impl Node {
         }
     }
 
+    /// Forgets what is over and not in the library.
+    pub(super) fn forget_over(&mut self) {
+        self.agenda.expire(self.now);
+        self.revoked.forget_expired(self.now.wall);
+        self.taken_back.forget_expired(self.now.wall);
+    }
+
     /// Whether the packet's author took it back.
     pub(super) fn is_revoked(&self, packet: &Packet) -> bool {
-        self.revoked.contains(&packet.cid())
-            || self
-                .revoked
-                .contains(&grave(packet.author(), &packet.cid()))
+        // A revocation is not revoked, whichever of the two comes first.
+        packet.packet_type() != REVOCATION_TYPE
+            && (self.revoked.contains(&packet.cid())
+                || self
+                    .taken_back
+                    .contains(&grave(packet.author(), &packet.cid())))
     }
 
     /// Counts a revoked packet that came again; it is not taken in.
     pub(super) fn refuse_revoked(&mut self, packet: &Packet) {
         self.counters.packets_revoked += 1;
+        let (author, until) = (packet.author(), packet.expires_at());
+        // From now on it is certain that this packet is meant.
+        self.revoked
+            .insert(author, packet.cid(), until, self.now.wall);
         if self.config.integrate {
-            self.agenda
-                .forbid(packet.cid(), packet.expires_at(), self.now);
+            self.agenda.forbid(author, packet.cid(), until, self.now);
         }
     }
 
@@ -97,9 +110,11 @@ impl Node {
             return;
         };
         for cid in list.cids() {
-            let _ = self
-                .revoked
-                .insert_of(author, grave(author, &cid), until, self.now.wall);
+            self.taken_back
+                .insert(author, grave(author, &cid), until, self.now.wall);
+            if self.config.integrate && self.library.get(&cid).is_none() {
+                self.agenda.take_back(author, &cid, until, self.now);
+            }
             let known = self.library.get(&cid).filter(|p| p.author() == author);
             if known.is_some_and(|p| p.packet_type() != REVOCATION_TYPE) {
                 self.revoke(cid, revocation);
@@ -113,7 +128,8 @@ impl Node {
             return;
         };
         let until = packet.expires_at().max(by.expires_at());
-        let _ = self.revoked.insert(cid, until, self.now.wall);
+        self.revoked
+            .insert(packet.author(), cid, until, self.now.wall);
         if let Some(root) = root_of(&packet) {
             self.sweep(Sweep::Free, root);
         }
@@ -156,17 +172,31 @@ impl Node {
         self.start_fetch(purpose, cid, &[]);
     }
 
-    /// What is to be pinned is complete and kept.
-    pub(super) fn pin(&mut self, cid: ContentId, blocks: Vec<ContentId>) {
-        if self.library.get(&cid).is_none() {
-            return;
+    /// What is to be pinned is complete and kept, unless its packet went meanwhile.
+    pub(super) fn pin(
+        &mut self,
+        cid: ContentId,
+        blocks: Vec<ContentId>,
+    ) -> Result<Reply, NodeError> {
+        if self.revoked.contains(&cid) {
+            return Err(NodeError::Revoked { cid });
+        }
+        let Some(packet) = self.library.get(&cid).cloned() else {
+            let waited_secs = 0;
+            return Err(NodeError::NotFound { cid, waited_secs });
+        };
+        if self.pins.len() >= MAX_PINS && !self.pins.contains(&cid) {
+            let (what, max) = ("pins", MAX_PINS);
+            return Err(NodeError::Busy { what, max });
         }
         self.pins.insert(cid);
+        self.spare(Sweep::Unpin, &packet);
         self.outputs.push_back(Output::Pin {
             cids: blocks,
             is_pinned: true,
         });
         self.outputs.push_back(Output::Provide(cid));
+        Ok(Reply::Done)
     }
 
     pub(super) fn on_unpin(&mut self, command: u64, cid: ContentId) {
@@ -197,16 +227,13 @@ impl Node {
     /// The driver gave back everything of an earlier run.
     pub(super) fn end_restoring(&mut self) {
         if core::mem::replace(&mut self.is_restoring, false) {
-            // Nobody has heard what happened while it was given back, and all of it is old.
-            while self.agenda.poll(self.now).is_some() {}
-            self.agenda.end_restoring();
+            self.agenda.end_restoring(self.now);
         }
     }
 
     pub(super) fn on_life_time(&mut self) {
         let now = self.now.instant;
         if self.is_restoring {
-            while self.agenda.poll(self.now).is_some() {}
             return;
         }
         let mut room = MAX_EVENTS_PER_CALL;
@@ -267,7 +294,7 @@ impl Node {
             // What has this name is not alive, or is no packet of this network, and never will be one.
             Err(NodeError::Packet(_) | NodeError::Revoked { .. }) => {
                 let until: Timestamp = self.now.wall.saturating_add(life);
-                self.agenda.forbid(cid, until, self.now);
+                self.agenda.forbid_named(cid, until, self.now);
             }
             Ok(_) | Err(_) => {}
         }
@@ -275,11 +302,17 @@ impl Node {
 }
 
 /// The name under which is remembered that `author` takes back `cid`, whoever wrote that: others' words do not count.
-fn grave(author: PeerId, cid: &ContentId) -> ContentId {
+pub(super) fn grave(author: PeerId, cid: &ContentId) -> ContentId {
     let name = [&cid.to_bytes()[..], &author.to_bytes()[..]].concat();
     ContentId::of(Codec::Raw, &name)
 }
 
+/// Packets remembered to be revoked, and as many names that were taken back unseen. Source: four libraries' worth.
+pub(super) const MAX_REVOKED: usize = 16_384;
+/// Those of one author. Guess: a quarter.
+pub(super) const MAX_REVOKED_OF_AUTHOR: usize = MAX_REVOKED / 4;
+/// Names that one author takes back unseen. Source: sixteen revocations' worth.
+pub(super) const MAX_TAKEN_BACK_OF_AUTHOR: usize = 1024;
 /// Packets pinned. Guess: what a person tells apart.
 const MAX_PINS: usize = 256;
 /// Packets told to be due in one call; the rest follows at once.

@@ -3,10 +3,15 @@
 use core::time::Duration;
 
 use super::{
-    DISCOVERY_FIRST, DISCOVERY_LAST, Event, Failure, Filter, Node, NodeError, Output, Path, Reply,
-    Request, Response, Role, Sent, SentFor, message::MAX_QUERY, peer::Peer,
+    DISCOVERY_FIRST, DISCOVERY_LAST, Event, FLOOD_LIMIT, Failure, Filter, News, Node, NodeError,
+    Output, Path, Reply, Request, Response, Role, Sent, SentFor, message::MAX_QUERY, peer::Peer,
 };
-use crate::{key::PeerId, time::Instant};
+use crate::{
+    digest::{Codec, ContentId},
+    key::PeerId,
+    packet::{PacketError, REVOCATION_TYPE},
+    time::Instant,
+};
 
 impl Node {
     pub(super) fn on_peer_found(&mut self, peer: PeerId) {
@@ -116,16 +121,16 @@ impl Node {
             return;
         }
         known.queried = true;
-        let limit = CATCH_UP;
-        self.send(
-            peer,
-            Request::Query {
-                packet_type: None,
+        // Newer packets of others do not hide what was taken back.
+        let revocations = (Some(REVOCATION_TYPE.into()), MAX_QUERY as u16);
+        for (packet_type, limit) in [revocations, (None, CATCH_UP)] {
+            let request = Request::Query {
+                packet_type,
                 limit,
                 author: None,
-            },
-            SentFor::CatchUp,
-        );
+            };
+            self.send(peer, request, SentFor::CatchUp);
+        }
     }
 
     pub(super) fn on_query_peer(&mut self, command: u64, peer: PeerId, filter: Filter) {
@@ -145,12 +150,7 @@ impl Node {
         self.send(peer, request, SentFor::Query { command, filter });
     }
 
-    pub(super) fn on_offer_command(
-        &mut self,
-        command: u64,
-        peer: PeerId,
-        cid: crate::digest::ContentId,
-    ) {
+    pub(super) fn on_offer_command(&mut self, command: u64, peer: PeerId, cid: ContentId) {
         if !self.peers.get(&peer).is_some_and(Peer::is_direct) {
             return self.reply(command, Err(NodeError::NotConnected(peer)));
         }
@@ -206,10 +206,10 @@ impl Node {
             Ok(Response::Packets(packets)) => {
                 // Oldest first, so that the newest ends up on top here too.
                 for bytes in packets.iter().rev() {
-                    if let Err(error) = self.ingest(peer, bytes)
-                        && !matches!(error, crate::packet::PacketError::Expired { .. })
-                    {
-                        self.fault(peer);
+                    match self.ingest(peer, bytes) {
+                        Ok(true) => self.pass_on_revocation(bytes),
+                        Ok(false) | Err(PacketError::Expired { .. }) => {}
+                        Err(_) => self.fault(peer),
                     }
                 }
             }
@@ -220,6 +220,16 @@ impl Node {
                 }
             }
             Ok(Response::Block(_) | Response::NotFound | Response::Stored) => self.fault(peer),
+        }
+    }
+
+    /// A revocation that was new here is news to the neighbours, too: those who knew the packet may have missed it.
+    fn pass_on_revocation(&mut self, bytes: &[u8]) {
+        let packet = self.library.get(&ContentId::of(Codec::DagCbor, bytes));
+        if packet.is_some_and(|p| p.packet_type() == REVOCATION_TYPE) && bytes.len() <= FLOOD_LIMIT
+        {
+            let news = News::Packet(bytes.to_vec());
+            self.outputs.push_back(Output::Publish(news.encode()));
         }
     }
 

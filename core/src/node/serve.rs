@@ -112,9 +112,11 @@ impl Node {
             self.outputs.push_back(Output::Publish(
                 super::News::Packet(bytes.to_vec()).encode(),
             ));
-        } else {
+        } else if self.replay.contains(&cid) {
             // Known, but perhaps not on disk: the store may have been full when it came.
             self.keep(packet);
+        } else {
+            return self.refuse(token, "no room to remember it");
         }
         // Fetching what is here already ends at once, so a repeated offer is answered like the first.
         self.start_fetch(Purpose::Offer(token), cid, &[peer]);

@@ -12,10 +12,13 @@ use alloc::{
 
 use core::time::Duration;
 
-use super::{Node, Output};
+use super::{Node, Output, library::root_of};
 use crate::{
     digest::ContentId,
-    packet::block::{MAX_OBJECT, Manifest},
+    packet::{
+        Packet,
+        block::{MAX_OBJECT, Manifest},
+    },
     time::Instant,
 };
 
@@ -51,16 +54,32 @@ struct Current {
 impl Node {
     /// Frees or unpins the object under `root` before long.
     pub(super) fn sweep(&mut self, what: Sweep, root: ContentId) {
-        if self.sweeper.queue.len() >= MAX_QUEUED {
+        if self.sweeper.queue.contains(&(what, root)) {
+            // One look is enough.
+        } else if self.sweeper.queue.len() >= MAX_QUEUED {
             self.sweeper.dropped += 1;
         } else {
             self.sweeper.queue.push_back((what, root));
         }
     }
 
+    /// Spares the content of a packet that came while a look through the others is under way.
+    pub(super) fn spare(&mut self, what: Sweep, packet: &Packet) {
+        if let Some(current) = &mut self.sweeper.current
+            && current.what == what
+            && let Some(root) = root_of(packet)
+        {
+            current.kept.push(root);
+        }
+    }
+
     pub(super) fn on_sweep_time(&mut self) {
         let sweeper = &mut self.sweeper;
-        if sweeper.current.is_some() || sweeper.not_before > self.now.instant {
+        // What is being stored now may have the same blocks, and is not in the library before all of it is kept.
+        if sweeper.current.is_some()
+            || sweeper.not_before > self.now.instant
+            || !self.settling.is_empty()
+        {
             return;
         }
         let Some((what, root)) = sweeper.queue.pop_front() else {
@@ -138,7 +157,7 @@ impl Node {
     }
 }
 
-/// Objects that may wait to be freed. Source: one revocation's worth.
-const MAX_QUEUED: usize = 64;
+/// Objects that may wait to be freed. Source: twice the packets that are known, so that all may go at once.
+const MAX_QUEUED: usize = 8192;
 /// Pause between two looks through the manifests of all that is known. Guess: 4096 reads take a tenth of a second.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);

@@ -16,10 +16,11 @@ use crate::{
     packet::{PacketDraft, block::split},
 };
 
+mod crowd;
 mod life;
 mod mesh;
 
-use mesh::{Line, Mesh};
+use mesh::{Host, Line, Mesh};
 
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 31 + i / 251) as u8).collect()

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What `host` was told to be due, in order.
-fn due(mesh: &Mesh, host: usize) -> Vec<ContentId> {
+pub(super) fn due(mesh: &Mesh, host: usize) -> Vec<ContentId> {
     let due = |event: &Event| match event {
         Event::BecameDue { packet, .. } => Some(packet.cid()),
         _ => None,
@@ -16,7 +16,7 @@ fn due(mesh: &Mesh, host: usize) -> Vec<ContentId> {
     mesh.hosts[host].events.iter().filter_map(due).collect()
 }
 
-fn never_due(mesh: &Mesh, host: usize) -> Vec<(ContentId, Undue)> {
+pub(super) fn never_due(mesh: &Mesh, host: usize) -> Vec<(ContentId, Undue)> {
     let never = |event: &Event| match event {
         Event::NeverDue { cid, reason } => Some((*cid, *reason)),
         _ => None,
@@ -24,23 +24,23 @@ fn never_due(mesh: &Mesh, host: usize) -> Vec<(ContentId, Undue)> {
     mesh.hosts[host].events.iter().filter_map(never).collect()
 }
 
-fn after(cid: ContentId) -> impl FnOnce(&mut PacketDraft) {
+pub(super) fn after(cid: ContentId) -> impl FnOnce(&mut PacketDraft) {
     move |draft| draft.instructions.order = Order::After { cid }
 }
 
-fn replacing(cid: ContentId) -> impl FnOnce(&mut PacketDraft) {
+pub(super) fn replacing(cid: ContentId) -> impl FnOnce(&mut PacketDraft) {
     move |draft| {
         draft.instructions.order = Order::After { cid };
         draft.instructions.how = How::Replace;
     }
 }
 
-fn revoke(mesh: &mut Mesh, host: usize, cids: &[ContentId]) -> ContentId {
+pub(super) fn revoke(mesh: &mut Mesh, host: usize, cids: &[ContentId]) -> ContentId {
     let draft = Revocation::new(cids).unwrap().draft(86_400);
     mesh.publish(host, draft)
 }
 
-fn listed(mesh: &mut Mesh, host: usize, superseded: bool) -> Vec<ContentId> {
+pub(super) fn listed(mesh: &mut Mesh, host: usize, superseded: bool) -> Vec<ContentId> {
     let filter = Filter {
         superseded,
         ..Filter::default()
@@ -52,7 +52,7 @@ fn listed(mesh: &mut Mesh, host: usize, superseded: bool) -> Vec<ContentId> {
     }
 }
 
-fn gossip(mesh: &mut Mesh, to: usize, from: usize, packet: &Packet) {
+pub(super) fn gossip(mesh: &mut Mesh, to: usize, from: usize, packet: &Packet) {
     mesh.token += 1;
     let (from, token) = (mesh.id(from), mesh.token);
     let data = News::Packet(packet.as_cbor().to_vec()).encode();
