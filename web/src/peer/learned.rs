@@ -53,7 +53,7 @@ impl Learned {
         if sum.at.is_empty() {
             sum.at = at.to_string();
         }
-        sum.count += 1.0;
+        sum.count += 1;
         sum.bytes += packet.payload().size();
         // Why it is not kept is told by the writer of the blocks.
         let _ = held.keep(&self.records, packet, at).await;
