@@ -42,6 +42,7 @@ export const dialogs = {
   share: async (peer, file, root) => (await import('./dialog.js')).share(peer, file, root),
   ledger: async (peer, _, root) => (await import('./dialog.js')).showLedger(peer, root),
   open: async (peer, cid) => (await privacy()).open(peer, cid),
+  training: async peer => (await privacy()).training(peer),
   close: async (peer, _, root) => {
     (await import('./dialog.js')).closeAll(root)
     await (await privacy()).forget(peer)

@@ -162,6 +162,42 @@ export async function ledger (peer) {
   return { entries: entries.map(camel), budget, training }
 }
 
+/** What makes the steps of private learning: see web/src/peer/private.rs. Each booking is on disk before its steps can be taken. */
+export async function training (peer) {
+  const module = await load()
+  let stored = await peer.record(TRAINING, true)
+  const steps = new module.Steps(stored, peer.network)
+  let isBooking = false
+  let isFree = false
+  const book = async reserved => {
+    const { bytes } = reserved
+    if (await peer.replaceRecord(TRAINING, true, stored, bytes)) {
+      stored = bytes
+      // What a learner that has ended does not take is lost.
+      return isFree ? reserved.free() : steps.accept(reserved)
+    }
+    reserved.free()
+    stored = await peer.record(TRAINING, true)
+    if (!isFree) steps.reread(stored)
+  }
+  return {
+    get spent () { return steps.spent },
+    get delta () { return steps.delta },
+    step: (parameters, examples, gradient) => steps.step(parameters, examples, gradient),
+    book () {
+      const reserved = isBooking ? undefined : steps.reserve()
+      if (!reserved) return
+      isBooking = true
+      // What is not on disk is not taken; the next call tries again.
+      book(reserved).catch(() => {}).finally(() => { isBooking = false })
+    },
+    free () {
+      isFree = true
+      steps.free()
+    }
+  }
+}
+
 /** Everything that left this tab, as JSON. */
 export async function exportLedger (peer) {
   const module = await load()
@@ -320,7 +356,6 @@ const JOURNAL = 'journal'
 /** Written by chorus_web.js. */
 const LEARNED = 'journal-learned'
 const BUDGET = 'budget'
-/** Written by the learner: web/src/peer/private.rs. */
 const TRAINING = 'training'
 /** Longest wait for the second wasm. Source: the wait for anything that is fetched from peers, core's node. */
 const MAX_LOADING_MS = 30_000

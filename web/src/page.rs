@@ -34,7 +34,7 @@ use crate::{
         status_value,
     },
     page::listener::{Listener, wake_listeners},
-    peer::{Learner, Learning, Lesson, Options, Peer, StartError, text},
+    peer::{Learner, Learning, Lesson, Options, Peer, StartError, Steps, text},
     ui::{App, AppProps, Control, Controls, Sample, View},
     view::{
         state::{Action, FileRow, FileStage, Kind, PacketRow, PeerRow},
@@ -338,13 +338,24 @@ impl Page {
             return;
         };
         self.change(Action::LearnerStarted { is_private });
+        let private = if is_private {
+            match self.steps(&peer).await {
+                Ok(steps) => Some(steps),
+                Err(why) => return self.cannot_learn(&why),
+            }
+        } else {
+            None
+        };
+        if self.learners.get() != mine {
+            return;
+        }
         let id = Digest::sha256(peer.handle.id().to_string().as_bytes());
         let learning = Learning {
             digits,
             given: self.given.get(),
             seed: u64::from_le_bytes(id.as_bytes()[..8].try_into().unwrap_or_default()),
             has_searched: self.has_searched.get(),
-            is_private,
+            private,
         };
         let page = self.clone();
         let on_lesson = move |lesson| match lesson {
@@ -386,14 +397,24 @@ impl Page {
                 *self.learner.borrow_mut() = Some(learner);
                 self.change(Action::LearningSwitched(train));
             }
-            Err(why) => {
-                // Not openly instead: that is for the person to say.
-                self.change(Action::LearningSwitched(false));
-                self.change(Action::Noticed(
-                    format!("This tab cannot learn like this: {why}").into(),
-                ));
-            }
+            Err(why) => self.cannot_learn(&why),
         }
+    }
+
+    /// Asks the second module for the steps of private learning.
+    async fn steps(&self, peer: &Peer) -> Result<Steps, String> {
+        if !peer.records.is_kept() {
+            return Err("private learning needs a browser that keeps its budget".into());
+        }
+        let steps = self.ask("training", &JsValue::NULL).await?;
+        Ok(steps.unchecked_into())
+    }
+
+    /// Says why there is no learner. Not openly instead: that is for the person to say.
+    fn cannot_learn(self: &Rc<Self>, why: &str) {
+        self.change(Action::LearningSwitched(false));
+        let text = format!("This tab cannot learn like this: {why}");
+        self.change(Action::Noticed(text.into()));
     }
 
     fn on_event(self: &Rc<Self>, event: Event) {

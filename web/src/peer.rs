@@ -21,6 +21,7 @@ use web_sys::Response;
 pub use keys::key_packets;
 pub use learned::Learned;
 pub use learning::{Learner, Learning, Lesson};
+pub use private::Steps;
 
 use crate::{
     storage::{self, Identity, Mode, Records, Writer},

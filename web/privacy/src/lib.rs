@@ -19,4 +19,6 @@ pub mod journal;
 pub mod keyring;
 #[cfg(target_arch = "wasm32")]
 pub mod stages;
+#[cfg(target_arch = "wasm32")]
+pub mod training;
 pub mod view;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 use chorus_core::{
     key::PeerId,
     learner::{
-        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Privacy,
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Privacy, Privatise,
         parameters_from_bytes, parameters_to_bytes,
     },
     net::{Event, Handle, HandleError, ShareOptions},
@@ -22,7 +22,7 @@ use crate::storage::Records;
 use crate::peer::{
     Learned, Peer,
     learned::EPSILON,
-    private::{Booked, Private, note_open, was_open},
+    private::{Private, Steps, note_open, was_open},
 };
 
 /// What a learner reports.
@@ -73,8 +73,8 @@ pub struct Learning {
     pub seed: u64,
     /// Whether the peer has looked for others already.
     pub has_searched: bool,
-    /// Whether what is shared must tell little of any single digit (differential privacy).
-    pub is_private: bool,
+    /// What makes the steps where what is shared must tell little of any single digit (differential privacy).
+    pub private: Option<Steps>,
 }
 
 /// A learner that can be switched on and off.
@@ -105,20 +105,18 @@ impl Learner {
             given,
             seed,
             has_searched,
-            is_private,
+            private,
         } = learning;
         let mut config = Config::default();
-        let (mut private, mut bookings) = (None, mpsc::channel(1).1);
-        if is_private {
+        let private = private.map(Private);
+        if let Some(private) = &private {
             config.privacy = Some(Privacy::default());
-            let opened = Private::open(&peer).await?;
             on_lesson(Lesson::Private {
-                epsilon: opened.0.spent().epsilon,
+                epsilon: private.epsilon(),
                 was_open: was_open(&peer.records).await?,
             });
-            (private, bookings) = (Some(opened.0), opened.1);
         }
-        let unnoted = (!is_private).then(|| peer.records.clone());
+        let unnoted = private.is_none().then(|| peer.records.clone());
         let (handle, learned) = (peer.handle, peer.learned);
         let exchange = Exchange::new(handle.id(), config, digits, seed);
         let mut exchange = exchange.map_err(|e| e.to_string())?;
@@ -144,7 +142,6 @@ impl Learner {
             events,
             switched,
             weights,
-            bookings,
         };
         spawn_local(run.run(heard, has_searched));
         Ok(Self { exchange, switch })
@@ -186,7 +183,6 @@ struct Heard {
     events: mpsc::Receiver<Event>,
     switched: mpsc::Receiver<bool>,
     weights: mpsc::Receiver<Input<PeerId>>,
-    bookings: mpsc::Receiver<Booked>,
 }
 
 impl Run {
@@ -195,7 +191,6 @@ impl Run {
             mut events,
             mut switched,
             mut weights,
-            mut bookings,
         } = heard;
         let mut timer = Delay::new(FOREVER);
         self.handle(Input::Pause);
@@ -231,11 +226,6 @@ impl Run {
                     None => break,
                 },
                 input = weights.select_next_some() => self.handle(input),
-                booked = bookings.select_next_some() => {
-                    if let Some(private) = &mut self.private {
-                        private.on_booked(booked);
-                    }
-                }
                 () = (&mut timer).fuse() => self.handle(Input::Tick),
             }
         }
@@ -245,9 +235,9 @@ impl Run {
         let mut exchange = self.exchange.borrow_mut();
         match &mut self.private {
             Some(private) => {
-                exchange.handle_with(now(), input, Some(private.steps()));
+                exchange.handle_with(now(), input, Some(private));
                 if self.is_on && !self.tabs.is_empty() {
-                    private.book();
+                    private.0.book();
                 }
             }
             None => exchange.handle(now(), input),
@@ -349,9 +339,8 @@ impl Run {
             .quality
             .extend(held.map(|(name, value)| (name.into(), value)));
         if let Some(private) = &self.private {
-            let spent = private.spent();
-            options.quality.insert(EPSILON.into(), spent.epsilon);
-            options.quality.insert(DELTA.into(), spent.delta);
+            options.quality.insert(EPSILON.into(), private.epsilon());
+            options.quality.insert(DELTA.into(), private.0.delta());
         }
         options.instructions = Instructions {
             what: chorus_core::packet::What::Weights {
