@@ -445,11 +445,10 @@ impl Agenda {
         let (crowd, _) = others.max_by_key(|(_, count)| *count)?;
         let waiting = items.iter().copied();
         let awaited: BTreeSet<ContentId> = waiting.filter_map(Item::predecessor).collect();
-        let of_crowd = || {
-            let waiting = items.iter().copied();
-            waiting.filter(|i| i.packet.author() == crowd)
-        };
-        let held: BTreeSet<&str> = of_crowd()
+        let waiting = items.iter().copied();
+        let of_crowd: Vec<&Item> = waiting.filter(|i| i.packet.author() == crowd).collect();
+        let held: BTreeSet<&str> = of_crowd
+            .iter()
             .filter(|i| !i.is_barrier())
             .map(|i| i.packet.packet_type())
             .collect();
@@ -457,7 +456,7 @@ impl Agenda {
             !awaited.contains(&item.packet.cid())
                 && !(item.is_barrier() && held.contains(item.packet.packet_type()))
         };
-        let newest = of_crowd().max_by_key(|i| (is_free(i), i.arrived));
+        let newest = of_crowd.into_iter().max_by_key(|i| (is_free(i), i.arrived));
         newest.map(|i| i.packet.clone())
     }
 

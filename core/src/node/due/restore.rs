@@ -1,9 +1,12 @@
 //! What is due after a restart: that is not stored, but read off the packets that were kept.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::time::Duration;
 
-use super::{Agenda, Kind, Standing, Undue, period};
+use super::{Agenda, Item, Kind, Standing, Undue, period};
 use crate::{
     digest::ContentId,
     packet::Packet,

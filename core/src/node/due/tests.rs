@@ -286,7 +286,12 @@ fn a_revoked_predecessor_takes_those_behind_it_along_and_each_says_so() {
         if known {
             agenda.remove(&chain[0], Undue::Revoked, at(1));
         } else {
-            agenda.forbid(chain[0].cid(), chain[0].expires_at(), at(1));
+            agenda.forbid(
+                chain[0].author(),
+                chain[0].cid(),
+                chain[0].expires_at(),
+                at(1),
+            );
         }
         let expected: Vec<_> = chain
             .windows(2)

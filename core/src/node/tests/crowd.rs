@@ -1,7 +1,7 @@
 //! What one author can do to the others by the number or the order of its packets.
 
 use super::{
-    life::{after, due, gossip, listed, never_due, replacing, revoke},
+    life::{gossip, listed, replacing, revoke},
     *,
 };
 use crate::{
@@ -282,8 +282,13 @@ fn a_pin_says_so_where_the_packet_was_revoked_before_all_of_it_was_kept() {
         .sign(&mesh.hosts[0].key, "main", mesh.now.wall)
         .unwrap();
     let (from, now) = (mesh.id(0), mesh.now);
-    let node = &mut mesh.hosts[1].node;
-    let settle = asked(node, Input::Command(900, Command::Pin(pinned)), now).settle[0];
+    let Host { node, store, .. } = &mut mesh.hosts[1];
+    let mut pinning = asked(node, Input::Command(900, Command::Pin(pinned)), now);
+    while let Some(cid) = pinning.load.pop() {
+        let bytes = store.get(&cid).cloned();
+        pinning = asked(node, Input::Loaded { cid, bytes }, now);
+    }
+    let settle = pinning.settle[0];
     let data = News::Packet(by.as_cbor().to_vec()).encode();
     node.handle(
         now,
