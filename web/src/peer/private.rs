@@ -26,9 +26,11 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn book(this: &Steps);
 
+    /// ε that is spent so far, booked steps among it.
     #[wasm_bindgen(method, getter)]
     pub fn spent(this: &Steps) -> f64;
 
+    /// δ of the budget.
     #[wasm_bindgen(method, getter)]
     pub fn delta(this: &Steps) -> f64;
 
