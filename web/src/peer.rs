@@ -1,7 +1,6 @@
 //! A peer in a tab: bootstrap, identity, storage, transports and the driver, put together.
 
 mod keys;
-mod learned;
 mod learning;
 mod private;
 
@@ -24,7 +23,7 @@ pub use learning::{Learner, Learning, Lesson};
 pub use private::Steps;
 
 use crate::{
-    storage::{self, Identity, Mode, Records, Writer},
+    storage::{self, Identity, Mode, Records, Writer, learned},
     transport::{self, webrtc::Connections},
 };
 

@@ -9,6 +9,7 @@
 //! What it does not do: it does not encrypt what it keeps. Whoever can read the profile can read the keys.
 
 mod database;
+pub mod learned;
 mod lock;
 mod record;
 mod store;

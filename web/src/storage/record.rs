@@ -120,12 +120,8 @@ enum Place<'a> {
 
 #[cfg(test)]
 impl Records {
-    pub(crate) fn new_in_memory() -> Self {
-        Self::new(None, None)
-    }
-
     /// Lets `count` requests fail, after `good` that do not.
-    pub(crate) fn refuse(&self, good: usize, count: usize) {
+    pub(super) fn refuse(&self, good: usize, count: usize) {
         self.refusals.set((good, count));
     }
 

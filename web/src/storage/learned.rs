@@ -124,7 +124,7 @@ fn read(text: &str) -> Option<Sum> {
 }
 
 /// The metric that says what private learning has spent. Finite: a packet has no other.
-pub(super) const EPSILON: &str = "privacy.epsilon";
+pub const EPSILON: &str = "privacy.epsilon";
 /// Name of the record.
 const RECORD: &str = "journal-learned";
 /// Name of the record that holds a line that could not be read.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_line_that_the_browser_did_not_give_is_not_written_over() {
-        let records = Rc::new(Records::new_in_memory());
+        let records = Rc::new(Records::new(None, None));
         block_on(async {
             let learned = Learned::open(records.clone()).await;
             learned.note(&weights(), AT).await;
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_damaged_line_is_kept_aside_before_a_new_one_begins() {
-        let records = Rc::new(Records::new_in_memory());
+        let records = Rc::new(Records::new(None, None));
         let damaged = r#"{"version":1,"entries":[{"at":"2026"#;
         block_on(async {
             let put = records.put(Whose::Own, RECORD, damaged.as_bytes()).await;
