@@ -73,7 +73,11 @@ export interface Peer {
   /** Fetches a packet that was sealed to this peer and opens it. */
   open(cid: string): Promise<Opened>
 
-  /** Lists everything that left this tab, also before a reload, and what is left of the privacy budget. */
+  /**
+   * Lists everything that left this tab, also before a reload, and what is left of the privacy budget. What cannot be noted
+   * does not leave, with one exception: the weights that the built-in learner exchanges are counted in one line, and where
+   * the browser does not keep it they leave all the same; what it counted since then ends with the tab.
+   */
   ledger(): Promise<Ledger>
   /** The list as JSON, as `chorus-relay` writes it too. */
   exportLedger(): Promise<string>
@@ -81,6 +85,7 @@ export interface Peer {
   /**
    * Takes back packets of one's own, at most 64 at a time; resolves to the revocation's content id. Peers and relays that
    * hear of it forget the packets and their blocks. Who has read them has read them, and who never comes back never hears.
+   * It is noted in the ledger first, so it may load the second module, as `preview` does.
    */
   revoke(cids: string | string[]): Promise<string>
   /** Fetches a packet with its content and keeps both as long as the packet lives, also across reloads; at most 256. */
@@ -112,7 +117,12 @@ export interface PacketInit {
   ttl?: number
   /** Measurements of the content, at most 32 finite numbers. */
   quality?: Record<string, number>
-  /** Peer ids, at least one: the packet is sealed, and nobody else can read content, name or type. */
+  /**
+   * Peer ids, at least one: the packet is sealed, and nobody else can read content, name or type. A key that is not known
+   * here is looked for when the preview is made. Directly connected peers are asked for everybody's keys first, which names
+   * nobody; then by name for those who are not among the newest 256: then these peers learn whose key is wanted, even where
+   * nothing is shared afterwards.
+   */
   recipients?: string[]
   /** Leaves the content as it is, whatever is found in it. Names are cleaned all the same. */
   verbatim?: boolean
@@ -449,7 +459,7 @@ export interface ChorusError extends Error {
 export type ErrorCode =
   /** An argument is not what it must be; the message names it. */
   | 'ERR_INVALID_ARGUMENT'
-  /** The wasm cannot be loaded. */
+  /** A module cannot be loaded, or the second one not within 30 s. */
   | 'ERR_LOAD'
   /** The relay does not answer, or not as a relay does. */
   | 'ERR_RELAY_UNREACHABLE'
@@ -473,10 +483,13 @@ export type ErrorCode =
   /** Too much is under way already. */
   | 'ERR_BUSY'
   /**
-   * The browser does not keep what the peer stores: it ends with the tab. What cannot be noted in the ledger does not leave.
+   * The browser does not keep what the peer stores: it ends with the tab. What cannot be noted in the ledger does not leave
+   * (but see `ledger`).
    * Or there is no room for what is to be pinned.
    */
   | 'ERR_NOT_KEPT'
+  /** What is kept is damaged, such as the ledger; the next share keeps it aside and says so. */
+  | 'ERR_DAMAGED'
   /** What arrived is not what its id says. */
   | 'ERR_INVALID_CONTENT'
   /** What was to be shared makes no valid packet. */

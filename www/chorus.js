@@ -12,13 +12,15 @@ export function load () {
   return loading
 }
 
-/** Loads the wasm at `url` with the module that wraps it and is on its way. For privacy.js. */
-export async function instantiate (wrapper, url) {
+/** Loads the wasm at `url` with the module that wraps it and is on its way, unless `signal` ends it. For privacy.js. */
+export async function instantiate (wrapper, url, signal) {
   // Both at once: neither waits for the other to arrive.
-  const wasm = fetch(url)
+  const wasm = fetch(url, { signal })
   wasm.catch(() => {})
+  // An import cannot be ended, only waited for no longer.
+  const late = new Promise((resolve, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)) })
   try {
-    const module = await wrapper
+    const module = await Promise.race([wrapper, late])
     await module.default({ module_or_path: wasm })
     return module
   } catch (error) {
@@ -139,10 +141,7 @@ class Peer {
 
   async revoke (cids) {
     const peer = this.#open()
-    const cid = await peer.revoke([cids].flat().map(String))
-    // It holds no content, so it may leave before it is noted.
-    await (await privacy()).noteOwn(peer, cid)
-    return cid
+    return await (await privacy()).revoke(peer, [cids].flat().map(String))
   }
 
   async pin (cid) { await this.#open().pin(String(cid)) }

@@ -9,7 +9,8 @@ let loading
 
 /** Loads the second wasm once. */
 export function load () {
-  loading ??= instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url)).catch(error => {
+  const start = () => instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url), AbortSignal.timeout(MAX_LOADING_MS))
+  loading ??= start().catch(error => {
     loading = undefined
     throw error
   })
@@ -58,17 +59,25 @@ class Preview {
   #note
 
   constructor (peer, module, released) {
-    const preview = JSON.parse(released.preview)
-    const { content, type, instructions } = released
-    const prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
+    let prepared
+    try {
+      const preview = JSON.parse(released.preview)
+      const { content, type, instructions } = released
+      prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
+      Object.assign(this, shown(preview))
+      this.cid = prepared.cid
+      this.packet = prepared.packet
+      this.json = prepared.json
+      this.blocks = prepared.blocks
+    } catch (error) {
+      // It holds what was found.
+      released.free()
+      prepared?.free()
+      throw error
+    }
     this.#released = released
     this.#prepared = prepared
     this.#note = entry => note(peer, module, entry)
-    Object.assign(this, shown(preview))
-    this.cid = prepared.cid
-    this.packet = prepared.packet
-    this.json = prepared.json
-    this.blocks = prepared.blocks
   }
 
   async share () {
@@ -102,21 +111,25 @@ export async function receiveSealed (peer) {
   const module = await load()
   return await inTurn(peer, KEYRING, async () => {
     const before = await peer.record(KEYRING, false)
-    const renewed = module.renewKeyring(before, peer.network, Date.now())
+    let renewed
+    let after
     try {
+      renewed = module.renewKeyring(before, peer.network, Date.now())
       const { isChanged, key, epoch, from, until } = renewed
-      if (isChanged) await replace(peer, KEYRING, before, renewed.keyring)
+      if (isChanged) {
+        after = renewed.keyring
+        await replace(peer, KEYRING, before, after)
+      }
       const expires = new Date(until)
       const packets = isChanged ? [] : await peer.keyPackets(module.keyType(), [peer.id])
       const certificate = peer.certify(key, epoch, from, until)
       if (packets.some(packet => includes(packet, certificate))) return expires
       const ttl = Math.max(1, Math.min(MAX_TTL_SECS, Math.floor((until - Date.now()) / 1000)))
-      const prepared = peer.prepare(certificate, module.keyType(), ttl)
-      await note(peer, module, plainEntry(JSON.parse(prepared.json), prepared.cid, certificate.length))
-      await prepared.share()
+      await shareOwn(peer, module, peer.prepare(certificate, module.keyType(), ttl))
       return expires
     } finally {
-      renewed.free()
+      renewed?.free()
+      after?.fill(0)
       before?.fill(0)
     }
   })
@@ -127,11 +140,15 @@ export async function open (peer, cid) {
   const [module, packet] = await Promise.all([load(), peer.get(cid)])
   if (packet.type !== module.sealedType()) throw fail('ERR_INVALID_CONTENT', `${cid} is not sealed: it is of type ${packet.type}`)
   const keyring = await peer.record(KEYRING, false)
-  const opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
-  keyring?.fill(0)
-  const { content, name, type } = opened
-  opened.free()
-  return { content, name, type, author: packet.author }
+  let opened
+  try {
+    opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
+    const { content, name, type } = opened
+    return { content, name, type, author: packet.author }
+  } finally {
+    opened?.free()
+    keyring?.fill(0)
+  }
 }
 
 /** Lists what left this tab, and what is left of the profile's privacy budgets: for tensors, and for the learner. */
@@ -152,10 +169,21 @@ export async function exportLedger (peer) {
   return module.journalOf(textOf(shared), textOf(learned))
 }
 
-/** Notes a packet of the peer's own that left without a preview: a revocation. */
-export async function noteOwn (peer, cid) {
-  const [module, packet] = await Promise.all([load(), peer.get(cid)])
-  await note(peer, module, plainEntry(packet, cid, packet.size))
+/** Takes back packets of the peer's own; resolves to the revocation's content id. */
+export async function revoke (peer, cids) {
+  const module = await load()
+  return await shareOwn(peer, module, await peer.prepareRevocation(cids))
+}
+
+/** Notes a packet that nobody is asked about, for it holds nothing of the owner's, and lets it leave. */
+async function shareOwn (peer, module, prepared) {
+  try {
+    await note(peer, module, plainEntry(prepared))
+  } catch (error) {
+    prepared.free()
+    throw error
+  }
+  return await prepared.share()
 }
 
 /** Writes an entry to the ledger; it is on disk when this resolves. What cannot be noted must not leave. */
@@ -176,8 +204,9 @@ function note (peer, module, entry) {
   })
 }
 
-/** The entry of a packet that leaves as it is, for everybody, by its JSON form. */
-function plainEntry ({ packet_type: type, compatibility_hash: digest }, cid, bytes) {
+/** The entry of a packet that leaves as it is, for everybody. */
+function plainEntry ({ cid, json, size: bytes }) {
+  const { packet_type: type, compatibility_hash: digest } = JSON.parse(json)
   return JSON.stringify({
     at: new Date().toISOString(), cid, packet_type: type, name: null, bytes, readers: 'everybody', findings: {}, dropped_total: 0,
     epsilon_after: null, content_digest: digest, is_verbatim: true
@@ -196,9 +225,11 @@ export async function forget (peer) {
 async function stagesOf (peer, module) {
   const mine = of(peer)
   mine.stages ??= secretsOf(peer, module).then(secrets => {
-    const stages = new module.Stages(secrets, peer.network)
-    secrets.fill(0)
-    return stages
+    try {
+      return new module.Stages(secrets, peer.network)
+    } finally {
+      secrets.fill(0)
+    }
   })
   mine.stages.catch(() => { mine.stages = undefined })
   return await mine.stages
@@ -208,8 +239,13 @@ async function secretsOf (peer, module) {
   const before = await peer.record(SECRETS, false)
   if (before) return before
   const fresh = module.newSecrets()
-  await replace(peer, SECRETS, undefined, fresh)
-  return fresh
+  try {
+    await replace(peer, SECRETS, undefined, fresh)
+    return fresh
+  } catch (error) {
+    fresh.fill(0)
+    throw error
+  }
 }
 
 /** The ranges that others have told of themselves, newest first: facts hide among them. */
@@ -286,6 +322,8 @@ const LEARNED = 'journal-learned'
 const BUDGET = 'budget'
 /** Written by the learner: web/src/peer/private.rs. */
 const TRAINING = 'training'
+/** Longest wait for the second wasm. Source: the wait for anything that is fetched from peers, core's node. */
+const MAX_LOADING_MS = 30_000
 /** Bookings that are tried when other tabs book at the same time. Guess. */
 const MAX_ATTEMPTS = 16
 /** A packet's longest life. Source: core, packet::MAX_TTL_SECS. */

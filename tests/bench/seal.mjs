@@ -23,7 +23,7 @@ const tab = await Tab.open(browser)
 await tab.page.goto(`${site.origin}/`)
 const seconds = await tab.run(async ([bytes, rounds]) => {
   const { default: init, SealBench } = await import('/chorus_privacy.js')
-  await init()
+  await init({ module_or_path: fetch('/chorus_privacy_bg.wasm') })
   const bench = new SealBench(bytes)
   const times = { chorus: [], cipher: [] }
   const measure = (system, work) => {

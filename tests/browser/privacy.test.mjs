@@ -94,9 +94,12 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
     assert.equal(shown.findings[0].before, SECRETS[0])
     assert.deepEqual(shown.readers, 'everybody')
 
-    const quiet = Buffer.concat(await sent(one))
-    assert.ok(!quiet.includes(shown.packet), 'nothing leaves before it is shared')
-    const cid = await share(one)
+    // What had left with the preview would be on the wire by the time that something later is answered.
+    const cid = await one.run(async other => {
+      await peer.streams.ping(other)
+      globalThis.__mark()
+      return await globalThis.shown.share()
+    }, two.id)
     assert.equal(cid, shown.cid)
     const got = await two.run(async cid => {
       const { content, ...json } = await peer.get(cid)
@@ -106,9 +109,11 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
     const json = JSON.parse(shown.json)
     assert.deepEqual(Object.fromEntries(Object.keys(json).map(key => [key, got.json[key]])), json)
 
-    const wire = await sent(one)
+    const [wire, before] = [await sent(one), await sent(one, { isBeforeMark: true })]
+    assert.ok(before.some(stream => stream.length > 0), 'something was sent before')
     for (const bytes of [shown.packet, ...shown.blocks]) {
       assert.ok(wire.some(stream => stream.includes(bytes)), `${bytes.length} bytes of the preview are on the wire`)
+      assert.ok(!before.some(stream => stream.includes(bytes)), 'they leave when they are shared, not before')
     }
     for (const stream of [...wire, ...await sent(two)]) {
       for (const secret of SECRETS) assert.ok(!stream.includes(secret), secret)
@@ -276,32 +281,134 @@ test('two tabs of a profile book at the same time and nothing is lost, and each 
   for (const each of [second, tab, alone]) await each.close()
 })
 
-/** The entries of a journal that the first identity of a profile keeps. */
-const journal = async (tab, name) => JSON.parse(await tab.run(key => new Promise((resolve, reject) => {
+/** Reads the text of a record that the first identity of a profile keeps, or writes `text` in its place. */
+const record = (tab, name, text) => tab.run(([key, text]) => new Promise((resolve, reject) => {
   const opening = indexedDB.open('chorus/main')
   opening.onerror = () => reject(opening.error)
   opening.onsuccess = () => {
-    const reading = opening.result.transaction('records').objectStore('records').get(key)
-    reading.onerror = () => reject(reading.error)
-    reading.onsuccess = () => {
+    const transaction = opening.result.transaction('records', 'readwrite')
+    const records = transaction.objectStore('records')
+    const request = text == null ? records.get(key) : records.put(new TextEncoder().encode(text), key)
+    transaction.onabort = () => reject(transaction.error)
+    transaction.oncomplete = () => {
       opening.result.close()
-      resolve(new TextDecoder().decode(reading.result))
+      resolve(text ?? new TextDecoder().decode(request.result))
     }
   }
-}), `0/${name}`)).entries
+}), [`0/${name}`, text])
+
+test('a damaged ledger is kept aside and said, nothing leaves unnoted, and the next packet begins a new one', async () => {
+  const tab = await openPeer({ storage: 'indexeddb' })
+  const share = () => tab.run(() => codeOf(peer.share({ type: 'note', content: 'noted' })))
+  await share()
+  const damaged = (await record(tab, 'journal')).slice(0, -5)
+  await record(tab, 'journal', damaged)
+  assert.equal(await share(), 'ERR_NOT_KEPT')
+  assert.equal(await record(tab, 'journal-damaged'), damaged)
+  const shared = () => tab.run(async () => [(await peer.ledger()).entries.length, (await Array.fromAsync(peer.query({ author: peer.id }))).length])
+  assert.deepEqual(await shared(), [0, 1])
+  assert.equal(await share(), 'no error')
+  assert.deepEqual(await shared(), [1, 2])
+  await tab.close()
+})
+
+/** The entries of a journal that the first identity of a profile keeps. */
+const journal = async (tab, name) => JSON.parse(await record(tab, name)).entries
+
+/** Lets the next call of `IDBObjectStore.prototype[method]` that names the record throw. */
+const failOnce = (tab, method, name) => tab.run(([method, key]) => {
+  const real = IDBObjectStore.prototype[method]
+  IDBObjectStore.prototype[method] = function (...all) {
+    if (!all.includes(key)) return real.apply(this, all)
+    IDBObjectStore.prototype[method] = real
+    throw new DOMException('the disk does not answer', 'UnknownError')
+  }
+}, [method, `0/${name}`])
+
+test('a ledger that cannot be read or copied for once is neither lost nor passed by', async () => {
+  const tab = await openPeer({ storage: 'indexeddb' })
+  const note = content => tab.run(content => codeOf(peer.share({ type: 'note', content })), content)
+  const cids = async () => (await journal(tab, 'journal')).map(entry => entry.cid)
+  assert.equal(await note('one'), 'no error')
+  const [first] = await cids()
+  for (const method of ['get', 'put']) {
+    await failOnce(tab, method, 'journal')
+    assert.equal(await note('not noted'), 'ERR_NOT_KEPT')
+    assert.deepEqual(await cids(), [first])
+  }
+  // A revocation is noted before it leaves as well.
+  await failOnce(tab, 'put', 'journal')
+  assert.equal(await tab.run(cid => codeOf(peer.revoke(cid)), first), 'ERR_NOT_KEPT')
+  assert.equal(await tab.run(cid => codeOf(peer.get(cid)), first), 'no error')
+  await tab.run(cid => peer.revoke(cid), first)
+  assert.equal(await tab.run(cid => codeOf(peer.get(cid)), first), 'ERR_REVOKED')
+  assert.equal((await cids()).length, 2)
+
+  await record(tab, 'journal', '{"version":1')
+  await failOnce(tab, 'put', 'journal-damaged')
+  assert.equal(await note('two'), 'ERR_NOT_KEPT')
+  assert.equal(await tab.run(() => codeOf(peer.ledger())), 'ERR_DAMAGED')
+  assert.equal(await note('three'), 'ERR_NOT_KEPT')
+  assert.equal(await note('four'), 'no error')
+  assert.equal((await cids()).length, 1)
+  await tab.close()
+})
+
+test('bookings, keys and entries are written to the disk itself', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.addInitScript(() => {
+    globalThis.__written = []
+    const real = IDBDatabase.prototype.transaction
+    IDBDatabase.prototype.transaction = function (...all) {
+      const transaction = real.apply(this, all)
+      if (transaction.mode === 'readwrite') globalThis.__written.push(`${[...transaction.objectStoreNames]} ${transaction.durability}`)
+      return transaction
+    }
+  })
+  tab.storage = 'indexeddb'
+  await tab.page.goto(`${site.origin}/`)
+  await joined(tab)
+  assert.equal(await shareNoised(tab, 8), 'no error')
+  const written = new Set(await tab.run(() => globalThis.__written))
+  assert.deepEqual([...written].filter(how => !how.startsWith('blocks ')).sort(), ['identities strict', 'records strict'])
+  await tab.close()
+})
+
+test('a second module that does not arrive ends in an error, and the next share loads it', async () => {
+  const tab = await openPeer()
+  const pattern = '**/chorus_privacy_bg.wasm'
+  await tab.page.route(pattern, () => {})
+  const share = () => tab.run(() => codeOf(peer.share({ type: 'note', content: 'late' })))
+  await tab.run(() => {
+    const real = AbortSignal.timeout
+    AbortSignal.timeout = ms => {
+      globalThis.__waited = ms
+      AbortSignal.timeout = real
+      return real.call(AbortSignal, 1)
+    }
+  })
+  assert.equal(await share(), 'ERR_LOAD')
+  assert.equal(await tab.run(() => globalThis.__waited), 30_000)
+  await tab.page.unroute(pattern)
+  assert.equal(await share(), 'no error')
+  await tab.close()
+})
 
 test('what the dashboard learns with others is one line of its ledger, and a file goes through the stages', async () => {
   const tabs = await openMesh(browser, relay, ['0,1,2', '3,4,5'].map(classes => ({ classes, train: 'on' })))
   await Promise.all(tabs.map(tab => tab.exchanges(3)))
   for (const { tab } of tabs) {
-    const [line, ...others] = await journal(tab, 'journal-learned')
+    const kept = await record(tab, 'journal-learned')
+    const [line, ...others] = JSON.parse(await tab.run(async kept => {
+      const { default: init, journalOf } = await import('/chorus_privacy.js')
+      await init({ module_or_path: fetch('/chorus_privacy_bg.wasm') })
+      return journalOf(undefined, kept)
+    }, kept)).entries
     assert.deepEqual([line.packet_type, line.is_routine, others.length], ['weights', true, 0])
     assert.ok(line.count >= 3 && line.bytes > line.count * 1000 && line.until > line.at, JSON.stringify(line))
   }
   const [one, two] = tabs
-  const before = Buffer.from(report(1))
-  await one.page.locator('input[type=file]').setInputFiles({ name: 'report.txt', mimeType: 'text/plain', buffer: before })
-  const cid = await one.tab.until(() => document.querySelector('.files [data-name="report.txt"][data-state="own"]')?.dataset.cid)
+  const cid = await one.share('report.txt', report(1))
   const [line] = (await journal(one.tab, 'journal')).filter(entry => entry.packet_type === 'file')
   assert.deepEqual([line.cid, line.name, line.findings], [cid, 'report.txt', { card: 1, email: 1, iban: 1 }])
   const got = (await two.fetch(cid)).toString()

@@ -24,7 +24,10 @@ export function rememberSent () {
     waiting.add(look)
     look()
   })
-  globalThis.__sent = () => Array.from(all.values(), async messages => {
+  let marked
+  globalThis.__mark = () => { marked = new Map(Array.from(all, ([channel, messages]) => [channel, messages.length])) }
+  globalThis.__sent = isBefore => Array.from(all, async ([channel, sent]) => {
+    const messages = isBefore ? sent.slice(0, marked.get(channel) ?? 0) : sent
     const url = await new Promise(resolve => {
       const reader = new FileReader()
       reader.onload = () => resolve(reader.result)
@@ -38,12 +41,12 @@ export function rememberSent () {
 export const subscribed = tab => tab.run(() => globalThis.__hasSent('/meshsub/', 'chorus/main/packets/1'), null, 30_000, 'a subscription')
 
 /**
- * Everything that `tab` has sent on data channels so far.
+ * Everything that `tab` has sent on data channels so far, or only what it had sent at the last `__mark()`.
  *
  * @returns {Promise<Buffer[]>} The bytes of each libp2p stream.
  */
-export async function sent (tab) {
-  const channels = await tab.run(() => Promise.all(globalThis.__sent()))
+export async function sent (tab, { isBeforeMark = false } = {}) {
+  const channels = await tab.run(isBefore => Promise.all(globalThis.__sent(isBefore)), isBeforeMark)
   return channels.map(text => payload(Buffer.from(text, 'base64')))
 }
 

@@ -218,13 +218,6 @@ impl ChorusPeer {
         Ok(packet_value(&packet, Some(&content)))
     }
 
-    /// Takes back packets of this peer's own; resolves to the revocation's content id.
-    pub async fn revoke(&self, cids: Vec<String>) -> Result<String, JsValue> {
-        let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
-        let revoked = self.peer.handle.revoke(&cids?).await;
-        Ok(revoked.map_err(handle_error)?.cid().to_string())
-    }
-
     /// Fetches a packet with its content and keeps both as long as the packet lives.
     pub async fn pin(&self, cid: String) -> Result<(), JsValue> {
         let pinned = self.peer.handle.pin(parse_cid(&cid)?).await;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::page::{self, Profile};
@@ -53,22 +53,29 @@ fn relay(page: &Path, dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the npm package into `dir`: the module, the widget, their declarations, and the style and wasm they load.
+/// The files of the page that are in the npm package: the module, the widget, their declarations, and what they load.
+const PACKAGED: [&str; 12] = [
+    "chorus.js",
+    "chorus.d.ts",
+    "widget.js",
+    "widget.d.ts",
+    "style.css",
+    "chorus_web.js",
+    "chorus_web_bg.wasm",
+    "privacy.js",
+    "dialog.js",
+    "dialog.css",
+    "chorus_privacy.js",
+    "chorus_privacy_bg.wasm",
+];
+
+/// Puts the npm package into `dir`.
+///
+/// # Errors
+/// When a file is missing, or loads one that is not in the package.
 fn npm_package(page: &Path, dir: &Path) -> Result<()> {
-    const FILES: [&str; 10] = [
-        "chorus.js",
-        "chorus.d.ts",
-        "widget.js",
-        "widget.d.ts",
-        "style.css",
-        "chorus_web.js",
-        "chorus_web_bg.wasm",
-        "privacy.js",
-        "chorus_privacy.js",
-        "chorus_privacy_bg.wasm",
-    ];
     fs::create_dir_all(dir)?;
-    for file in FILES {
+    for file in PACKAGED {
         fs::copy(page.join(file), dir.join(file))
             .with_context(|| format!("the page has no {file}"))?;
     }
@@ -77,6 +84,12 @@ fn npm_package(page: &Path, dir: &Path) -> Result<()> {
     }
     for file in ["LICENSE-APACHE", "LICENSE-MIT"] {
         fs::copy(process::root().join(file), dir.join(file))?;
+    }
+    for file in PACKAGED.iter().filter(|file| is_text(file)) {
+        let text = fs::read_to_string(dir.join(file))?;
+        if let Some(loaded) = (loads(&text).iter()).find(|loaded| !dir.join(loaded).is_file()) {
+            bail!("{file} loads {loaded}, which is not in the npm package");
+        }
     }
     let package = json!({
         "name": "chorus-mesh",
@@ -101,4 +114,85 @@ fn npm_package(page: &Path, dir: &Path) -> Result<()> {
     )?;
     println!("           {}", dir.display());
     Ok(())
+}
+
+/// Whether the file may name others that it loads.
+fn is_text(file: &str) -> bool {
+    [".js", ".ts", ".css"].iter().any(|end| file.ends_with(end))
+}
+
+/// Returns the files beside itself that a script, a declaration or a style loads: what it imports by a relative path,
+/// `new URL('…', import.meta.url)`, and `url('…')` of a style.
+fn loads(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (before, is_url) in [
+        ("from ", false),
+        ("import ", false),
+        ("import(", false),
+        ("@import ", false),
+        ("new URL(", true),
+        (" url(", true),
+    ] {
+        for rest in text.split(before).skip(1) {
+            let Some(quote @ ('\'' | '"')) = rest.chars().next() else {
+                continue;
+            };
+            let Some((name, after)) = rest[1..].split_once(quote) else {
+                continue;
+            };
+            // A bare name is another package's, and `.` is where the script itself is.
+            let is_beside = if is_url {
+                (after.starts_with(", import.meta.url") || before == " url(")
+                    && ![".", "./"].contains(&name)
+                    && !name.contains(':')
+            } else {
+                name.starts_with("./")
+            };
+            if is_beside {
+                found.push(name.trim_start_matches("./").to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_packaged_file_loads_is_in_the_package() {
+        let www = process::root().join("www");
+        let mut seen = Vec::new();
+        for file in PACKAGED.iter().filter(|file| is_text(file)) {
+            // What wasm-bindgen writes is looked at when the package is made.
+            if file.starts_with("chorus_") {
+                continue;
+            }
+            let text = fs::read_to_string(www.join(file)).unwrap();
+            for loaded in loads(&text) {
+                assert!(
+                    PACKAGED.contains(&&*loaded),
+                    "{file} loads {loaded}, which is not in the npm package"
+                );
+                seen.push(loaded);
+            }
+        }
+        for known in ["chorus_web.js", "chorus_privacy_bg.wasm", "dialog.css"] {
+            assert!(seen.iter().any(|name| name == known), "{known} is found");
+        }
+    }
+
+    #[test]
+    fn what_a_file_loads_is_found_however_it_is_written() {
+        let text = r#"
+            import { a } from './a.js'
+            import "./b.js"
+            const c = await import('./c/d.js')
+            fetch(new URL('e.css', import.meta.url))
+            new URL('.', import.meta.url); new URL('f.js', relay); import g from 'g'; import('https://h.example/h.js')
+            p { background: url("i.svg") } q { background: url('data:image/png;base64,') }
+        "#;
+        assert_eq!(loads(text), ["a.js", "b.js", "c/d.js", "e.css", "i.svg"]);
+    }
 }

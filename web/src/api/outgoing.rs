@@ -14,7 +14,7 @@ use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use zeroize::Zeroizing;
 
-use super::{ChorusPeer, error, handle_error};
+use super::{ChorusPeer, error, handle_error, parse_cid};
 use crate::{
     peer::{Peer, key_packets},
     storage::{StorageError, Whose},
@@ -52,6 +52,12 @@ impl Prepared {
     #[wasm_bindgen(getter)]
     pub fn blocks(&self) -> Array {
         self.prepared.blocks().map(Uint8Array::from).collect()
+    }
+
+    /// Bytes of its content.
+    #[wasm_bindgen(getter)]
+    pub fn size(&self) -> f64 {
+        self.prepared.packet().payload().size() as f64
     }
 
     /// Throws `ERR_STALE` where it is too old to be shared.
@@ -96,6 +102,17 @@ impl ChorusPeer {
                 .map_err(|e| invalid(format!("instructions: {e}")))?;
         }
         let prepared = self.peer.handle.prepare(content, options);
+        Ok(Prepared {
+            peer: self.peer.clone(),
+            prepared: prepared.map_err(handle_error)?,
+        })
+    }
+
+    /// Makes the packet that takes back packets of this peer's own.
+    #[wasm_bindgen(js_name = prepareRevocation)]
+    pub async fn prepare_revocation(&self, cids: Vec<String>) -> Result<Prepared, JsValue> {
+        let cids: Result<Vec<_>, _> = cids.iter().map(|cid| parse_cid(cid)).collect();
+        let prepared = self.peer.handle.prepare_revocation(&cids?).await;
         Ok(Prepared {
             peer: self.peer.clone(),
             prepared: prepared.map_err(handle_error)?,

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use futures::channel::oneshot;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Function, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{
     IdbDatabase, IdbFactory, IdbKeyRange, IdbObjectStore, IdbRequest, IdbTransaction,
@@ -225,12 +225,25 @@ impl Database {
         store: &str,
         mode: IdbTransactionMode,
     ) -> Result<(IdbTransaction, IdbObjectStore), JsValue> {
-        let transaction = self
-            .inner
-            .database
-            .transaction_with_str_and_mode(store, mode)?;
+        // By name: web-sys counts a transaction's options among its unstable interfaces.
+        let begin = Reflect::get(&self.inner.database, &"transaction".into())?;
+        let begin: Function = begin.dyn_into()?;
+        let options = Object::new();
+        Reflect::set(&options, &"durability".into(), &durability(store).into())?;
+        let transaction =
+            begin.call3(&self.inner.database, &store.into(), &mode.into(), &options)?;
+        let transaction: IdbTransaction = transaction.unchecked_into();
         let store = transaction.object_store(store)?;
         Ok((transaction, store))
+    }
+}
+
+/// How sure the browser is to be that a change of `store` is on disk before it says so. By default it may only have handed
+/// it to the system, and a crash of the device then takes back a booking, a key or an entry. Blocks can be had again.
+fn durability(store: &str) -> &'static str {
+    match store {
+        BLOCKS => "relaxed",
+        _ => "strict",
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Records {
     database: Option<Database>,
     slot: Option<u32>,
     memory: RefCell<BTreeMap<String, Zeroizing<Vec<u8>>>>,
+    /// How many requests succeed from now on, and how many after them fail, as those of a browser may.
+    #[cfg(test)]
+    refusals: std::cell::Cell<(usize, usize)>,
 }
 
 impl Records {
@@ -30,6 +33,8 @@ impl Records {
             database,
             slot,
             memory: RefCell::default(),
+            #[cfg(test)]
+            refusals: std::cell::Cell::default(),
         }
     }
 
@@ -47,6 +52,8 @@ impl Records {
         whose: Whose,
         name: &str,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        #[cfg(test)]
+        self.ask()?;
         match self.place(whose, name) {
             Place::Database(database, key) => database.record(&key).await,
             Place::Memory(key) => Ok(self.memory.borrow().get(&key).cloned()),
@@ -72,6 +79,8 @@ impl Records {
         value: &[u8],
         may_replace: impl FnOnce(Option<&[u8]>) -> bool,
     ) -> Result<bool, StorageError> {
+        #[cfg(test)]
+        self.ask()?;
         let key = match self.place(whose, name) {
             Place::Database(database, key) => {
                 return database.replace_record(&key, value, may_replace).await;
@@ -107,6 +116,35 @@ impl std::fmt::Debug for Records {
 enum Place<'a> {
     Database(&'a Database, String),
     Memory(String),
+}
+
+#[cfg(test)]
+impl Records {
+    pub(crate) fn new_in_memory() -> Self {
+        Self::new(None, None)
+    }
+
+    /// Lets `count` requests fail, after `good` that do not.
+    pub(crate) fn refuse(&self, good: usize, count: usize) {
+        self.refusals.set((good, count));
+    }
+
+    fn ask(&self) -> Result<(), StorageError> {
+        match self.refusals.get() {
+            (0, 0) => Ok(()),
+            (0, left) => {
+                self.refusals.set((0, left - 1));
+                Err(StorageError::Request {
+                    what: "do this",
+                    reason: "it was told to fail".into(),
+                })
+            }
+            (good, left) => {
+                self.refusals.set((good - 1, left));
+                Ok(())
+            }
+        }
+    }
 }
 
 #[cfg(test)]
