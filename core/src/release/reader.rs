@@ -195,7 +195,8 @@ impl<'a> Reader<'a> {
             is_changed: false,
         });
         let findings = self.scrubber.scan(content).findings;
-        for finding in findings.iter().filter(|one| is_sure(content, one)) {
+        let counts = |one: &&Finding| one.kind == Kind::PrivateKey || is_sure(content, one);
+        for finding in findings.iter().filter(counts) {
             let (kind, label) = (finding.kind, finding.label);
             if self.scrubber.policy().action(kind) == Action::Refuse {
                 let place = Slot::Content.place().to_owned();
@@ -419,7 +420,7 @@ fn surroundings(content: &[u8], finding: &Finding) -> (String, Finding) {
     (source, finding)
 }
 
-/// Whether a finding in bytes that are no text is none of chance: sure, and among letters.
+/// Whether a finding in bytes that are no text is none of chance: sure, itself text, and among letters.
 fn is_sure(content: &[u8], finding: &Finding) -> bool {
     let is_letter = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
     let (start, end) = (finding.span.start, finding.span.end);
@@ -431,15 +432,23 @@ fn is_sure(content: &[u8], finding: &Finding) -> bool {
         .rev()
         .take_while(is_letter);
     let after = after.unwrap_or_default().iter().take_while(is_letter);
-    let letters = before.count() + finding.span.len() + after.count();
-    finding.confidence >= SURE && letters >= MIN_LETTERS
+    let value = content.get(start..end).unwrap_or_default();
+    // Letters of other scripts do not count: two bytes of noise often make one.
+    let own = value.iter().filter(is_letter).count();
+    let letters = before.count() + own + after.count();
+    let value = core::str::from_utf8(value);
+    let is_text = value.is_ok_and(|value| {
+        let is_letter = |letter: char| !letter.is_control() || "\t\n\r".contains(letter);
+        value.chars().all(is_letter)
+    });
+    finding.confidence >= SURE && is_text && letters >= MIN_LETTERS
 }
 
 /// Percent from which a finding in bytes that are no text counts. Guess: surer ones need many signs.
 const SURE: u8 = 80;
 /// Letters in a row, a finding with what stands beside it. Guess: three bytes in eight of noise are letters, and ten million
-/// random bytes have an address of six letters now and then, but none of ten; checked by `noise_is_no_finding`.
-const MIN_LETTERS: usize = 10;
+/// random bytes have an address of six to ten letters now and then; checked by `noise_is_no_finding`.
+const MIN_LETTERS: usize = 14;
 /// Bytes from which an identifier counts there. Guess: one of 6 letters stands in 10 MB of noise once in 400,000 times.
 const SURE_IDENTIFIER: usize = 6;
 /// Bytes that are shown beside a finding.
