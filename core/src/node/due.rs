@@ -427,8 +427,10 @@ impl Agenda {
         if self.waiting.len() <= MAX_WAITING_OF_AUTHOR || self.is_restoring {
             return None;
         }
-        // What is only to be told yet does not wait, up to a bound.
-        let barriers = self.barriers();
+        // What is only to be told yet does not wait, nor what comes after that, up to a bound.
+        let gates = self.waiting.values();
+        let gates = gates.filter(|i| i.is_barrier() && !i.is_met);
+        let barriers: BTreeSet<Kind<'_>> = gates.map(Item::kind).collect();
         let is_queue_full = self.waiting.len() > MAX_QUEUED;
         let items = self.waiting.values();
         let items: Vec<&Item> = items

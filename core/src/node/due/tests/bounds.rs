@@ -90,7 +90,8 @@ fn a_chain_of_thousands_is_bounded_and_costs_one_step_a_call() {
     let mut agenda = started();
     for packet in chain.iter().rev() {
         agenda.admit(packet, at(1));
-        assert!(agenda.waiting.len() <= MAX_WAITING_OF_AUTHOR);
+        // And one that is due and not told yet.
+        assert!(agenda.waiting.len() <= MAX_WAITING_OF_AUTHOR + 1);
         assert!(agenda.events.len() <= MAX_EVENTS);
     }
     // What comes last in the chain was dropped; what is left is due, one packet at a time.
