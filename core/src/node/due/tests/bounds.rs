@@ -127,3 +127,11 @@ fn what_was_due_and_is_over_for_days_still_lets_others_come_after_it() {
     agenda.admit(&chain[1], days);
     assert!(told(&mut agenda, days).0.contains(&chain[1].cid()));
 }
+
+#[test]
+fn a_long_chain_that_comes_at_once_is_due_whole() {
+    let chain = chain(250);
+    let mut agenda = started();
+    chain.iter().for_each(|p| agenda.admit(p, at(1)));
+    assert_eq!(told(&mut agenda, at(1)), (cids(&chain), vec![]));
+}
