@@ -451,11 +451,13 @@ impl Agenda {
             .filter(|i| !i.is_barrier())
             .map(|i| i.packet.packet_type())
             .collect();
-        let is_free = |item: &Item| {
-            !awaited.contains(&item.packet.cid())
-                && !(item.is_barrier() && held.contains(item.packet.packet_type()))
+        let is_needed = |item: &Item| {
+            awaited.contains(&item.packet.cid())
+                || item.is_barrier() && held.contains(item.packet.packet_type())
         };
-        let newest = of_crowd.into_iter().max_by_key(|i| (is_free(i), i.arrived));
+        let newest = of_crowd
+            .into_iter()
+            .max_by_key(|i| (!is_needed(i), i.arrived));
         newest.map(|i| i.packet.clone())
     }
 
