@@ -427,12 +427,11 @@ impl Agenda {
         if self.waiting.len() <= MAX_WAITING_OF_AUTHOR || self.is_restoring {
             return None;
         }
-        // What is only to be told yet does not wait, up to a bound.
-        let barriers = self.barriers();
+        let soon = self.soon_due(now);
         let is_queue_full = self.waiting.len() > MAX_QUEUED;
         let items = self.waiting.values();
         let items: Vec<&Item> = items
-            .filter(|i| is_queue_full || self.standing(i, &barriers, now) != Standing::Ready)
+            .filter(|i| is_queue_full || !soon.contains(&i.packet.cid()))
             .collect();
         let mut counts: BTreeMap<PeerId, usize> = BTreeMap::new();
         for item in &items {
@@ -452,12 +451,40 @@ impl Agenda {
             .filter(|i| !i.is_barrier())
             .map(|i| i.packet.packet_type())
             .collect();
-        let is_free = |item: &Item| {
-            !awaited.contains(&item.packet.cid())
-                && !(item.is_barrier() && held.contains(item.packet.packet_type()))
+        let is_needed = |item: &Item| {
+            awaited.contains(&item.packet.cid())
+                || item.is_barrier() && held.contains(item.packet.packet_type())
         };
-        let newest = of_crowd.into_iter().max_by_key(|i| (is_free(i), i.arrived));
+        let newest = of_crowd
+            .into_iter()
+            .max_by_key(|i| (!is_needed(i), i.arrived));
         newest.map(|i| i.packet.clone())
+    }
+
+    /// What is only to be told yet, and what waits for nothing but that, as far as a few looks show.
+    fn soon_due(&self, now: Instant) -> BTreeSet<ContentId> {
+        let gates = self.waiting.values();
+        let gates = gates.filter(|i| i.is_barrier() && !i.is_met);
+        let barriers: BTreeSet<Kind<'_>> = gates.map(Item::kind).collect();
+        // Mostly in the order of a chain.
+        let mut items: Vec<&Item> = self.waiting.values().collect();
+        items.sort_unstable_by_key(|i| i.arrived);
+        let mut soon = BTreeSet::new();
+        for _ in 0..MAX_LOOKS {
+            let before = soon.len();
+            for item in &items {
+                let follows = item.predecessor().is_some_and(|cid| soon.contains(&cid))
+                    && item.is_met
+                    && !barriers.contains(&item.kind());
+                if follows || self.standing(item, &barriers, now) == Standing::Ready {
+                    soon.insert(item.packet.cid());
+                }
+            }
+            if soon.len() == before {
+                break;
+            }
+        }
+        soon
     }
 
     /// Lets go what waits past its end; the library may have forgotten it before.
@@ -502,6 +529,8 @@ fn period(packet: &Packet) -> Option<Duration> {
 const MAX_WAITING: usize = 512;
 /// Those of one author. Guess: a quarter, so that no author takes the room of all others.
 const MAX_WAITING_OF_AUTHOR: usize = 128;
+/// Looks through all that waits for what is about to be told. Guess: what came in its order needs two.
+const MAX_LOOKS: usize = 4;
 /// Those, and with them what is due and only to be told yet. Guess: four peers' answers while the owner is slow.
 const MAX_QUEUED: usize = 2 * MAX_WAITING;
 /// Packets of which is remembered that they were due, and as many that never will be. Source: four libraries' worth.

@@ -32,7 +32,7 @@ fn bytes_stored(relay: &Relay) -> u64 {
 }
 
 #[test]
-fn a_revoked_file_is_gone_from_the_relay_with_its_blocks_and_stays_away() {
+fn a_revoked_file_is_gone_from_the_relay_with_its_blocks_also_after_a_restart() {
     let [data, own, files] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let (file, got) = (files.path().join("slip.bin"), files.path().join("got.bin"));
     let relay = Relay::start(data.path());

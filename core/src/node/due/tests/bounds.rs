@@ -90,7 +90,8 @@ fn a_chain_of_thousands_is_bounded_and_costs_one_step_a_call() {
     let mut agenda = started();
     for packet in chain.iter().rev() {
         agenda.admit(packet, at(1));
-        assert!(agenda.waiting.len() <= MAX_WAITING_OF_AUTHOR);
+        // And one that is due and not told yet.
+        assert!(agenda.waiting.len() <= MAX_WAITING_OF_AUTHOR + 1);
         assert!(agenda.events.len() <= MAX_EVENTS);
     }
     // What comes last in the chain was dropped; what is left is due, one packet at a time.
@@ -125,4 +126,12 @@ fn what_was_due_and_is_over_for_days_still_lets_others_come_after_it() {
     agenda.admit(&packet(2, 1, |_| {}), days);
     agenda.admit(&chain[1], days);
     assert!(told(&mut agenda, days).0.contains(&chain[1].cid()));
+}
+
+#[test]
+fn a_long_chain_that_comes_at_once_is_due_whole() {
+    let chain = chain(250);
+    let mut agenda = started();
+    chain.iter().for_each(|p| agenda.admit(p, at(1)));
+    assert_eq!(told(&mut agenda, at(1)), (cids(&chain), vec![]));
 }
