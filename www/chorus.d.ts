@@ -497,6 +497,8 @@ export type ErrorCode =
   | 'ERR_INVALID_PACKET'
   /** The policy refuses to share what was found, such as a private key. Nothing has left. */
   | 'ERR_REFUSED'
+  /** Something was found that cannot be taken out of such content; it leaves with `verbatim` or not at all. */
+  | 'ERR_UNCLEAN'
   /** The privacy budget has no room for this noise. */
   | 'ERR_BUDGET'
   /** A recipient has published no key, or none that is still valid. */

@@ -129,7 +129,7 @@ class Dialog {
     this.element.addEventListener('change', ({ target }) => { if (target.dataset.choice) this.onChoice(target) })
     // Escape, and whatever else closes it.
     this.element.addEventListener('close', () => this.#say('no'))
-    this.#tell(words, 'wait', ['Cancel'])
+    this.#tell(words, 'wait', 'Cancel')
     root.append(this.element)
     if (!dialogs.has(root)) dialogs.set(root, new Set())
     dialogs.get(root).add(this)
@@ -168,7 +168,9 @@ class Dialog {
   fail (error, close) {
     const words = String(error?.message ?? error)
     const isRefused = error?.code === 'ERR_REFUSED'
-    this.#tell(isRefused ? `This must not leave: ${words}` : words, 'warn', [close, 'Look again'])
+    // What cannot be cleaned is for its owner to decide.
+    const other = error?.code === 'ERR_UNCLEAN' ? ['Leave it as it is', 'verbatim'] : ['Look again', 'again']
+    this.#tell(isRefused ? `This must not leave: ${words}` : words, 'warn', close, other)
   }
 
   /** Answers “no” from outside. */
@@ -194,7 +196,7 @@ class Dialog {
     return answer && `[data-answer="${answer}"]`
   }
 
-  #tell (words, kind, [close, again]) {
+  #tell (words, kind, close, other) {
     const body = document.createElement('div')
     const text = document.createElement('p')
     text.id = this.#title
@@ -205,7 +207,7 @@ class Dialog {
     body.append(text)
     const buttons = document.createElement('div')
     buttons.className = 'buttons'
-    if (again) buttons.append(button(again, 'again', ''))
+    if (other) buttons.append(button(...other, ''))
     buttons.append(button(close, 'no', ' primary'))
     this.#body.removeAttribute('aria-busy')
     this.#body.replaceChildren(body, buttons)

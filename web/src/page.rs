@@ -1,6 +1,8 @@
 //! Puts a view of a peer into an element: the dashboard, or what the widget shows.
 
+mod control;
 mod listener;
+mod row;
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,10 +15,9 @@ use std::{
 use chorus_core::{
     bounds::DEFAULT_MAX_OBJECT,
     digest::{ContentId, Digest},
-    key::PeerId,
     learner::{Classes, Digits},
     net::Event,
-    node::{self, Path, PeerInfo, Role},
+    node::{self, Role},
     packet::Packet,
 };
 use futures::{channel::oneshot, future};
@@ -33,11 +34,15 @@ use crate::{
         ChorusPeer, JoinOptions, error, name_of, object, packet_value, peer_value, set, size_of,
         status_value,
     },
-    page::listener::{Listener, wake_listeners},
+    page::{
+        control::PageControl,
+        listener::{Listener, wake_listeners},
+        row::{peer_left, peer_row},
+    },
     peer::{Learner, Learning, Lesson, Options, Peer, StartError, Steps, text},
-    ui::{App, AppProps, Control, Controls, Sample, View},
+    ui::{App, AppProps, Controls, View},
     view::{
-        state::{Action, FileRow, FileStage, Kind, PacketRow, PeerRow},
+        state::{Action, FileRow, FileStage, PacketRow},
         store::Store,
     },
 };
@@ -553,119 +558,12 @@ impl Page {
     }
 }
 
-/// What the view may ask of the page.
-struct PageControl(Rc<Page>);
-
-impl Control for PageControl {
-    fn share(&self, file: web_sys::File) {
-        let page = self.0.clone();
-        spawn_local(async move {
-            if let Err(why) = page.share(file).await {
-                page.change(Action::Noticed(why.into()));
-            }
-        });
-    }
-
-    fn ledger(&self) {
-        let page = self.0.clone();
-        spawn_local(async move {
-            if let Err(why) = page.ask("ledger", &JsValue::NULL).await {
-                page.change(Action::Noticed(why.into()));
-            }
-        });
-    }
-
-    fn fetch(&self, cid: &str) {
-        let (page, text): (_, Rc<str>) = (self.0.clone(), cid.into());
-        let Ok(cid) = cid.parse::<ContentId>() else {
-            return;
-        };
-        if !page.fetching.borrow_mut().insert(cid) {
-            return;
-        }
-        page.change(Action::FileMoved {
-            cid: text.clone(),
-            stage: FileStage::Fetching(0),
-        });
-        let is_sealed = page.store.state().has_sealed(&text);
-        spawn_local(async move {
-            let stage = page
-                .fetch(cid, is_sealed)
-                .await
-                .unwrap_or_else(|why| FileStage::Failed(why.into()));
-            page.fetching.borrow_mut().remove(&cid);
-            page.change(Action::FileMoved { cid: text, stage });
-        });
-    }
-
-    fn learn(&self, on: bool) {
-        if let Some(learner) = &*self.0.learner.borrow() {
-            learner.switch(on);
-            self.0.is_to_run.set(on);
-            self.0.change(Action::LearningSwitched(on));
-        }
-    }
-
-    fn learn_privately(&self, is_private: bool) {
-        let page = self.0.clone();
-        let is_to_run = page.is_to_run.get();
-        spawn_local(async move { page.learn(is_to_run, is_private).await });
-    }
-
-    fn predict(&self, pixels: &[f32; 64]) -> Option<[f32; 10]> {
-        self.0
-            .learner
-            .borrow()
-            .as_ref()
-            .map(|learner| learner.predict(pixels))
-    }
-
-    fn sample(&self) -> Option<Sample> {
-        let digits = self.0.digits.borrow().clone()?;
-        // Seven is prime to the number of held-out digits, so that neighbours in the list come apart.
-        let at = self.0.sampled.get() + 7;
-        self.0.sampled.set(at);
-        let sample = digits.test.get(at % digits.test.len().max(1))?;
-        Some(Sample {
-            pixels: sample.input(),
-            label: sample.label,
-        })
-    }
-
-    fn dismiss(&self) {
-        self.0.change(Action::NoticeDismissed);
-    }
-}
-
 /// Frees a class of this module that JavaScript was handed: it holds the peer until then.
 fn free(object: &JsValue) {
     let free = Reflect::get(object, &"free".into()).and_then(JsCast::dyn_into::<Function>);
     if let Ok(free) = free {
         // It was there, so this frees it.
         let _ = free.call0(object);
-    }
-}
-
-fn peer_left(peer: PeerId) -> Action {
-    Action::PeerLeft {
-        id: peer.to_string().into(),
-        at_ms: js_sys::Date::now(),
-    }
-}
-
-fn peer_row(info: &PeerInfo) -> PeerRow {
-    PeerRow {
-        id: info.peer.to_string().into(),
-        kind: match (info.role, info.path) {
-            (Role::Relay, _) => Kind::Relay,
-            (_, Path::Direct) => Kind::Direct,
-            (_, Path::Relayed) => Kind::Relayed,
-        },
-        is_known: info.role != Role::Unknown,
-        round_trip_ms: info.round_trip.map(|r| r.as_secs_f64() * 1000.0),
-        packets_in: info.packets_in,
-        bytes_in: info.bytes_in,
-        bytes_out: info.bytes_out,
     }
 }
 

@@ -238,6 +238,11 @@ fn refused(failed: &ReleaseError) -> JsValue {
         | ReleaseError::Privacy(PrivacyError::Forbidden { .. } | PrivacyError::Invalid { .. }) => {
             "ERR_REFUSED"
         }
+        // The owner may look and say that it leaves as it is.
+        ReleaseError::Unclean { .. } | ReleaseError::Picture { .. } | ReleaseError::Json => {
+            "ERR_UNCLEAN"
+        }
+        ReleaseError::PersonalMetric { .. } => "ERR_REFUSED",
         // For `www/privacy.js`, which then books the noise.
         ReleaseError::Privacy(PrivacyError::NoGrant { .. }) => "ERR_NEEDS_NOISE",
         ReleaseError::Limit(LimitError { what, .. }) if what.starts_with("bytes of") => {
