@@ -4,5 +4,6 @@ mod blocks;
 mod faults;
 mod life;
 mod revoked;
+mod scene;
 mod sealed;
 mod share;

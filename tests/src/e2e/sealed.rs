@@ -1,12 +1,12 @@
 //! What is addressed is read by its recipients alone: not by the relay that stores it, nor by others who fetch it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
+use super::scene::{Scene, shared};
 use crate::relay::{EXIT_DEADLINE, Relay, binary, chorus_relay, succeed};
 
 const NAME: &str = "wages-of-november.csv";
@@ -14,24 +14,7 @@ const CLEAR: &[u8] = b"Night work earns an extra; ";
 /// How every envelope begins.
 const ENVELOPE: &[u8] = b"\x0dchorus/seal/1";
 
-/// A relay and a place for files.
-struct Scene {
-    dir: TempDir,
-    relay: Relay,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let relay = Relay::start(&dir.path().join("relay"));
-        Self { dir, relay }
-    }
-
-    /// The data directory of the peer `name`.
-    fn data(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
     /// Starts the peer `name`; once it is ready, others can seal to it.
     fn peer(&self, name: &str) -> Relay {
         let mut command = Command::new(binary());
@@ -49,12 +32,6 @@ impl Scene {
         id
     }
 
-    fn file(&self, content: &[u8]) -> PathBuf {
-        let file = self.dir.path().join(NAME);
-        fs::write(&file, content).unwrap();
-        file
-    }
-
     /// Runs `share` as the peer `sender`.
     fn share(&self, sender: &str, file: &Path, args: &[&str]) -> Output {
         let (file, data) = (file.to_str().unwrap(), self.data(sender));
@@ -66,16 +43,7 @@ impl Scene {
 
     /// Runs `share` as `sender`, expects success, and returns the content id and what was said on standard error.
     fn shared(&self, sender: &str, file: &Path, args: &[&str]) -> (String, String) {
-        let output = self.share(sender, file, args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{said}");
-        let printed = String::from_utf8(output.stdout).unwrap();
-        let cid = printed.trim_end().to_owned();
-        assert!(
-            cid.starts_with("bafy") && cid.lines().count() == 1,
-            "one content id: {printed}"
-        );
-        (cid, said)
+        shared(self.share(sender, file, args))
     }
 
     /// Runs `get` with these arguments; returns what came, if anything was written, and what was said.
@@ -118,15 +86,6 @@ impl Scene {
             .flat_map(|file| fs::read(file.unwrap().path()).unwrap())
             .collect()
     }
-
-    fn query(&self, packet_type: &str) -> Vec<Value> {
-        let url = self.relay.url();
-        let printed = succeed(&["query", "--relay", url, "--type", packet_type, "--json"]);
-        let lines = printed.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
@@ -145,7 +104,7 @@ fn a_file_for_one_peer_reaches_it_and_neither_the_relay_nor_another_peer_reads_i
     // Inside the packet, and as blocks that it links to.
     for repeats in [20, 30_000] {
         let content = CLEAR.repeat(repeats);
-        let file = scene.file(&content);
+        let file = scene.file(NAME, &content);
         let (cid, said) = scene.shared("alice", &file, &["--recipient", bob.peer_id()]);
         assert!(
             said.contains(bob.peer_id()) && said.contains("bytes of overhead"),
@@ -167,13 +126,13 @@ fn a_file_for_one_peer_reaches_it_and_neither_the_relay_nor_another_peer_reads_i
     );
     assert!(!contains(&stored, CLEAR), "in the clear");
     assert!(!contains(&stored, NAME.as_bytes()), "named");
-    for line in scene.query("sealed") {
+    for line in scene.packets("sealed") {
         let packet = line["packet"].to_string();
         assert!(!packet.contains(NAME), "{packet}");
     }
 
     // The same file in the open: what was looked for is found.
-    let file = scene.file(&CLEAR.repeat(20));
+    let file = scene.file(NAME, &CLEAR.repeat(20));
     scene.shared("alice", &file, &[]);
     let stored = scene.stored();
     assert!(contains(&stored, CLEAR) && contains(&stored, NAME.as_bytes()));
@@ -183,7 +142,7 @@ fn a_file_for_one_peer_reaches_it_and_neither_the_relay_nor_another_peer_reads_i
 fn each_of_several_recipients_opens_what_the_sender_itself_cannot() {
     let scene = Scene::new();
     let [bob, carol] = ["bob", "carol"].map(|name| scene.introduce(name));
-    let file = scene.file(CLEAR);
+    let file = scene.file(NAME, CLEAR);
     let json = ["--json", r#"{"packet_type":"payroll","ttl":3600}"#];
     let recipients = ["--recipient", &bob, "--recipient", &carol];
     let (cid, said) = scene.shared(
@@ -197,8 +156,8 @@ fn each_of_several_recipients_opens_what_the_sender_itself_cannot() {
     }
     let alice = scene.data("alice");
     scene.refused(&cid, &["--data-dir", alice.to_str().unwrap()]);
-    assert!(scene.query("payroll").is_empty());
-    assert_eq!(scene.query("sealed")[0]["packet"]["ttl"], 3600);
+    assert!(scene.packets("payroll").is_empty());
+    assert_eq!(scene.packets("sealed")[0]["packet"]["ttl"], 3600);
 }
 
 #[test]
@@ -209,13 +168,13 @@ fn whoever_has_published_no_key_is_named_and_nothing_leaves() {
     let made = succeed(&["keygen", "--data-dir", scene.data("dan").to_str().unwrap()]);
     let made: Value = serde_json::from_str(&made).unwrap();
     let dan = made["peer_id"].as_str().unwrap();
-    let file = scene.file(CLEAR);
+    let file = scene.file(NAME, CLEAR);
     let output = scene.share("alice", &file, &["--recipient", &bob, "--recipient", dan]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(dan) && !said.contains(&bob), "{said}");
     assert!(output.stdout.is_empty());
-    assert!(scene.query("sealed").is_empty() && scene.query("file").is_empty());
+    assert!(scene.packets("sealed").is_empty() && scene.packets("file").is_empty());
 
     let usage: [&[&str]; 2] = [
         &["--recipient", "bob"],
@@ -237,7 +196,7 @@ fn whoever_has_published_no_key_is_named_and_nothing_leaves() {
 fn an_envelope_that_was_changed_or_is_sent_by_another_does_not_open() {
     let scene = Scene::new();
     let bob = scene.introduce("bob");
-    let file = scene.file(CLEAR);
+    let file = scene.file(NAME, CLEAR);
     let (cid, said) = scene.shared("alice", &file, &["--recipient", &bob]);
     // "27 bytes became 200: 173 bytes of overhead"
     let words: Vec<_> = said.split([' ', ':']).collect();
@@ -278,10 +237,10 @@ fn an_envelope_that_was_changed_or_is_sent_by_another_does_not_open() {
 fn keys_survive_restarts_and_are_published_once() {
     let scene = Scene::new();
     let bob = scene.introduce("bob");
-    let file = scene.file(CLEAR);
+    let file = scene.file(NAME, CLEAR);
     let (cid, _) = scene.shared("alice", &file, &["--recipient", &bob]);
     let published = |scene: &Scene| -> Vec<String> {
-        let packets = scene.query("seal-key").into_iter();
+        let packets = scene.packets("seal-key").into_iter();
         let of_bob = packets.filter(|line| line["packet"]["organism_id"] == bob.as_str());
         of_bob.map(|line| line["cid"].to_string()).collect()
     };
@@ -312,7 +271,7 @@ fn a_key_published_at_one_relay_is_found_through_another() {
     let elsewhere = tempfile::tempdir().unwrap();
     let other = Relay::start_with(elsewhere.path(), &["--bootstrap", scene.relay.url()]);
     let bob = scene.introduce("bob");
-    let file = scene.file(CLEAR);
+    let file = scene.file(NAME, CLEAR);
     let shared = ["share", file.to_str().unwrap(), "--relay", other.url()];
     // The news travels between the relays once they know each other: ask until it came.
     let deadline = std::time::Instant::now() + crate::relay::DEADLINE;
@@ -332,7 +291,7 @@ fn a_key_published_at_one_relay_is_found_through_another() {
 fn a_damaged_keyring_is_reported_with_its_path_and_left_as_it_is() {
     let scene = Scene::new();
     let bob = scene.introduce("bob");
-    let file = scene.file(CLEAR);
+    let file = scene.file(NAME, CLEAR);
     let (cid, _) = scene.shared("alice", &file, &["--recipient", &bob]);
     let data = scene.data("bob");
     let keyring = data.join("keyring.redb");

@@ -1,13 +1,14 @@
 //! What `share` takes out before a file leaves, what it says of it, and what it notes.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use chorus_core::privacy::noise::{Neighbours, plan};
 use serde_json::Value;
-use tempfile::TempDir;
 
+use super::scene::{Scene, shared};
 use crate::relay::{EXIT_DEADLINE, Relay, binary, chorus_relay, finish, succeed};
 
 const NOTE: &[u8] = b"Dear all,\nplease write to ada@example.org before noon.\n";
@@ -15,27 +16,24 @@ const MASKED: &[u8] = b"Dear all,\nplease write to [email] before noon.\n";
 /// A key that opens nothing: its bytes are zeros.
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END PRIVATE KEY-----\n";
 
-/// A relay, a place for files and the data directory of the one who shares.
-struct Desk {
-    dir: TempDir,
-    relay: Relay,
+/// A scene with the data directory of the one who shares.
+struct Desk(Scene);
+
+impl Deref for Desk {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.0
+    }
 }
 
 impl Desk {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let relay = Relay::start(&dir.path().join("relay"));
-        Self { dir, relay }
+        Self(Scene::new())
     }
 
     fn data(&self) -> PathBuf {
-        self.dir.path().join("own")
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        let file = self.dir.path().join(name);
-        fs::write(&file, content).unwrap();
-        file
+        self.0.data("own")
     }
 
     fn share(&self, file: &Path, args: &[&str]) -> Output {
@@ -49,17 +47,7 @@ impl Desk {
     fn shared(&self, file: &Path, args: &[&str]) -> (String, String) {
         let data = self.data();
         let data = ["--data-dir", data.to_str().unwrap()];
-        let output = self.share(file, &[&data[..], args].concat());
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{said}");
-        let printed = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(
-            printed.lines().count(),
-            1,
-            "the content id alone: {printed}"
-        );
-        assert!(printed.starts_with("bafy"), "{printed}");
-        (printed.trim_end().to_owned(), said)
+        shared(self.share(file, &[&data[..], args].concat()))
     }
 
     /// Shares, expects that nothing leaves, and returns what was said.
@@ -81,15 +69,6 @@ impl Desk {
         let out = file.to_str().unwrap();
         succeed(&["get", cid, "--relay", self.relay.url(), "-o", out]);
         fs::read(file).unwrap()
-    }
-
-    fn packets(&self, packet_type: &str) -> Vec<Value> {
-        let url = self.relay.url();
-        let printed = succeed(&["query", "--relay", url, "--type", packet_type, "--json"]);
-        let lines = printed.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
     }
 
     fn ledger(&self) -> Value {
@@ -141,10 +120,10 @@ fn an_address_arrives_masked_or_as_its_owner_wants_it_and_both_are_listed() {
     );
     assert!(!said.contains("ada@"), "{said}");
 
-    let Desk { dir, relay } = desk;
+    let Desk(Scene { dir, relay }) = desk;
     assert!(relay.stop("TERM", EXIT_DEADLINE).success());
     let relay = Relay::start(&dir.path().join("relay"));
-    let desk = Desk { dir, relay };
+    let desk = Desk(Scene { dir, relay });
     let ledger = desk.ledger();
     let entries = ledger["entries"].as_array().unwrap();
     assert_eq!((ledger["version"].as_u64(), entries.len()), (Some(1), 3));
