@@ -11,25 +11,19 @@
 //! looked at, only what stands beside them in their file.
 //!
 //! ```
-//! use chorus_core::privacy::ledger::Budget;
 //! use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
-//! use chorus_core::privacy::range::Anonymity;
 //! use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
-//! use chorus_core::privacy::{Anonymiser, Limits};
+//! use chorus_core::privacy::Anonymiser;
 //! use chorus_core::release::{Outgoing, Rules, prepare};
 //! use chorus_core::time::Timestamp;
 //! use rand_chacha::ChaCha20Rng;
 //! use rand_core::SeedableRng;
 //!
 //! let today = EpochLength::default().epoch_of(Timestamp::from_millis(1_795_233_600_000));
-//! let rules = Rules {
-//!     scrubber: Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
-//!     anonymiser: Anonymiser::new(NodeSecret::from_bytes([7; 32]).pseudonyms("main", today)),
-//!     anonymity: Anonymity::default(),
-//!     published: Vec::new(),
-//!     limits: Limits::default(),
-//!     budget: Budget::default(),
-//! };
+//! let rules = Rules::new(
+//!     Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
+//!     Anonymiser::new(NodeSecret::from_bytes([7; 32]).pseudonyms("main", today)),
+//! );
 //! let outgoing = Outgoing {
 //!     name: Some("note.txt".into()),
 //!     ..Outgoing::new("file", b"Ask ada@example.org".to_vec())

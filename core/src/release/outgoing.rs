@@ -102,3 +102,17 @@ pub struct Rules {
     /// What may be spent on tensors.
     pub budget: Budget,
 }
+
+impl Rules {
+    /// Makes rules with the usual bounds and budget, for a network of which nothing is known that others published.
+    pub fn new(scrubber: Scrubber, anonymiser: Anonymiser) -> Self {
+        Self {
+            scrubber,
+            anonymiser,
+            anonymity: Anonymity::default(),
+            published: Vec::new(),
+            limits: Limits::default(),
+            budget: Budget::default(),
+        }
+    }
+}

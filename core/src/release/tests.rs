@@ -7,11 +7,10 @@ use rand_core::SeedableRng;
 
 use super::*;
 use crate::key::Keypair;
-use crate::privacy::ledger::Budget;
 use crate::privacy::pseudonym::{EpochLength, NodeSecret};
-use crate::privacy::range::{Anonymity, Fact, Ladder};
+use crate::privacy::range::{Fact, Ladder};
 use crate::privacy::scrub::{Kind, Policy, Salt, Scrubber};
-use crate::privacy::{Anonymiser, Limits, Trait};
+use crate::privacy::{Anonymiser, Trait};
 use crate::seal::{Keyring, SealSecret};
 use crate::time::Timestamp;
 
@@ -24,14 +23,8 @@ pub(super) fn rng() -> ChaCha20Rng {
 pub(super) fn rules() -> Rules {
     let epoch = EpochLength::default().epoch_of(NOW);
     let pseudonyms = NodeSecret::from_bytes([7; 32]).pseudonyms("main", epoch);
-    Rules {
-        scrubber: Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
-        anonymiser: Anonymiser::new(pseudonyms),
-        anonymity: Anonymity::default(),
-        published: Vec::new(),
-        limits: Limits::default(),
-        budget: Budget::default(),
-    }
+    let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
+    Rules::new(scrubber, Anonymiser::new(pseudonyms))
 }
 
 pub(super) fn prepared(outgoing: Outgoing) -> Result<Prepared, ReleaseError> {

@@ -1,10 +1,8 @@
 //! What leaves, whatever bytes go in: no panic, nothing changed without a reason, nothing left that would be found again.
 
-use chorus_core::privacy::ledger::Budget;
+use chorus_core::privacy::Anonymiser;
 use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
-use chorus_core::privacy::range::Anonymity;
 use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
-use chorus_core::privacy::{Anonymiser, Limits};
 use chorus_core::release::{Format, Outgoing, Prepared, ReleaseError, Rules, prepare};
 use chorus_core::time::Timestamp;
 use proptest::prelude::*;
@@ -15,14 +13,8 @@ use rand_chacha::rand_core::SeedableRng;
 fn rules() -> Rules {
     let epoch = EpochLength::default().epoch_of(Timestamp::from_millis(1_795_233_600_000));
     let pseudonyms = NodeSecret::from_bytes([7; 32]).pseudonyms("main", epoch);
-    Rules {
-        scrubber: Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
-        anonymiser: Anonymiser::new(pseudonyms),
-        anonymity: Anonymity::default(),
-        published: Vec::new(),
-        limits: Limits::default(),
-        budget: Budget::default(),
-    }
+    let scrubber = Scrubber::new(Policy::default(), Salt::from_bytes([5; 32]));
+    Rules::new(scrubber, Anonymiser::new(pseudonyms))
 }
 
 fn prepared(rules: &Rules, outgoing: Outgoing) -> Result<Prepared, ReleaseError> {

@@ -7,10 +7,9 @@ use chorus_core::{
     packet::Packet,
     privacy::{
         Anonymiser, Limits,
-        ledger::{Budget, Mechanism},
+        ledger::Mechanism,
         noise::{Neighbours, plan},
         pseudonym::{EpochLength, NodeSecret},
-        range::Anonymity,
         scrub::{Policy, Salt, Scrubber},
     },
     release::{Entry, Outgoing, Prepared, Rules, prepare},
@@ -52,18 +51,17 @@ pub(crate) async fn rules(
         }
     };
     let epoch = EpochLength::default().epoch_of(now());
+    let limits = Limits {
+        max_text: usize::try_from(max_bytes).unwrap_or(usize::MAX),
+        max_elements: max_bytes / 4,
+        max_bytes,
+        ..Limits::default()
+    };
+    let scrubber = Scrubber::new(Policy::default(), salt);
+    let anonymiser = Anonymiser::new(secret.pseudonyms(network, epoch));
     Ok(Rules {
-        scrubber: Scrubber::new(Policy::default(), salt),
-        anonymiser: Anonymiser::new(secret.pseudonyms(network, epoch)),
-        anonymity: Anonymity::default(),
-        published: Vec::new(),
-        limits: Limits {
-            max_text: usize::try_from(max_bytes).unwrap_or(usize::MAX),
-            max_elements: max_bytes / 4,
-            max_bytes,
-            ..Limits::default()
-        },
-        budget: Budget::default(),
+        limits,
+        ..Rules::new(scrubber, anonymiser)
     })
 }
 

@@ -172,10 +172,8 @@ const MAX_LINES: usize = 40;
 mod tests {
     use chorus_core::{
         privacy::{
-            Anonymiser, Limits,
-            ledger::Budget,
+            Anonymiser,
             pseudonym::NodeSecret,
-            range::Anonymity,
             scrub::{Policy, Salt, Scrubber},
         },
         release::{Outgoing, Rules, prepare},
@@ -197,16 +195,10 @@ mod tests {
             name: Some("to ada@example.org".into()),
             ..Outgoing::new("file", content.to_vec())
         };
-        let rules = Rules {
-            scrubber: Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
-            anonymiser: Anonymiser::new(
-                NodeSecret::from_bytes([7; 32]).pseudonyms("main", Default::default()),
-            ),
-            anonymity: Anonymity::default(),
-            published: Vec::new(),
-            limits: Limits::default(),
-            budget: Budget::default(),
-        };
+        let rules = Rules::new(
+            Scrubber::new(Policy::default(), Salt::from_bytes([5; 32])),
+            Anonymiser::new(NodeSecret::from_bytes([7; 32]).pseudonyms("main", Default::default())),
+        );
         let mut rng = ChaCha20Rng::from_seed([9; 32]);
         let prepared = prepare(outgoing, &rules, None, &mut rng).unwrap();
         let said = |is_clear| {

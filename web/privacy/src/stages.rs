@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use chorus_core::bounds::LimitError;
 use chorus_core::packet::Instructions;
-use chorus_core::privacy::ledger::Budget;
 use chorus_core::privacy::pseudonym::{EpochLength, NodeSecret};
-use chorus_core::privacy::range::{Anonymity, Fact, Ladder};
+use chorus_core::privacy::range::{Fact, Ladder};
 use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
-use chorus_core::privacy::{Anonymiser, Limits, PrivacyError};
+use chorus_core::privacy::{Anonymiser, PrivacyError};
 use chorus_core::release::{
     Entry, NoiseWish, Outgoing, Preview, ReleaseError, Rules, prepare, rows, sealing,
 };
@@ -90,14 +89,10 @@ impl Stages {
         };
         let secret = NodeSecret::from_bytes(names);
         let epoch = EpochLength::default().epoch_of(Timestamp::from_millis(0));
-        let rules = Rules {
-            scrubber: Scrubber::new(Policy::default(), Salt::from_bytes(salt)),
-            anonymiser: Anonymiser::new(secret.pseudonyms(&network, epoch)),
-            anonymity: Anonymity::default(),
-            published: Vec::new(),
-            limits: Limits::default(),
-            budget: Budget::default(),
-        };
+        let rules = Rules::new(
+            Scrubber::new(Policy::default(), Salt::from_bytes(salt)),
+            Anonymiser::new(secret.pseudonyms(&network, epoch)),
+        );
         Ok(Self {
             rules,
             secret,
