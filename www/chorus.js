@@ -2,6 +2,7 @@
 
 let loading
 let caring
+let asking
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
@@ -39,14 +40,23 @@ export function privacy () {
 
 /** What a view asks before anything leaves, and what left. For boot.js and widget.js. */
 export const dialogs = {
-  share: async (peer, file, root) => (await import('./dialog.js')).share(peer, file, root),
-  ledger: async (peer, _, root) => (await import('./dialog.js')).showLedger(peer, root),
+  share: async (peer, file, root) => (await asks()).share(peer, file, root),
+  ledger: async (peer, _, root) => (await asks()).showLedger(peer, root),
   open: async (peer, cid) => (await privacy()).open(peer, cid),
   training: async peer => (await privacy()).training(peer),
+  // What was never loaded has nothing to close or to forget.
   close: async (peer, _, root) => {
-    (await import('./dialog.js')).closeAll(root)
-    await (await privacy()).forget(peer)
+    await asking?.then(({ closeAll }) => closeAll(root))
+    await caring?.then(({ forget }) => forget(peer))
   }
+}
+
+function asks () {
+  asking ??= import('./dialog.js').catch(error => {
+    asking = undefined
+    throw fail('ERR_LOAD', `dialog.js cannot be loaded: ${error?.message ?? error}`)
+  })
+  return asking
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */

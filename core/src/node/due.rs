@@ -169,10 +169,9 @@ impl Agenda {
             round: 0,
         };
         self.arrivals += 1;
-        // Those that wait for it, or may have to wait for it, are looked through again.
-        self.is_stale |= !self.waiting.is_empty();
         // Not told at once even where nothing holds it: an `ORDER_FIRST` may come with the same input.
         self.waiting.insert(cid, item);
+        // Those that wait for it, or may have to wait for it, are looked through again.
         self.is_stale = true;
         self.make_room(now);
     }
