@@ -3,6 +3,7 @@
 mod blocks;
 mod faults;
 mod life;
+mod order;
 mod revoked;
 mod scene;
 mod sealed;
