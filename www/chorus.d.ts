@@ -115,10 +115,10 @@ export interface PacketInit {
   name?: string
   /** Seconds to live. Default: one day; at most 30 days. */
   ttl?: number
-  /** Measurements of the content, at most 32 finite numbers. */
+  /** Measurements of the content, at most 32 finite numbers; with recipients, they are sealed too. */
   quality?: Record<string, number>
   /**
-   * Peer ids, at least one: the packet is sealed, and nobody else can read content, name or type. A key that is not known
+   * Peer ids, at least one: the packet is sealed, and nobody else can read content, name, type or metrics. A key that is not known
    * here is looked for when the preview is made. Directly connected peers are asked for everybody's keys first, which names
    * nobody; then by name for those who are not among the newest 256: then these peers learn whose key is wanted, even where
    * nothing is shared afterwards.
@@ -193,6 +193,8 @@ export interface Preview {
   readonly checks: Check[]
   /** Metrics, life and the six instructions: readable by everybody. */
   readonly quality: Record<string, number>
+  /** Metrics inside the envelope, where there are recipients. */
+  readonly sealedQuality: Record<string, number>
   readonly ttlSecs: number
   readonly lines: [string, string, string, string, string, string]
 
@@ -242,6 +244,8 @@ export interface Opened {
   content: Uint8Array
   name: string
   type: string
+  /** The metrics that the packet would carry in the open. */
+  quality: Record<string, number>
   /** Peer id of whoever sealed it. */
   author: string
 }

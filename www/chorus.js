@@ -123,12 +123,12 @@ class Peer {
 
   async preview (init) {
     const peer = this.#open()
-    const { type, content, name, ttl, quality, recipients } = init ?? {}
+    const { type, content, name, ttl, recipients } = init ?? {}
     if (typeof type !== 'string') throw fail('ERR_INVALID_ARGUMENT', 'type must be a string')
     if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw fail('ERR_INVALID_ARGUMENT', `ttl must be a whole number of seconds > 0, got ${ttl}`)
     // An empty list may be a mistake in naming the recipients; it must not make the packet everybody's.
     if (recipients !== undefined && !(Array.isArray(recipients) && recipients.length > 0)) throw fail('ERR_INVALID_ARGUMENT', 'recipients must be a list of at least one peer id')
-    if (recipients && (init.instructions || quality)) throw fail('ERR_INVALID_ARGUMENT', 'instructions and quality are readable by everybody: a sealed packet has none')
+    if (recipients && init.instructions) throw fail('ERR_INVALID_ARGUMENT', 'instructions are readable by everybody: a sealed packet has none')
     const instructions = read(init.instructions)
     // A file's own name is where its content goes, unless the instructions say that.
     const called = name ?? (instructions?.where ? undefined : content?.name)

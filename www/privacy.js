@@ -143,8 +143,8 @@ export async function open (peer, cid) {
   let opened
   try {
     opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
-    const { content, name, type } = opened
-    return { content, name, type, author: packet.author }
+    const { content, name, type, quality } = opened
+    return { content, name, type, quality: JSON.parse(quality), author: packet.author }
   } finally {
     opened?.free()
     keyring?.fill(0)

@@ -118,8 +118,8 @@ pub(crate) struct ShareArgs {
     /// A JSON object with any of `packet_type`, `instructions`, `quality_metrics` and `ttl` (seconds).
     #[arg(long, value_name = "METADATA")]
     pub(crate) json: Option<String>,
-    /// Seals the file to this peer, so that nobody else can read it; may be repeated. Of METADATA only `packet_type`,
-    /// which is sealed too, and `ttl` are taken.
+    /// Seals the file to this peer, so that nobody else can read it; may be repeated. Of METADATA only `packet_type` and
+    /// `quality_metrics`, which are sealed too, and `ttl` are taken.
     #[arg(long, value_name = "PEER")]
     pub(crate) recipient: Vec<PeerId>,
     /// Asks others to use it at this time: `immediate`; once they measured enough of something, such as

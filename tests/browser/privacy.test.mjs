@@ -168,7 +168,7 @@ test('identifiers leave as pseudonyms, facts without a crowd stay at home, and w
 test('a sealed packet opens for its recipient, and neither a third tab nor the relay can read it', async () => {
   const [one, two, three] = await Promise.all([openPeer(), openPeer(), openPeer()])
   await meet([one, two, three])
-  const clear = { content: 'the wages of everybody in the third house: '.repeat(200), name: 'wages-of-march.csv', type: 'payroll-data' }
+  const clear = { content: 'the wages of everybody in the third house: '.repeat(200), name: 'wages-of-march.csv', type: 'payroll-data', quality: { 'mean-accuracy': 0.75 } }
   const init = { ...clear, recipients: [two.id] }
   assert.equal(await one.run(init => codeOf(peer.share(init)), init), 'ERR_NO_KEY')
 
@@ -185,6 +185,7 @@ test('a sealed packet opens for its recipient, and neither a third tab nor the r
   const shown = await preview(one, init)
   assert.deepEqual(shown.readers, [two.id])
   assert.equal(shown.packetType, clear.type)
+  assert.deepEqual([shown.quality, shown.sealedQuality], [{}, clear.quality])
   assert.equal(shown.sealedBytes, shown.blocks.slice(0, -1).reduce((sum, block) => sum + block.length, 0))
   const cid = await share(one)
   const opened = await two.run(async cid => {
@@ -205,7 +206,7 @@ test('a sealed packet opens for its recipient, and neither a third tab nor the r
   const stored = Buffer.concat(await Promise.all(files.map(file => readFile(join(file.parentPath, file.name)))))
   assert.ok(stored.includes(shown.blocks[0].subarray(0, 1000)), 'the relay keeps the envelope')
   const wire = Buffer.concat(await sent(one))
-  for (const secret of [clear.content.slice(0, 43), clear.name, clear.type]) {
+  for (const secret of [clear.content.slice(0, 43), clear.name, clear.type, 'mean-accuracy']) {
     for (const [where, bytes] of Object.entries({ refused, listed, stored, wire })) assert.ok(!bytes.includes(secret), `${secret} in ${where}`)
   }
   for (const tab of [one, two, three]) await tab.close()

@@ -163,6 +163,7 @@ pub fn prepare(
             .collect(),
         readers: Readers::Everybody,
         quality,
+        sealed_quality: BTreeMap::new(),
         ttl_secs,
         lines: final_instructions.lines(),
     };

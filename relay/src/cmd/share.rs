@@ -97,7 +97,7 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     }
 
     let key = own.as_ref().map(|(own, _)| own.identity.clone());
-    let most = sealed_len(tried.content().len() + MAX_PARCEL_FRONT, peers.len());
+    let most = sealed_len(tried.content().len() + Parcel::MAX_FRONT, peers.len());
     let client = client::connect(target, key, most as u64).await?;
     let handle = &client.node.handle;
     let to = (handle, client.relay);
@@ -171,10 +171,10 @@ fn check_sealable(metadata: &Metadata, recipients: usize) -> Result<(), Failure>
     }
     let usage = |error: LimitError| Failure::Usage(format!("--recipient: {error}"));
     LimitError::check_len("recipients", recipients, MAX_RECIPIENTS).map_err(usage)?;
-    if metadata.instructions.is_some() || !metadata.quality_metrics.is_empty() {
+    if metadata.instructions.is_some() {
         return Err(Failure::Usage(
-            "--json: instructions and quality_metrics are readable by everybody, so with --recipient only packet_type \
-             and ttl are taken"
+            "--json: instructions are readable by everybody, so with --recipient only packet_type, quality_metrics and \
+             ttl are taken"
                 .into(),
         ));
     }
@@ -280,8 +280,6 @@ async fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Largest file that is read, bytes. Guess: it is held in memory; relays refuse far smaller ones by default.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// Bytes that a parcel has before its content, at most.
-const MAX_PARCEL_FRONT: usize = Parcel::MAX_TYPE + Parcel::MAX_NAME + 32;
 
 #[cfg(test)]
 mod tests {
@@ -300,10 +298,12 @@ mod tests {
     #[test]
     fn what_everybody_could_read_beside_an_envelope_is_refused() {
         let metadata = |text: &str| serde_json::from_str::<Metadata>(text).unwrap();
-        let open = metadata("{\"quality_metrics\":{\"accuracy\":0.9}}");
+        let open = metadata("{\"instructions\":{}}");
         assert!(check_sealable(&open, 0).is_ok());
         assert!(matches!(check_sealable(&open, 1), Err(Failure::Usage(_))));
-        let inside = metadata("{\"packet_type\":\"payroll\",\"ttl\":60}");
+        let inside =
+            "{\"packet_type\":\"payroll\",\"ttl\":60,\"quality_metrics\":{\"accuracy\":0.9}}";
+        let inside = metadata(inside);
         assert!(check_sealable(&inside, 64).is_ok());
         assert!(matches!(
             check_sealable(&inside, 65),
