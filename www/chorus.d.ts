@@ -171,6 +171,8 @@ export interface Preview {
   readonly bytes: number
   /** Bytes of the envelope, where there are recipients. */
   readonly sealedBytes: number | null
+  /** The beginning of a text as it leaves, at most 20,000 bytes of UTF-8; with recipients, before it is sealed. */
+  readonly text?: string
   /** SHA-256 of the content as it leaves, in hex; with recipients, before it is sealed. */
   readonly contentDigest: string
   /** What was found, at most 200, and how much in all. */

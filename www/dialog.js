@@ -7,15 +7,18 @@ import { exportLedger, ledger, load, preview, receiveSealed } from './privacy.js
 export async function share (peer, file, root) {
   const dialog = await open(root, `Looking through “${file.name}” …`)
   const init = { type: 'file', content: file, name: file.name }
+  // What is proposed. Guess: costs a quarter of the budget.
+  let wish = { clipNorm: 1, noiseMultiplier: 4 }
   const chosen = new Set()
   let offer
   let turn = 0
-  // Every choice is looked through anew: what is shown is what would leave.
-  const look = async () => {
+  // Every choice is looked through anew: what is shown is what would leave. Noise is paid each time, so it is there only
+  // when it was asked for last.
+  const look = async noise => {
     const mine = ++turn
     dialog.busy()
     const recipients = chosen.size > 0 && { recipients: [...chosen] }
-    const looks = await Promise.allSettled([load(), readersOf(peer), preview(peer, { ...init, ...recipients })])
+    const looks = await Promise.allSettled([load(), readersOf(peer), preview(peer, { ...init, ...recipients, noise })])
     const fresh = looks[2].value
     if (mine !== turn || !dialog.isOpen) return fresh?.discard()
     offer?.discard()
@@ -29,6 +32,7 @@ export async function share (peer, file, root) {
     const { cid, packet, json, blocks, share, discard, ...shown } = fresh
     dialog.show(looks[0].value.previewHtml(JSON.stringify({
       preview: shown,
+      wish,
       readers: looks[1].value.map(id => ({ id, isChosen: chosen.has(id) })),
       json,
       leaving: [packet.length, ...blocks.map(block => block.length)]
@@ -46,6 +50,11 @@ export async function share (peer, file, root) {
     for (let answer; (answer = await dialog.answer()) !== 'no';) {
       // A refusal offers this where the owner may decide.
       if (answer === 'verbatim') init.verbatim = true
+      if (answer === 'noise') {
+        wish = dialog.noise()
+        look(wish)
+        continue
+      }
       if (answer !== 'yes' || !offer) {
         look()
         continue
@@ -161,6 +170,12 @@ class Dialog {
     // Who uses the keyboard stays where they were.
     const after = before && this.element.querySelector(before)
     ;(after ?? title).focus({ preventScroll: true })
+  }
+
+  /** The noise that is asked for. */
+  noise () {
+    const inputs = [...this.element.querySelectorAll('[data-noise]')]
+    return Object.fromEntries(inputs.map(({ dataset, valueAsNumber }) => [dataset.noise, valueAsNumber || 0]))
   }
 
   busy () { this.#body.setAttribute('aria-busy', 'true') }

@@ -64,7 +64,7 @@ class Preview {
       const preview = JSON.parse(released.preview)
       const { content, type, instructions } = released
       prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
-      Object.assign(this, shown(preview))
+      Object.assign(this, shown(preview), { text: released.text })
       this.cid = prepared.cid
       this.packet = prepared.packet
       this.json = prepared.json
