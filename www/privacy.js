@@ -249,7 +249,14 @@ function plainEntry ({ cid, json, size: bytes }) {
   })
 }
 
-const textOf = bytes => bytes && new TextDecoder().decode(bytes)
+/** The text of a stored journal; none where there is none. */
+function textOf (bytes) {
+  try {
+    return bytes && new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw fail('ERR_DAMAGED', 'the stored ledger is damaged: it is not UTF-8')
+  }
+}
 
 /** Erases what is kept in memory for a peer that is closed. */
 export async function forget (peer) {

@@ -313,6 +313,34 @@ test('a damaged ledger is kept aside and said, nothing leaves unnoted, and the n
   await tab.close()
 })
 
+test('a ledger that is no UTF-8 any more is damaged, and not read as other words', async () => {
+  const tab = await openPeer({ storage: 'indexeddb' })
+  const share = () => tab.run(() => codeOf(peer.share({ type: 'note', name: 'wörter.txt', content: 'noted' })))
+  await share()
+  const cut = await tab.run(() => new Promise((resolve, reject) => {
+    const opening = indexedDB.open('chorus/main')
+    opening.onerror = () => reject(opening.error)
+    opening.onsuccess = () => {
+      const store = opening.result.transaction('records', 'readwrite').objectStore('records')
+      store.get('0/journal').onsuccess = ({ target: { result: bytes } }) => {
+        // The first half of the ö is lost: what is left is JSON still, with another letter in it.
+        const at = bytes.indexOf(0xc3)
+        store.put(Uint8Array.from([...bytes.slice(0, at), ...bytes.slice(at + 1)]), '0/journal').onsuccess = () => {
+          opening.result.close()
+          resolve(at)
+        }
+      }
+    }
+  }))
+  assert.ok(cut > 0)
+  assert.deepEqual(await tab.run(() => peer.ledger().catch(({ code, message }) => [code, message])), ['ERR_DAMAGED', 'the stored ledger is damaged: it is not UTF-8'])
+  // It is kept aside, and the next packet begins a new one.
+  assert.equal(await share(), 'ERR_NOT_KEPT')
+  assert.equal(await share(), 'no error')
+  assert.equal((await tab.run(() => peer.ledger())).entries.length, 1)
+  await tab.close()
+})
+
 /** The entries of a journal that the first identity of a profile keeps. */
 const journal = async (tab, name) => JSON.parse(await record(tab, name)).entries
 
