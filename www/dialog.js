@@ -2,6 +2,7 @@
 // Loaded when first needed. `peer` is a ChorusPeer of chorus_web.js; `root` the element that holds the view.
 
 import { exportLedger, ledger, load, preview, receiveSealed } from './privacy.js'
+import { adopt, sheetOf } from './sheet.js'
 
 /** Asks whether a file may leave; resolves to its content id, or to undefined where it stays. */
 export async function share (peer, file, root) {
@@ -243,18 +244,10 @@ async function open (root, words) {
   return new Dialog(root, words)
 }
 
-/** The host page's policy may forbid inline styles; a constructed sheet is none. */
 async function style (host) {
   if (styled.has(host)) return
   styled.add(host)
-  const sheet = new CSSStyleSheet()
-  host.adoptedStyleSheets = [...host.adoptedStyleSheets, sheet]
-  try {
-    const answer = await fetch(new URL('dialog.css', import.meta.url))
-    if (answer.ok) await sheet.replace(await answer.text())
-  } catch {
-    // Unstyled is still usable.
-  }
+  if (!await adopt(host, sheetOf('dialog.css'))) styled.delete(host)
 }
 
 function save (text, name) {

@@ -3,6 +3,8 @@
 // A view of the mesh for any page. Nothing connects, and no wasm is loaded, before consent: the attribute says "given", or
 // the visitor clicks. Events bubble: chorus:peer, chorus:packet, chorus:status, chorus:error, chorus:consent.
 
+import { adopt, sheetOf } from './sheet.js'
+
 const VIEWS = ['bar', 'panel', 'full']
 
 class ChorusMesh extends HTMLElement {
@@ -10,9 +12,10 @@ class ChorusMesh extends HTMLElement {
   #root = this.attachShadow({ mode: 'open' })
   #mounted
   #isStarting = false
+  #styled
 
   connectedCallback () {
-    this.#style()
+    this.#styled ??= adopt(this.#root, sheetOf('style.css'))
     if (this.getAttribute('consent') === 'given') this.#start()
     else this.#ask()
   }
@@ -31,19 +34,6 @@ class ChorusMesh extends HTMLElement {
 
   get #relay () {
     return new URL(this.getAttribute('relay') ?? new URL('.', import.meta.url).href, location.href).href
-  }
-
-  /** The host page's policy may forbid inline styles; a constructed sheet is none. */
-  async #style () {
-    if (this.#root.adoptedStyleSheets.length > 0) return
-    const sheet = new CSSStyleSheet()
-    this.#root.adoptedStyleSheets = [sheet]
-    try {
-      const answer = await fetch(new URL('style.css', import.meta.url))
-      if (answer.ok) await sheet.replace(await answer.text())
-    } catch {
-      // Unstyled is still usable.
-    }
   }
 
   #ask () {

@@ -32,9 +32,10 @@ const MODULES: [(&str, &str); 2] = [
 ];
 
 /// What is loaded at the first share: the second module, its JavaScript and the dialogs.
-const AT_SHARE: [&str; 5] = [
+const AT_SHARE: [&str; 6] = [
     "dialog.css.br",
     "dialog.js.br",
+    "sheet.js.br",
     "privacy.js.br",
     "chorus_privacy.js.br",
     "chorus_privacy_bg.wasm.br",
