@@ -3,20 +3,19 @@
 let loading
 let caring
 let asking
+let isAhead = false
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
-  loading ??= instantiate(import('./chorus_web.js'), new URL('chorus_web_bg.wasm', import.meta.url)).catch(error => {
+  loading ??= instantiate(import('./chorus_web.js'), fetch(new URL('chorus_web_bg.wasm', import.meta.url))).catch(error => {
     loading = undefined
     throw error
   })
   return loading
 }
 
-/** Loads the wasm at `url` with the module that wraps it and is on its way, unless `signal` ends it. For privacy.js. */
-export async function instantiate (wrapper, url, signal) {
-  // Both at once: neither waits for the other to arrive.
-  const wasm = fetch(url, { signal })
+/** Loads a wasm with the module that wraps it; both are on their way, so that neither waits for the other. For privacy.js. */
+export async function instantiate (wrapper, wasm, signal) {
   wasm.catch(() => {})
   // An import cannot be ended, only waited for no longer.
   const late = new Promise((resolve, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)) })
@@ -38,6 +37,15 @@ export function privacy () {
   return caring
 }
 
+/** Fetches what the first share needs, while nothing else is to be done: it then works without the relay as well. */
+export function prefetch () {
+  if (isAhead || navigator.connection?.saveData) return
+  isAhead = true
+  // What does not arrive is fetched when it is needed. Safari has no idle time.
+  const fetchAll = () => asks().then(({ prefetch }) => prefetch()).catch(() => {})
+  globalThis.requestIdleCallback?.(fetchAll, { timeout: MAX_IDLE_MS }) ?? setTimeout(fetchAll, MAX_IDLE_MS)
+}
+
 /** What a view asks before anything leaves, and what left. For boot.js and widget.js. */
 export const dialogs = {
   share: async (peer, file, root) => (await asks()).share(peer, file, root),
@@ -47,7 +55,8 @@ export const dialogs = {
   // What was never loaded has nothing to close or to forget.
   close: async (peer, _, root) => {
     await asking?.then(({ closeAll }) => closeAll(root))
-    await caring?.then(({ forget }) => forget(peer))
+    // The dialogs load privacy.js by themselves.
+    if (asking ?? caring) await (await privacy()).forget(peer)
   }
 }
 
@@ -69,7 +78,9 @@ export async function join (options = {}) {
   }
   const { start } = await load()
   const listeners = new Listeners()
-  return new Peer(await start({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+  const peer = new Peer(await start({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+  prefetch()
+  return peer
 }
 
 class Listeners {
@@ -251,5 +262,7 @@ export function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 
+/** Longest wait for idle time. Guess: a page that is busy for longer is busy for good. */
+const MAX_IDLE_MS = 10_000
 const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']
 const WIDTHS = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1 }

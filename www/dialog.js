@@ -1,7 +1,7 @@
 // What a person is asked before something leaves, and the list of what left: dialogs over the dashboard or the widget.
 // Loaded when first needed. `peer` is a ChorusPeer of chorus_web.js; `root` the element that holds the view.
 
-import { exportLedger, ledger, load, preview, receiveSealed } from './privacy.js'
+import { exportLedger, ledger, load, prefetch as fetchAhead, preview, receiveSealed } from './privacy.js'
 import { adopt, sheetOf } from './sheet.js'
 
 /** Asks whether a file may leave; resolves to its content id, or to undefined where it stays. */
@@ -247,7 +247,14 @@ async function open (root, words) {
 async function style (host) {
   if (styled.has(host)) return
   styled.add(host)
-  if (!await adopt(host, sheetOf('dialog.css'))) styled.delete(host)
+  if (!await adopt(host, sheet ?? sheetOf('dialog.css'))) styled.delete(host)
+}
+
+/** Fetches what the dialogs need, and what sharing does. */
+export async function prefetch () {
+  const come = sheetOf('dialog.css')
+  await fetchAhead()
+  if (await come) sheet = come
 }
 
 function save (text, name) {
@@ -260,4 +267,6 @@ function save (text, name) {
 
 const styled = new WeakSet()
 const dialogs = new WeakMap()
+/** dialog.css where it was fetched ahead. */
+let sheet
 let count = 0

@@ -6,15 +6,28 @@
 import { fail, instantiate } from './chorus.js'
 
 let loading
+/** The second wasm where it was fetched ahead: a Blob. */
+let ahead
 
 /** Loads the second wasm once. */
 export function load () {
-  const start = () => instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url), AbortSignal.timeout(MAX_LOADING_MS))
+  const start = () => {
+    const signal = AbortSignal.timeout(MAX_LOADING_MS)
+    const wasm = ahead ? Promise.resolve(new Response(ahead)) : fetch(WASM, { signal })
+    ahead = undefined
+    return instantiate(import('./chorus_privacy.js'), wasm, signal)
+  }
   loading ??= start().catch(error => {
     loading = undefined
     throw error
   })
   return loading
+}
+
+/** Fetches what sharing needs and starts none of it. Kept here: a cache may not give it back while the relay is gone. */
+export async function prefetch () {
+  const [answer] = await Promise.all([fetch(WASM, { priority: 'low' }), import('./chorus_privacy.js')])
+  if (answer.ok && !loading) ahead = await answer.blob()
 }
 
 /** What is kept for a peer while its page is open: its stages, and the last of its turns with each record. */
@@ -355,6 +368,7 @@ function coded (error) {
   return error?.code ? error : fail('ERR_UNKNOWN', String(error?.message ?? error))
 }
 
+const WASM = new URL('chorus_privacy_bg.wasm', import.meta.url)
 /** What chorus_privacy.js throws where tensors are to get noise and no booking was given. */
 const NEEDS_NOISE = 'ERR_NEEDS_NOISE'
 const KEYRING = 'keyring'

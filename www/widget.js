@@ -60,12 +60,16 @@ class ChorusMesh extends HTMLElement {
     this.#root.replaceChildren(box)
     const view = VIEWS.includes(this.getAttribute('view')) ? this.getAttribute('view') : 'panel'
     try {
-      const [{ dialogs, load }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      const [{ dialogs, load, prefetch }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
       await load()
       if (!this.isConnected || !this.#isStarting) return
       const storage = this.getAttribute('storage') ?? 'indexeddb'
       const learns = view !== 'bar'
-      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, dialogs, (name, value) => this.#emit(name, value))
+      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, dialogs, (name, value) => {
+        this.#emit(name, value)
+        // A bar shares nothing.
+        if (learns && name === 'peer') prefetch()
+      })
     } catch (error) {
       this.#isStarting = false
       box.className = 'chorus widget'

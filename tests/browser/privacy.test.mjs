@@ -404,7 +404,12 @@ test('bookings, keys and entries are written to the disk itself', async () => {
 })
 
 test('a second module that does not arrive ends in an error, and the next share loads it', async () => {
-  const tab = await openPeer()
+  const tab = await Tab.open(browser)
+  // Nothing is fetched ahead.
+  await tab.page.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }))
+  tab.storage = 'memory'
+  await tab.page.goto(`${site.origin}/`)
+  await joined(tab)
   const pattern = '**/chorus_privacy_bg.wasm'
   await tab.page.route(pattern, () => {})
   const share = () => tab.run(() => codeOf(peer.share({ type: 'note', content: 'late' })))
