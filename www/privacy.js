@@ -175,8 +175,21 @@ export async function ledger (peer) {
   return { entries: entries.map(camel), budget, training }
 }
 
-/** What makes the steps of private learning: see web/src/peer/private.rs. Each booking is on disk before its steps can be taken. */
+/**
+ * What makes the steps of private learning: see web/src/peer/private.rs. Each booking is on disk before its steps can be taken.
+ * A learner that ends leaves to the peer's next one what it booked and did not take.
+ */
 export async function training (peer) {
+  const mine = of(peer)
+  mine.steps ??= stepsOf(peer)
+  mine.steps.catch(() => { mine.steps = undefined })
+  const steps = await mine.steps
+  await steps.refresh()
+  steps.learners++
+  return steps
+}
+
+async function stepsOf (peer) {
   const module = await load()
   let stored = await peer.record(TRAINING, true)
   const steps = new module.Steps(stored, peer.network)
@@ -186,7 +199,7 @@ export async function training (peer) {
     const { bytes } = reserved
     if (await peer.replaceRecord(TRAINING, true, stored, bytes)) {
       stored = bytes
-      // What a learner that has ended does not take is lost.
+      // What a peer that is closed does not take is lost.
       return isFree ? reserved.free() : steps.accept(reserved)
     }
     reserved.free()
@@ -194,6 +207,8 @@ export async function training (peer) {
     if (!isFree) steps.reread(stored)
   }
   return {
+    learners: 0,
+    isForgotten: false,
     get spent () { return steps.spent },
     get delta () { return steps.delta },
     step: (parameters, examples, gradient) => steps.step(parameters, examples, gradient),
@@ -204,7 +219,20 @@ export async function training (peer) {
       // What is not on disk is not taken; the next call tries again.
       book(reserved).catch(() => {}).finally(() => { isBooking = false })
     },
+    /** Other tabs may have booked since the learner before. */
+    async refresh () {
+      if (isBooking) return
+      stored = await peer.record(TRAINING, true)
+      steps.reread(stored)
+    },
+    /** A learner ends. */
     free () {
+      this.learners--
+      this.end()
+    },
+    /** Erases what nobody takes any more. */
+    end () {
+      if (isFree || !this.isForgotten || this.learners > 0) return
       isFree = true
       steps.free()
     }
@@ -273,9 +301,14 @@ function textOf (bytes) {
 
 /** Erases what is kept in memory for a peer that is closed. */
 export async function forget (peer) {
-  const stages = await of(peer).stages?.catch(() => {})
+  const mine = of(peer)
+  const [stages, steps] = await Promise.all([mine.stages, mine.steps].map(made => made?.catch(() => {})))
   kept.delete(peer)
   stages?.free()
+  if (steps) {
+    steps.isForgotten = true
+    steps.end()
+  }
 }
 
 async function stagesOf (peer, module) {
