@@ -99,7 +99,7 @@ fn what_was_revoked_stays_refused_after_a_restart_when_one_who_slept_offers_it_a
     assert!(get(&slip, &sleeper), "the sleeper still serves it");
     assert!(sleeper.stop("TERM", EXIT_DEADLINE).success());
     let sleeper = Relay::start_with(asleep.path(), &["--bootstrap", relay.url()]);
-    // Both were told in one answer.
+    // Both were told in one answer, unless the relay's answer came first; `tests/interop/revoked.test.mjs` is sure of it.
     until_listed(&relay, &news, true);
     assert!(!listed(&relay, "file").contains(&slip));
     until_listed(&sleeper, &slip, false);
