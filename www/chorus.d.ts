@@ -11,7 +11,10 @@
  * Everything that fails rejects with, or throws, a {@link ChorusError}.
  */
 
-/** Joins the mesh through a relay. Resolves once the peer runs; connecting to others goes on by itself. */
+/**
+ * Joins the mesh through a relay. Resolves once the peer runs; connecting to others goes on by itself. What the first share
+ * needs is fetched from beside this module while the page is idle, unless the visitor saves data (`Save-Data`).
+ */
 export function join(options?: JoinOptions): Promise<Peer>
 
 /** Loads the wasm from beside this module, once; `join` does so by itself. Call it early to join sooner. */
