@@ -42,6 +42,17 @@ impl Float {
         }
     }
 
+    /// Returns the bits of each number of `bytes`.
+    fn read(self, bytes: &[u8]) -> impl Iterator<Item = u32> {
+        bytes
+            .chunks_exact(self.bits() as usize / 8)
+            .map(|number| match *number {
+                [a, b] => u32::from(u16::from_le_bytes([a, b])),
+                [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+                _ => 0,
+            })
+    }
+
     const fn top_exponent(self) -> i32 {
         match self {
             Self::Bf16 | Self::F32 => 255,
@@ -54,14 +65,22 @@ impl Float {
         let magnitude = bits & !(1 << (self.bits() - 1));
         let exponent = (magnitude >> self.mantissa()) as i32;
         let rest = magnitude & ((1 << self.mantissa()) - 1);
-        let rest = if self.mantissa() > 8 { rest >> (self.mantissa() - 8) } else { rest << (8 - self.mantissa()) };
+        let rest = if self.mantissa() > 8 {
+            rest >> (self.mantissa() - 8)
+        } else {
+            rest << (8 - self.mantissa())
+        };
         exponent * 256 + rest as i32
     }
 
     /// Returns where among all numbers of the format the bits stand: negative ones below zero.
     const fn rank(self, bits: u32) -> i64 {
         let magnitude = (bits & !(1 << (self.bits() - 1))) as i64;
-        if bits >> (self.bits() - 1) == 1 { -1 - magnitude } else { magnitude }
+        if bits >> (self.bits() - 1) == 1 {
+            -1 - magnitude
+        } else {
+            magnitude
+        }
     }
 
     /// Undoes [`Float::rank`]; a rank that no number has wraps round.
@@ -75,48 +94,53 @@ impl Float {
     }
 }
 
-/// Packs `numbers` (bits of floats) of a tensor whose rows have `columns` numbers, from `start` on; against `base` where
-/// there is one, of the same length. O(n).
-pub(super) fn pack(float: Float, numbers: &[u32], place: Rows, base: Option<&[u32]>) -> Vec<u8> {
-    let mut model = Model::new(float, place, numbers.len());
-    let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
-    for (at, number) in numbers.iter().enumerate() {
-        match base.and_then(|base| base.get(at)) {
-            Some(base) => model.against(&mut writer, &mut plain, *base, *number),
-            None => model.alone(&mut writer, &mut plain, *number),
-        };
+impl Model {
+    /// Packs `raw`, the next numbers of the tensor; against `base`, as long, where there is one. O(n).
+    pub(super) fn pack(&mut self, raw: &[u8], base: Option<&[u8]>, out: &mut Vec<u8>) {
+        let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
+        let float = self.float;
+        let mut bases = base.map(|base| float.read(base));
+        for number in float.read(raw) {
+            match bases.as_mut().and_then(Iterator::next) {
+                Some(base) => self.against(&mut writer, &mut plain, base, number),
+                None => self.alone(&mut writer, &mut plain, number),
+            };
+        }
+        let coded = writer.finish();
+        out.extend((coded.len() as u32).to_le_bytes());
+        out.extend(coded);
+        out.extend(plain.finish());
     }
-    let coded = writer.finish();
-    let mut bytes = (coded.len() as u32).to_le_bytes().to_vec();
-    bytes.extend(coded);
-    bytes.extend(plain.finish());
-    bytes
-}
 
-/// Unpacks what [`pack`] wrote. O(n).
-///
-/// # Errors
-/// [`CodecError::Truncated`] for bytes that are cut, too long or changed; `numbers` then mean nothing.
-pub(super) fn unpack(
-    bytes: &[u8],
-    float: Float,
-    numbers: &mut [u32],
-    place: Rows,
-    base: Option<&[u32]>,
-) -> Result<(), CodecError> {
-    let (len, rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
-    let len = u32::from_le_bytes(*len) as usize;
-    let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
-    let mut model = Model::new(float, place, numbers.len());
-    let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
-    for (at, number) in numbers.iter_mut().enumerate() {
-        *number = match base.and_then(|base| base.get(at)) {
-            Some(base) => model.against(&mut reader, &mut plain, *base, 0),
-            None => model.alone(&mut reader, &mut plain, 0),
-        };
+    /// Unpacks what [`Model::pack`] wrote. O(n).
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] for bytes that are cut, too long or changed; `raw` then means nothing.
+    pub(super) fn unpack(
+        &mut self,
+        bytes: &[u8],
+        base: Option<&[u8]>,
+        raw: &mut [u8],
+    ) -> Result<(), CodecError> {
+        let (len, rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
+        let len = u32::from_le_bytes(*len) as usize;
+        let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
+        let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
+        let float = self.float;
+        let mut bases = base.map(|base| float.read(base));
+        for place in raw.chunks_exact_mut(float.bits() as usize / 8) {
+            let number = match bases.as_mut().and_then(Iterator::next) {
+                Some(base) => self.against(&mut reader, &mut plain, base, 0),
+                None => self.alone(&mut reader, &mut plain, 0),
+            };
+            place
+                .iter_mut()
+                .zip(number.to_le_bytes())
+                .for_each(|(to, from)| *to = from);
+        }
+        reader.finish()?;
+        plain.finish()
     }
-    reader.finish()?;
-    plain.finish()
 }
 
 /// Where numbers stand in their tensor.
@@ -128,7 +152,9 @@ pub(super) struct Rows {
     pub(super) start: usize,
 }
 
-struct Model {
+/// What was learned of a tensor up to here.
+#[derive(Debug)]
+pub(super) struct Model {
     float: Float,
     mixer: Mixer,
     columns: usize,
@@ -153,7 +179,7 @@ struct Guess {
 }
 
 impl Model {
-    fn new(float: Float, place: Rows, count: usize) -> Self {
+    pub(super) fn new(float: Float, place: Rows) -> Self {
         let columns = place.columns.clamp(1, MAX_COLUMNS);
         let mean = float.top_exponent() * 120;
         Self {
@@ -161,7 +187,7 @@ impl Model {
             mixer: Mixer::new(),
             columns,
             column: place.start % columns,
-            above: vec![(0, 0, mean); columns.min(count.max(1))],
+            above: vec![(0, 0, mean); columns],
             row: (0, 0),
             mean,
             left: [mean; 2],
@@ -172,7 +198,11 @@ impl Model {
 
     fn guess(&self) -> Guess {
         let towards_mean = |(sum, count): (i32, i32)| (sum + 4 * self.mean) / (count + 4);
-        let (sum, count, last) = self.above.get(self.column % self.above.len()).copied().unwrap_or_default();
+        let (sum, count, last) = self
+            .above
+            .get(self.column % self.above.len())
+            .copied()
+            .unwrap_or_default();
         let (row, column) = (towards_mean(self.row), towards_mean((sum, count)));
         let last = if count == 0 { self.mean } else { last };
         Guess {
@@ -194,7 +224,11 @@ impl Model {
         let scale = scale.max(self.mean - 14 * 256);
         let add = |(sum, count): (i32, i32), most: i32| {
             let (sum, count) = (sum + scale, count + 1);
-            if count > most { (sum / 2, count / 2) } else { (sum, count) }
+            if count > most {
+                (sum / 2, count / 2)
+            } else {
+                (sum, count)
+            }
         };
         self.row = add(self.row, 400);
         let len = self.above.len();
@@ -220,7 +254,8 @@ impl Model {
         let exponent = (number >> mantissa) as i32 & top;
         let centre = ((guess.joint + 128) >> 8).clamp(0, top);
         let anchor = self.anchor;
-        let seen = |scale: i32, step: i32| ((scale - anchor + 8 * 256) / step).clamp(0, 255) as usize;
+        let seen =
+            |scale: i32, step: i32| ((scale - anchor + 8 * 256) / step).clamp(0, 255) as usize;
         let contexts = [
             seen(guess.row, 16),
             seen(guess.column, 16),
@@ -248,7 +283,13 @@ impl Model {
     }
 
     /// Codes a number as the difference of ranks to `base`: its class (how many bits it has) as exponents are coded.
-    fn against<C: Coder, P: Plain>(&mut self, coder: &mut C, plain: &mut P, base: u32, number: u32) -> u32 {
+    fn against<C: Coder, P: Plain>(
+        &mut self,
+        coder: &mut C,
+        plain: &mut P,
+        base: u32,
+        number: u32,
+    ) -> u32 {
         let float = self.float;
         let guess = self.guess();
         let octave = (float.scale(base) >> 8) * 256;
@@ -275,7 +316,9 @@ impl Model {
             let contexts = [away * 16 + within, seen(wanted, 64), away, 0];
             let known = (class as u32 - 1).min(2);
             let first = match known {
-                2 => u64::from(self.known_bits(coder, contexts, away, (size >> (class - 3)) as u32)),
+                2 => {
+                    u64::from(self.known_bits(coder, contexts, away, (size >> (class - 3)) as u32))
+                }
                 1 => u64::from(plain.code(1, size as u32 & 1)),
                 _ => 0,
             };
@@ -333,7 +376,13 @@ impl Model {
     }
 
     /// Codes the two bits that are the lowest of `bits`, the upper one first.
-    fn known_bits<C: Coder>(&mut self, coder: &mut C, contexts: [usize; 4], away: usize, bits: u32) -> u32 {
+    fn known_bits<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        contexts: [usize; 4],
+        away: usize,
+        bits: u32,
+    ) -> u32 {
         let mut place = Place {
             node: 40,
             set: away,

@@ -43,6 +43,7 @@ pub(super) trait Coder {
 }
 
 /// Predicts bits and learns from them. 260 KiB.
+#[derive(Debug)]
 pub(super) struct Mixer {
     squash: Box<[u16; 4096]>,
     stretch: Box<[i16; 4096]>,
@@ -56,7 +57,8 @@ pub(super) struct Mixer {
 
 impl Mixer {
     pub(super) fn new() -> Self {
-        let squash: Box<[u16; 4096]> = Box::new(core::array::from_fn(|place| squash(place as i32 - 2048)));
+        let squash: Box<[u16; 4096]> =
+            Box::new(core::array::from_fn(|place| squash(place as i32 - 2048)));
         let mut stretch = Box::new([0; 4096]);
         let mut value = 0;
         for (place, squashed) in squash.iter().enumerate() {
@@ -87,7 +89,8 @@ impl Mixer {
             (input * CONTEXTS + place.contexts[input] % CONTEXTS) * NODES + node
         });
         let set = node * SETS + place.set % SETS;
-        let inputs: [i32; INPUTS] = slots.map(|slot| i32::from(self.stretch[(self.counters[slot] >> 20) as usize]));
+        let inputs: [i32; INPUTS] =
+            slots.map(|slot| i32::from(self.stretch[(self.counters[slot] >> 20) as usize]));
         let weights = &mut self.weights[set];
         let dot: i64 = (inputs.iter().zip(weights.iter()))
             .map(|(input, weight)| i64::from(*input) * i64::from(*weight))
@@ -100,13 +103,16 @@ impl Mixer {
         let error = (target - one as i32) * LEARNING;
         for (weight, input) in weights.iter_mut().zip(inputs) {
             // Far from what a weight ever is, and from the ends of 32 bits.
-            *weight = (*weight + ((input * (error >> 4) + 0x2000) >> 14)).clamp(-WEIGHT_MOST, WEIGHT_MOST);
+            *weight = (*weight + ((input * (error >> 4) + 0x2000) >> 14))
+                .clamp(-WEIGHT_MOST, WEIGHT_MOST);
         }
         let target = i32::from(bit) << 22;
         for slot in slots {
             let counter = &mut self.counters[slot];
             let (seen, chance) = (*counter & 1023, (*counter >> 10) as i32);
-            let step = i64::from(target - chance) * i64::from(self.rates[seen as usize % self.rates.len()]) >> 16;
+            let step = i64::from(target - chance)
+                * i64::from(self.rates[seen as usize % self.rates.len()])
+                >> 16;
             let chance = (chance + step as i32).clamp(1, (1 << 22) - 1);
             *counter = (chance as u32) << 10 | (seen + 1).min(LIMIT);
         }
@@ -124,8 +130,9 @@ fn squash(x: i32) -> u16 {
 
 /// 65,536 / (1 + e^(−x/256)) for x = −2,048, −1,920, … 2,048.
 const POINTS: [i32; 33] = [
-    22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743, 32768, 40793, 47911, 53581, 57724,
-    60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514,
+    22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743, 32768,
+    40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438,
+    65476, 65500, 65514,
 ];
 /// A counter that knows nothing.
 const HALF: u32 = 1 << 31;
@@ -293,7 +300,10 @@ mod tests {
         let entropy = |p: f64| -p * libm::log2(p) - (1.0 - p) * libm::log2(1.0 - p);
         let least: f64 = (0..8).map(|known| entropy(chance(known))).sum::<f64>() / 8.0 * 40_000.0;
         let got = bytes.len() as f64 * 8.0;
-        assert!((0.99 * least..1.04 * least).contains(&got), "{got} bits, {least} at least");
+        assert!(
+            (0.99 * least..1.04 * least).contains(&got),
+            "{got} bits, {least} at least"
+        );
     }
 
     #[test]
@@ -309,7 +319,9 @@ mod tests {
         let bytes = write(&bits);
         let read = |bytes: &[u8]| {
             let (mut mixer, mut reader) = (Mixer::new(), Reader::new(bytes));
-            let is_same = bits.iter().all(|(place, bit)| mixer.bit(&mut reader, place, false) == *bit);
+            let is_same = bits
+                .iter()
+                .all(|(place, bit)| mixer.bit(&mut reader, place, false) == *bit);
             is_same && reader.finish().is_ok()
         };
         assert!(read(&bytes));
@@ -331,7 +343,10 @@ mod tests {
         for x in -2047..2048 {
             let exact = 65_536.0 / (1.0 + libm::exp(-f64::from(x) / 256.0));
             let got = f64::from(squash(x));
-            assert!((got - exact).abs() < 0.004 * 65_536.0, "{x}: {got}, {exact}");
+            assert!(
+                (got - exact).abs() < 0.004 * 65_536.0,
+                "{x}: {got}, {exact}"
+            );
         }
     }
 }

@@ -78,8 +78,13 @@ impl Planes {
             Layout::Whole(_) => {
                 let width = layout.width();
                 for (place, plane) in self.0.iter_mut().take(width).enumerate() {
-                    let bytes = numbers.chunks_exact(width).filter_map(|number| number.get(place));
-                    plane.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                    let bytes = numbers
+                        .chunks_exact(width)
+                        .filter_map(|number| number.get(place));
+                    plane
+                        .iter_mut()
+                        .zip(bytes)
+                        .for_each(|(to, from)| *to = *from);
                 }
             }
             Layout::Bf16 => {
@@ -141,7 +146,9 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
         Layout::Whole(_) => {
             let width = layout.width();
             for (place, plane) in planes.into_iter().take(width).enumerate() {
-                let places = numbers.chunks_exact_mut(width).filter_map(|n| n.get_mut(place));
+                let places = numbers
+                    .chunks_exact_mut(width)
+                    .filter_map(|n| n.get_mut(place));
                 places.zip(plane).for_each(|(to, from)| *to = *from);
             }
         }
@@ -163,8 +170,10 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
             for ((((four, exponent), high), middle), low) in
                 fours.iter_mut().zip(a).zip(b).zip(c).zip(d)
             {
-                let [exponent, high, middle, low] = [exponent, high, middle, low].map(|byte| u32::from(*byte));
-                let bits = (high & 0x80) << 24 | exponent << 23 | (high & 0x7f) << 16 | middle << 8 | low;
+                let [exponent, high, middle, low] =
+                    [exponent, high, middle, low].map(|byte| u32::from(*byte));
+                let bits =
+                    (high & 0x80) << 24 | exponent << 23 | (high & 0x7f) << 16 | middle << 8 | low;
                 *four = bits.to_le_bytes();
             }
         }
@@ -217,7 +226,10 @@ fn is_uneven(plane: &[u8]) -> bool {
         }
     }
     // Two bytes drawn are alike with probability 1/256 where all are as frequent. Half as much again saves a tenth of a bit.
-    let alike: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
+    let alike: u64 = counts
+        .iter()
+        .map(|count| count * count.saturating_sub(1))
+        .sum();
     alike * 256 * 10 > seen * (seen - 1) * 11
 }
 
@@ -276,7 +288,9 @@ mod tests {
     fn weights(count: usize) -> Vec<f32> {
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let mut even = || (f64::from(rng.next_u32()) / f64::from(u32::MAX)) as f32 - 0.5;
-        (0..count).map(|_| (0..12).map(|_| even()).sum::<f32>() * 0.02).collect()
+        (0..count)
+            .map(|_| (0..12).map(|_| even()).sum::<f32>() * 0.02)
+            .collect()
     }
 
     fn round_trip(numbers: &[u8], layout: Layout) -> usize {
@@ -297,7 +311,9 @@ mod tests {
                 round_trip(&noise, layout);
                 rng.fill_bytes(&mut noise);
                 round_trip(&noise, layout);
-                noise.iter_mut().for_each(|byte| *byte = byte.count_ones() as u8);
+                noise
+                    .iter_mut()
+                    .for_each(|byte| *byte = byte.count_ones() as u8);
                 round_trip(&noise, layout);
             }
         }
@@ -318,7 +334,10 @@ mod tests {
         let f32s: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
         let bits = round_trip(&f32s, Layout::F32) as f64 * 8.0 / weights.len() as f64;
         assert!((26.0..27.0).contains(&bits), "{bits}");
-        let bf16s: Vec<u8> = weights.iter().flat_map(|w| ((w.to_bits() >> 16) as u16).to_le_bytes()).collect();
+        let bf16s: Vec<u8> = weights
+            .iter()
+            .flat_map(|w| ((w.to_bits() >> 16) as u16).to_le_bytes())
+            .collect();
         let bits = round_trip(&bf16s, Layout::Bf16) as f64 * 8.0 / weights.len() as f64;
         assert!((10.0..11.0).contains(&bits), "{bits}");
     }
@@ -326,7 +345,10 @@ mod tests {
     #[test]
     fn low_bits_that_are_clear_cost_nothing() {
         let weights = weights(50_000);
-        let clean: Vec<u8> = weights.iter().flat_map(|w| (w.to_bits() & !0xffff).to_le_bytes()).collect();
+        let clean: Vec<u8> = weights
+            .iter()
+            .flat_map(|w| (w.to_bits() & !0xffff).to_le_bytes())
+            .collect();
         let bits = round_trip(&clean, Layout::F32) as f64 * 8.0 / weights.len() as f64;
         assert!(bits < 11.0, "{bits}");
     }
@@ -338,7 +360,10 @@ mod tests {
         planes.pack(&numbers, Layout::F32, &mut out);
         let mut back = alloc::vec![0; numbers.len()];
         for len in 0..out.len() {
-            assert!(planes.unpack(&out[..len], Layout::F32, &mut back).is_err(), "{len}");
+            assert!(
+                planes.unpack(&out[..len], Layout::F32, &mut back).is_err(),
+                "{len}"
+            );
         }
         for bit in 0..out.len() * 8 {
             let mut changed = out.clone();

@@ -1,0 +1,32 @@
+//! Engrams: what a model has learned, made small enough to hand to a stranger's tab. Does no IO.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`tensor`] | types, names, shapes, and the [`Limits`] that hold for all that is read |
+//! | [`safetensors`] | the header of a safetensors file, read strictly |
+//! | [`index`] | the container: index, chunks with a digest each, writing |
+//! | [`reader`] | reading it: tensors one by one, chunks from anywhere in any order |
+//! | [`codec`] | the codecs by number |
+//! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
+//! | `float`, `mix` | lossless and small: exponents under a learned model |
+//!
+//! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
+//! integers, so that a browser and a server read the same bits from the same bytes.
+
+pub mod codec;
+pub mod error;
+mod float;
+pub mod index;
+mod mix;
+mod plane;
+mod prefix;
+pub mod reader;
+pub mod tensor;
+pub mod writer;
+
+pub use codec::{Codec, Coder};
+pub use error::EngramError;
+pub use index::{Chunk, ChunkId, Index, LayerPlan, Plan, PlannedTensor};
+pub use reader::{LayerReader, Received};
+pub use tensor::{Dtype, Limits, TensorInfo};
+pub use writer::EngramWriter;
