@@ -13,6 +13,7 @@
 //! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
 //! integers, so that a browser and a server read the same bits from the same bytes.
 
+mod bits;
 pub mod codec;
 pub mod error;
 mod float;

@@ -262,7 +262,7 @@ const fn float_of(dtype: Dtype) -> Option<Float> {
     match dtype {
         Dtype::F32 => Some(Float::F32),
         Dtype::F16 => Some(Float::F16),
-        Dtype::Bf16 => Some(Float::Bf16),
+        Dtype::Bf16 => Some(Float::BF16),
         Dtype::Bool
         | Dtype::F4
         | Dtype::F6_E2M3

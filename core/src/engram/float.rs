@@ -5,76 +5,89 @@
 //! bit for the [mixer](super::mix). The scale is in 256ths of an octave.
 //!
 //! # Bytes
-//! Length of the coded bits (32 bits, little-endian), coded bits, plain bits (the lowest of each byte first).
+//! How many low bits are clear in all numbers (a byte); length of the coded bits (32 bits, little-endian), coded bits, plain
+//! bits (the lowest of each byte first).
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::bits::{Plain, PlainReader, PlainWriter};
 use super::error::CodecError;
 use super::mix::{Coder, Mixer, Place, Reader, Writer};
 
 /// A format of floats: a sign, an exponent, a mantissa.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Float {
-    /// bfloat16.
-    Bf16,
-    /// binary16.
-    F16,
-    /// binary32.
-    F32,
+pub(super) struct Float {
+    exponent: u32,
+    mantissa: u32,
 }
 
 impl Float {
-    /// Returns the bits of the mantissa.
-    const fn mantissa(self) -> u32 {
-        match self {
-            Self::Bf16 => 7,
-            Self::F16 => 10,
-            Self::F32 => 23,
-        }
-    }
+    /// bfloat16.
+    pub(super) const BF16: Self = Self {
+        exponent: 8,
+        mantissa: 7,
+    };
+    /// binary16.
+    pub(super) const F16: Self = Self {
+        exponent: 5,
+        mantissa: 10,
+    };
+    /// binary32.
+    pub(super) const F32: Self = Self {
+        exponent: 8,
+        mantissa: 23,
+    };
 
     /// Returns all bits.
     const fn bits(self) -> u32 {
-        match self {
-            Self::Bf16 | Self::F16 => 16,
-            Self::F32 => 32,
-        }
+        1 + self.exponent + self.mantissa
+    }
+
+    /// Returns the bytes of a number.
+    pub(super) const fn width(self) -> usize {
+        self.bits() as usize / 8
     }
 
     /// Returns the bits of each number of `bytes`.
-    fn read(self, bytes: &[u8]) -> impl Iterator<Item = u32> {
-        bytes
-            .chunks_exact(self.bits() as usize / 8)
-            .map(|number| match *number {
-                [a, b] => u32::from(u16::from_le_bytes([a, b])),
-                [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
-                _ => 0,
-            })
+    pub(super) fn read(self, bytes: &[u8]) -> impl Iterator<Item = u32> {
+        bytes.chunks_exact(self.width()).map(|number| match *number {
+            [a, b] => u32::from(u16::from_le_bytes([a, b])),
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        })
+    }
+
+    /// Returns the format without its lowest `clear` bits.
+    const fn without(self, clear: u32) -> Self {
+        Self {
+            exponent: self.exponent,
+            mantissa: self.mantissa - clear,
+        }
     }
 
     const fn top_exponent(self) -> i32 {
-        match self {
-            Self::Bf16 | Self::F32 => 255,
-            Self::F16 => 31,
-        }
+        (1 << self.exponent) - 1
     }
 
     /// Returns log₂ of the magnitude in 256ths, near enough, of the bits of a number; of 0 the least there is.
     const fn scale(self, bits: u32) -> i32 {
         let magnitude = bits & !(1 << (self.bits() - 1));
-        let exponent = (magnitude >> self.mantissa()) as i32;
-        let rest = magnitude & ((1 << self.mantissa()) - 1);
-        let rest = if self.mantissa() > 8 {
-            rest >> (self.mantissa() - 8)
+        if self.mantissa > 8 {
+            (magnitude >> (self.mantissa - 8)) as i32
         } else {
-            rest << (8 - self.mantissa())
-        };
-        exponent * 256 + rest as i32
+            (magnitude << (8 - self.mantissa)) as i32
+        }
+    }
+
+    /// Returns the exponent of the bits of a number.
+    pub(super) const fn exponent_of(self, bits: u32) -> u32 {
+        bits >> self.mantissa & ((1 << self.exponent) - 1)
     }
 
     /// Returns where among all numbers of the format the bits stand: negative ones below zero.
-    const fn rank(self, bits: u32) -> i64 {
+    pub(super) const fn rank(self, bits: u32) -> i64 {
         let magnitude = (bits & !(1 << (self.bits() - 1))) as i64;
         if bits >> (self.bits() - 1) == 1 {
             -1 - magnitude
@@ -84,7 +97,7 @@ impl Float {
     }
 
     /// Undoes [`Float::rank`]; a rank that no number has wraps round.
-    const fn unrank(self, rank: i64) -> u32 {
+    pub(super) const fn unrank(self, rank: i64) -> u32 {
         let mask = (1 << (self.bits() - 1)) - 1;
         if rank < 0 {
             (-1 - rank) as u32 & mask | 1 << (self.bits() - 1)
@@ -98,15 +111,20 @@ impl Model {
     /// Packs `raw`, the next numbers of the tensor; against `base`, as long, where there is one. O(n).
     pub(super) fn pack(&mut self, raw: &[u8], base: Option<&[u8]>, out: &mut Vec<u8>) {
         let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
-        let float = self.float;
-        let mut bases = base.map(|base| float.read(base));
-        for number in float.read(raw) {
+        let whole = self.float;
+        let used = whole.read(raw).fold(0, |used, number| used | number);
+        let clear = used.trailing_zeros().min(whole.mantissa - KNOWN);
+        self.float = whole.without(clear);
+        let mut bases = base.map(|base| whole.read(base));
+        for number in whole.read(raw) {
             match bases.as_mut().and_then(Iterator::next) {
-                Some(base) => self.against(&mut writer, &mut plain, base, number),
-                None => self.alone(&mut writer, &mut plain, number),
+                Some(base) => self.against(&mut writer, &mut plain, base >> clear, number >> clear),
+                None => self.alone(&mut writer, &mut plain, number >> clear),
             };
         }
+        self.float = whole;
         let coded = writer.finish();
+        out.push(clear as u8);
         out.extend((coded.len() as u32).to_le_bytes());
         out.extend(coded);
         out.extend(plain.finish());
@@ -115,28 +133,37 @@ impl Model {
     /// Unpacks what [`Model::pack`] wrote. O(n).
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] for bytes that are cut, too long or changed; `raw` then means nothing.
+    /// [`CodecError`] for bytes that are cut, too long or changed; `raw` and what was learned then mean nothing.
     pub(super) fn unpack(
         &mut self,
         bytes: &[u8],
         base: Option<&[u8]>,
         raw: &mut [u8],
     ) -> Result<(), CodecError> {
-        let (len, rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
-        let len = u32::from_le_bytes(*len) as usize;
+        let (&[clear, a, b, c, d], rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
+        let len = u32::from_le_bytes([a, b, c, d]) as usize;
         let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
         let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
-        let float = self.float;
-        let mut bases = base.map(|base| float.read(base));
-        for place in raw.chunks_exact_mut(float.bits() as usize / 8) {
+        let whole = self.float;
+        let (clear, max) = (u32::from(clear), whole.mantissa - KNOWN);
+        if clear > max {
+            return Err(CodecError::Clear { got: clear, max });
+        }
+        self.float = whole.without(clear);
+        let (mut bases, mut used) = (base.map(|base| whole.read(base)), 0);
+        for place in raw.chunks_exact_mut(whole.width()) {
             let number = match bases.as_mut().and_then(Iterator::next) {
-                Some(base) => self.against(&mut reader, &mut plain, base, 0),
+                Some(base) => self.against(&mut reader, &mut plain, base >> clear, 0),
                 None => self.alone(&mut reader, &mut plain, 0),
             };
-            place
-                .iter_mut()
-                .zip(number.to_le_bytes())
-                .for_each(|(to, from)| *to = from);
+            used |= number;
+            let number = number << clear;
+            (place.iter_mut().zip(number.to_le_bytes())).for_each(|(to, from)| *to = from);
+        }
+        self.float = whole;
+        // One spelling alone: no more bits could have been called clear.
+        if used.trailing_zeros().min(max - clear) > 0 {
+            return Err(CodecError::Clear { got: clear, max });
         }
         reader.finish()?;
         plain.finish()
@@ -167,6 +194,8 @@ pub(super) struct Model {
     /// The scale of the first number, to which contexts are held.
     anchor: i32,
     is_first: bool,
+    /// 2^32 / (count + 4).
+    inverses: Box<[u32; INVERSES]>,
 }
 
 /// What the surroundings of a number let expect of its scale.
@@ -193,11 +222,15 @@ impl Model {
             left: [mean; 2],
             anchor: mean,
             is_first: true,
+            inverses: Box::new(core::array::from_fn(|count| (1 << 30) / (count as u32 + 4) * 4)),
         }
     }
 
     fn guess(&self) -> Guess {
-        let towards_mean = |(sum, count): (i32, i32)| (sum + 4 * self.mean) / (count + 4);
+        let towards_mean = |(sum, count): (i32, i32)| {
+            let inverse = i64::from(self.inverses[count as usize % INVERSES]);
+            (i64::from(sum + 4 * self.mean) * inverse >> 32) as i32
+        };
         let (sum, count, last) = self
             .above
             .get(self.column % self.above.len())
@@ -249,7 +282,7 @@ impl Model {
     /// Codes a number that has no base.
     fn alone<C: Coder, P: Plain>(&mut self, coder: &mut C, plain: &mut P, number: u32) -> u32 {
         let float = self.float;
-        let (mantissa, top) = (float.mantissa(), float.top_exponent());
+        let (mantissa, top) = (float.mantissa, float.top_exponent());
         let guess = self.guess();
         let exponent = (number >> mantissa) as i32 & top;
         let centre = ((guess.joint + 128) >> 8).clamp(0, top);
@@ -271,12 +304,12 @@ impl Model {
             seen(guess.column, 64),
             seen(guess.row, 64),
         ];
-        let first = self.known_bits(coder, contexts, away, number >> (mantissa - 2));
-        let rest = plain.code(mantissa - 2, number & ((1 << (mantissa - 2)) - 1));
+        let first = self.known_bits(coder, contexts, away, number >> (mantissa - KNOWN));
+        let rest = plain.code(mantissa - KNOWN, number & ((1 << (mantissa - KNOWN)) - 1));
         let sign = plain.code(1, number >> (float.bits() - 1));
         let number = sign << (float.bits() - 1)
             | (exponent as u32) << mantissa
-            | first << (mantissa - 2)
+            | first << (mantissa - KNOWN)
             | rest;
         self.learn(float.scale(number));
         number
@@ -395,93 +428,11 @@ impl Model {
     }
 }
 
+/// Bits of the mantissa that the model predicts. Source: a third one is worth under a thousandth of a bit per weight.
+const KNOWN: u32 = 2;
+/// Counts of a row or column that are told apart; both are halved before.
+const INVERSES: usize = 512;
 /// Columns with a scale of their own; wider rows share them. Guess: as wide as layers are.
 const MAX_COLUMNS: usize = 1 << 15;
 /// Steps down after which a number may be zero. Guess: 12 octaves below what is expected is seldom anything else.
 const FAR: i32 = 12;
-
-/// Writes or reads bits as they are.
-trait Plain {
-    /// Codes `count` ≤ 32 bits. A writer writes the lowest of `bits` and returns them; a reader returns what was written.
-    fn code(&mut self, count: u32, bits: u32) -> u32;
-}
-
-#[derive(Default)]
-struct PlainWriter {
-    bytes: Vec<u8>,
-    waiting: u64,
-    count: u32,
-}
-
-impl PlainWriter {
-    fn finish(mut self) -> Vec<u8> {
-        if self.count > 0 {
-            self.bytes.push(self.waiting as u8);
-        }
-        self.bytes
-    }
-}
-
-impl Plain for PlainWriter {
-    fn code(&mut self, count: u32, bits: u32) -> u32 {
-        let bits = (u64::from(bits) & ((1 << count) - 1)) as u32;
-        self.waiting |= u64::from(bits) << self.count;
-        self.count += count;
-        while self.count >= 8 {
-            self.bytes.push(self.waiting as u8);
-            self.waiting >>= 8;
-            self.count -= 8;
-        }
-        bits
-    }
-}
-
-struct PlainReader<'a> {
-    bytes: &'a [u8],
-    waiting: u64,
-    count: u32,
-    is_short: bool,
-}
-
-impl<'a> PlainReader<'a> {
-    const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            waiting: 0,
-            count: 0,
-            is_short: false,
-        }
-    }
-
-    /// Says whether exactly the bits of the stream were read.
-    fn finish(self) -> Result<(), CodecError> {
-        if self.bytes.is_empty() && self.waiting == 0 && !self.is_short {
-            Ok(())
-        } else {
-            Err(CodecError::Truncated)
-        }
-    }
-}
-
-impl Plain for PlainReader<'_> {
-    fn code(&mut self, count: u32, _: u32) -> u32 {
-        while self.count < count {
-            let byte = match self.bytes.split_first() {
-                Some((first, rest)) => {
-                    self.bytes = rest;
-                    *first
-                }
-                None => {
-                    self.is_short = true;
-                    0
-                }
-            };
-            self.waiting |= u64::from(byte) << self.count;
-            self.count += 8;
-        }
-        let bits = self.waiting & ((1 << count) - 1);
-        self.waiting >>= count;
-        self.count -= count;
-        bits as u32
-    }
-}

@@ -6,8 +6,8 @@
 //! integers: a browser and a server read the same bits from the same bytes.
 //!
 //! # Coder
-//! Binary arithmetic coding with 32-bit ends of the interval and probabilities of 16 bits; leading bytes leave as soon as
-//! both ends agree. Four bytes end a stream.
+//! Binary arithmetic coding with 64-bit ends of the interval and probabilities of 16 bits; the leading 32 bits leave as soon
+//! as both ends agree in them. Of the last value no more bytes are written than tell it from its neighbours.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -147,8 +147,8 @@ const LEARNING: i32 = 6;
 /// Writes bits.
 #[derive(Debug)]
 pub(super) struct Writer {
-    low: u32,
-    high: u32,
+    low: u64,
+    high: u64,
     bytes: Vec<u8>,
 }
 
@@ -156,23 +156,38 @@ impl Writer {
     pub(super) fn new() -> Self {
         Self {
             low: 0,
-            high: u32::MAX,
+            high: u64::MAX,
             bytes: Vec::new(),
         }
     }
 
-    /// Ends the stream, with a value inside the interval, whose ends differ.
+    /// Ends the stream with as few bytes as say where in the interval it is; those that are left out are zeros.
     pub(super) fn finish(mut self) -> Vec<u8> {
-        self.bytes.extend((self.low + 1).to_be_bytes());
+        let (value, len) = end(self.low, self.high);
+        self.bytes.extend(value.to_be_bytes().iter().take(len));
         self.bytes
     }
 }
 
+/// Returns a value inside the interval, and how many of its bytes are not zeros at its end: as few as there are. The ends
+/// differ in their upper halves.
+fn end(low: u64, high: u64) -> (u64, usize) {
+    for len in 0..8 {
+        // The least value of so many bytes that is not below `low`.
+        let rest = u64::MAX.checked_shr(8 * len).unwrap_or(0);
+        let value = low.saturating_add(rest) & !rest;
+        if value >= low && value <= high {
+            return (value, len as usize);
+        }
+    }
+    (low, 8)
+}
+
 /// The last value of the interval that a 1 takes.
 #[inline(always)]
-fn middle(low: u32, high: u32, one: u32) -> u32 {
-    // In 64 bits nothing overflows; 1..=65,535 leaves both sides at least one value while the interval has 2^16.
-    low + ((u64::from(high - low) * u64::from(one)) >> 16) as u32
+fn middle(low: u64, high: u64, one: u32) -> u64 {
+    // Never past `high`: `one` is below 2^16. Both sides keep a value while the ends differ.
+    low + ((high - low) >> 16) * u64::from(one)
 }
 
 impl Coder for Writer {
@@ -184,10 +199,10 @@ impl Coder for Writer {
         } else {
             self.low = middle + 1;
         }
-        while (self.low ^ self.high) >> 24 == 0 {
-            self.bytes.push((self.high >> 24) as u8);
-            self.low <<= 8;
-            self.high = self.high << 8 | 255;
+        while (self.low ^ self.high) >> 32 == 0 {
+            self.bytes.extend(((self.high >> 32) as u32).to_be_bytes());
+            self.low <<= 32;
+            self.high = self.high << 32 | 0xffff_ffff;
         }
         bit
     }
@@ -196,32 +211,39 @@ impl Coder for Writer {
 /// Reads bits.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
-    low: u32,
-    high: u32,
-    value: u32,
+    low: u64,
+    high: u64,
+    value: u64,
     bytes: &'a [u8],
-    at: usize,
+    /// Zeros that were read past the end.
+    past: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut reader = Self {
             low: 0,
-            high: u32::MAX,
+            high: u64::MAX,
             value: 0,
             bytes,
-            at: 0,
+            past: 0,
         };
-        for _ in 0..4 {
-            reader.take();
-        }
+        reader.take();
+        reader.take();
         reader
     }
 
     fn take(&mut self) {
-        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
-        self.value = self.value << 8 | u32::from(byte);
-        self.at += 1;
+        let mut word = [0; 4];
+        if let Some((own, rest)) = self.bytes.split_first_chunk() {
+            word = *own;
+            self.bytes = rest;
+        } else {
+            self.past += 4 - self.bytes.len();
+            word.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
+            self.bytes = &[];
+        }
+        self.value = self.value << 32 | u64::from(u32::from_be_bytes(word));
     }
 
     /// Says whether exactly the bytes of the stream were read.
@@ -229,7 +251,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`CodecError::Truncated`].
     pub(super) fn finish(self) -> Result<(), CodecError> {
-        if self.at == self.bytes.len() && self.value == self.low + 1 {
+        let (value, len) = end(self.low, self.high);
+        if self.bytes.is_empty() && self.value == value && self.past + len == 8 {
             Ok(())
         } else {
             Err(CodecError::Truncated)
@@ -247,9 +270,9 @@ impl Coder for Reader<'_> {
         } else {
             self.low = middle + 1;
         }
-        while (self.low ^ self.high) >> 24 == 0 {
-            self.low <<= 8;
-            self.high = self.high << 8 | 255;
+        while (self.low ^ self.high) >> 32 == 0 {
+            self.low <<= 32;
+            self.high = self.high << 32 | 0xffff_ffff;
             self.take();
         }
         bit
@@ -310,7 +333,7 @@ mod tests {
     fn a_stream_keeps_its_bytes_on_every_machine() {
         let bytes = write(&bits(2000));
         let shown = crate::digest::Digest::sha256(&bytes).to_string();
-        assert_eq!((bytes.len(), &shown[..16]), (122, "878f9c416cfe4124"));
+        assert_eq!((bytes.len(), &shown[..16]), (119, "a735f19a6d53dfcb"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::prefix::{self, Code};
 
 /// How numbers are split into planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(super) enum Layout {
     /// Numbers of 1, 2, 4 or 8 bytes, a plane for each byte.
     Whole(Width),
     /// bfloat16: exponent; sign with mantissa.
@@ -28,7 +28,7 @@ pub enum Layout {
 
 /// Bytes of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
+pub(super) enum Width {
     /// One.
     One,
     /// Two.
@@ -41,7 +41,7 @@ pub enum Width {
 
 impl Layout {
     /// Returns the bytes of a number, which are as many as there are planes.
-    pub const fn width(self) -> usize {
+    pub(super) const fn width(self) -> usize {
         match self {
             Self::Whole(Width::One) => 1,
             Self::Bf16 | Self::F16 | Self::Whole(Width::Two) => 2,
