@@ -7,7 +7,9 @@
 //! | [`index`] | the container: index, chunks with a digest each, writing |
 //! | [`reader`] | reading it: tensors one by one, chunks from anywhere in any order |
 //! | [`codec`] | the codecs by number |
+//! | [`pick`] | which codec for which tensor |
 //! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
+//! | `delta` | lossless and fast, against a base |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //!
 //! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
@@ -15,19 +17,29 @@
 
 mod bits;
 pub mod codec;
+mod delta;
 pub mod error;
 mod float;
+mod foreign;
 pub mod index;
 mod mix;
+pub mod pick;
 mod plane;
 mod prefix;
 pub mod reader;
+pub mod safetensors;
 pub mod tensor;
 pub mod writer;
 
 pub use codec::{Codec, Coder};
 pub use error::EngramError;
 pub use index::{Chunk, ChunkId, Index, LayerPlan, Plan, PlannedTensor};
+pub use pick::{Choice, Level, pick};
 pub use reader::{LayerReader, Received};
 pub use tensor::{Dtype, Limits, TensorInfo};
 pub use writer::EngramWriter;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
