@@ -243,7 +243,7 @@ impl Model {
     fn guess(&self) -> Guess {
         let towards_mean = |(sum, count): (i32, i32)| {
             let inverse = i64::from(self.inverses[count as usize % INVERSES]);
-            (i64::from(sum + 4 * self.mean) * inverse >> 32) as i32
+            ((i64::from(sum + 4 * self.mean) * inverse) >> 32) as i32
         };
         let (sum, count, last) = self
             .above
@@ -413,10 +413,8 @@ impl Model {
         while at > 0 && !step(coder, 16 + (centre - 1 - at).min(15), at == value) {
             at -= 1;
             // From far away straight to the ground: a zero, or another scale.
-            if centre - 1 - at == FAR {
-                if step(coder, 32, value == 0) {
-                    return 0;
-                }
+            if centre - 1 - at == FAR && step(coder, 32, value == 0) {
+                return 0;
             }
         }
         at.max(0)

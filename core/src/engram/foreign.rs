@@ -56,7 +56,7 @@ mod with_lzma {
     /// Unpacks LZMA.
     ///
     /// # Errors
-    /// [`CodecError::Foreign`] for bytes that are damaged, too short or too long.
+    /// [`CodecError::Foreign`] for bytes that are damaged or too short.
     pub(in crate::engram) fn unlzma(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
         let options = options();
         let (lc, lp, pb) = (options.lc, options.lp, options.pb);

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     beside,
     file::{Output, Tensors},
-    in_file,
+    in_file, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     cmd::{Failure, print_line},
 };
 
-/// Packs a file and prints `{"file":…,"bytes":…,"packed_bytes":…,"ratio":…,"tensors":…,"digest":…}`.
+/// Packs a file and prints `{"file":…,"bytes":…,"packed_bytes":…,"ratio":…,"tensors":…,"digest":…,"peak_resident_bytes":…}`.
 ///
 /// # Errors
 /// A file cannot be read or written, is no safetensors file, or stands where the output goes.
@@ -86,6 +86,7 @@ pub(super) fn pack(args: PackArgs) -> Result<(), Failure> {
         "ratio": ratio,
         "tensors": count,
         "digest": digest,
+        "peak_resident_bytes": peak_resident_bytes(),
     });
     print_line(&line.to_string())
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     beside,
     file::{Output, Packed, Tensors},
-    limits,
+    limits, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
     cmd::{Failure, print_line},
 };
 
-/// Unpacks a file and prints `{"file":…,"bytes":…,"tensors":…,"digest":…}`, the digest of the engram.
+/// Unpacks a file and prints `{"file":…,"bytes":…,"tensors":…,"digest":…,"peak_resident_bytes":…}`, the digest of the
+/// engram.
 ///
 /// # Errors
 /// A file cannot be read or written, a chunk is damaged, the base is another one, or a file stands where the output goes.
@@ -95,7 +96,13 @@ pub(super) fn unpack(args: UnpackArgs) -> Result<(), Failure> {
     drop(progress);
     let digest = index.digest();
     out.finish(&[])?;
-    let line = json!({ "file": output, "bytes": bytes, "tensors": places.len(), "digest": digest });
+    let line = json!({
+        "file": output,
+        "bytes": bytes,
+        "tensors": places.len(),
+        "digest": digest,
+        "peak_resident_bytes": peak_resident_bytes(),
+    });
     print_line(&line.to_string())
 }
 
