@@ -1,0 +1,47 @@
+//! Engrams: what a model has learned, made small enough to hand to a stranger's tab. Does no IO.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`tensor`] | types, names, shapes, and the [`Limits`] that hold for all that is read |
+//! | [`safetensors`] | the header of a safetensors file, read strictly |
+//! | [`index`] | the container: what tensors there are, how each is coded, a digest for every chunk |
+//! | [`writer`] | writing it in one pass, a chunk at a time |
+//! | [`reader`] | reading it: tensors one by one, chunks from anywhere in any order |
+//! | [`codec`] | the codecs by number |
+//! | [`pick`] | which codec for which tensor |
+//! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
+//! | `delta` | lossless and fast, against a base |
+//! | `float`, `mix` | lossless and small: exponents under a learned model |
+//! | `bits`, `foreign` | bits as they are; LZMA and pcodec |
+//!
+//! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
+//! integers, so that a browser and a server read the same bits from the same bytes.
+
+mod bits;
+pub mod codec;
+mod delta;
+pub mod error;
+mod float;
+mod foreign;
+pub mod index;
+mod mix;
+pub mod pick;
+mod plane;
+mod prefix;
+pub mod reader;
+pub mod safetensors;
+pub mod tensor;
+pub mod writer;
+
+pub use codec::{Codec, Coder};
+pub use error::EngramError;
+pub use index::{Chunk, ChunkId, Index, LayerPlan, Plan, PlannedTensor};
+pub use pick::{Choice, Level, pick};
+pub use reader::{LayerReader, Received};
+pub use tensor::{Dtype, Limits, TensorInfo};
+pub use writer::EngramWriter;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
