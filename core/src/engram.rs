@@ -8,6 +8,7 @@
 //! | [`reader`] | reading it: tensors one by one, chunks from anywhere in any order |
 //! | [`codec`] | the codecs by number |
 //! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
+//! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //!
 //! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
@@ -18,11 +19,14 @@ pub mod codec;
 pub mod error;
 mod float;
 pub mod index;
+mod level;
+pub mod lossy;
 mod mix;
 mod plane;
 mod prefix;
 pub mod reader;
 pub mod tensor;
+mod trellis;
 pub mod writer;
 
 pub use codec::{Codec, Coder};

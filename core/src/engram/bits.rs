@@ -23,7 +23,8 @@ impl PlainWriter {
     /// Returns the bytes; the last is filled with zeros.
     pub(super) fn finish(mut self) -> Vec<u8> {
         let rest = self.waiting.to_le_bytes();
-        self.bytes.extend(rest.iter().take(self.count.div_ceil(8) as usize));
+        self.bytes
+            .extend(rest.iter().take(self.count.div_ceil(8) as usize));
         self.bytes
     }
 }
@@ -129,13 +130,19 @@ mod tests {
         for len in [0, 1, 2, 3, 5, 199] {
             let numbers = &numbers()[..len];
             let mut writer = PlainWriter::default();
-            let written: Vec<u32> = numbers.iter().map(|(count, bits)| writer.code(*count, *bits)).collect();
+            let written: Vec<u32> = numbers
+                .iter()
+                .map(|(count, bits)| writer.code(*count, *bits))
+                .collect();
             let bytes = writer.finish();
             let bits: u32 = numbers.iter().map(|(count, _)| count).sum();
             assert_eq!(bytes.len() as u32, bits.div_ceil(8));
             let read = |bytes: &[u8]| {
                 let mut reader = PlainReader::new(bytes);
-                let read: Vec<u32> = numbers.iter().map(|(count, _)| reader.code(*count, 0)).collect();
+                let read: Vec<u32> = numbers
+                    .iter()
+                    .map(|(count, _)| reader.code(*count, 0))
+                    .collect();
                 (read == written, reader.finish().is_ok())
             };
             assert_eq!(read(&bytes), (true, true), "{len} numbers");

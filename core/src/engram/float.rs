@@ -52,11 +52,13 @@ impl Float {
 
     /// Returns the bits of each number of `bytes`.
     pub(super) fn read(self, bytes: &[u8]) -> impl Iterator<Item = u32> {
-        bytes.chunks_exact(self.width()).map(|number| match *number {
-            [a, b] => u32::from(u16::from_le_bytes([a, b])),
-            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
-            _ => 0,
-        })
+        bytes
+            .chunks_exact(self.width())
+            .map(|number| match *number {
+                [a, b] => u32::from(u16::from_le_bytes([a, b])),
+                [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+                _ => 0,
+            })
     }
 
     /// Returns the format without its lowest `clear` bits.
@@ -140,7 +142,8 @@ impl Model {
         base: Option<&[u8]>,
         raw: &mut [u8],
     ) -> Result<(), CodecError> {
-        let (&[clear, a, b, c, d], rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
+        let (&[clear, a, b, c, d], rest) =
+            bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
         let len = u32::from_le_bytes([a, b, c, d]) as usize;
         let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
         let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
@@ -222,7 +225,9 @@ impl Model {
             left: [mean; 2],
             anchor: mean,
             is_first: true,
-            inverses: Box::new(core::array::from_fn(|count| (1 << 30) / (count as u32 + 4) * 4)),
+            inverses: Box::new(core::array::from_fn(|count| {
+                (1 << 30) / (count as u32 + 4) * 4
+            })),
         }
     }
 

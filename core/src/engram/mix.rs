@@ -240,10 +240,17 @@ impl<'a> Reader<'a> {
             self.bytes = rest;
         } else {
             self.past += 4 - self.bytes.len();
-            word.iter_mut().zip(self.bytes).for_each(|(to, from)| *to = *from);
+            word.iter_mut()
+                .zip(self.bytes)
+                .for_each(|(to, from)| *to = *from);
             self.bytes = &[];
         }
         self.value = self.value << 32 | u64::from(u32::from_be_bytes(word));
+    }
+
+    /// Says whether bits were read that no byte holds.
+    pub(super) const fn is_over(&self) -> bool {
+        self.past > 8
     }
 
     /// Says whether exactly the bytes of the stream were read.
