@@ -9,14 +9,19 @@
 //! | [`codec`] | the codecs by number |
 //! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
 //! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |
+//! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
+//! | [`feedback`] | what a lossy code dropped goes with the next delta |
+//! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //!
 //! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
 //! integers, so that a browser and a server read the same bits from the same bytes.
 
 mod bits;
+pub mod block;
 pub mod codec;
 pub mod error;
+pub mod feedback;
 mod float;
 pub mod index;
 mod level;
@@ -25,6 +30,7 @@ mod mix;
 mod plane;
 mod prefix;
 pub mod reader;
+pub mod target;
 pub mod tensor;
 mod trellis;
 pub mod writer;

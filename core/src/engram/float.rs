@@ -61,8 +61,26 @@ impl Float {
             })
     }
 
+    /// Returns how many of the lowest bits are clear in all numbers of `bytes`: never all of the mantissa.
+    pub(super) fn clear(self, bytes: &[u8]) -> u32 {
+        let used = self.read(bytes).fold(0, |used, number| used | number);
+        used.trailing_zeros().min(self.mantissa - KNOWN)
+    }
+
+    /// Returns the format without its lowest `clear` bits, as they were announced.
+    ///
+    /// # Errors
+    /// [`CodecError::Clear`] for more than [`Float::clear`] gives.
+    pub(super) fn without_checked(self, clear: u32) -> Result<Self, CodecError> {
+        let (got, max) = (clear, self.mantissa - KNOWN);
+        if got > max {
+            return Err(CodecError::Clear { got, max });
+        }
+        Ok(self.without(clear))
+    }
+
     /// Returns the format without its lowest `clear` bits.
-    const fn without(self, clear: u32) -> Self {
+    pub(super) const fn without(self, clear: u32) -> Self {
         Self {
             exponent: self.exponent,
             mantissa: self.mantissa - clear,
@@ -114,8 +132,7 @@ impl Model {
     pub(super) fn pack(&mut self, raw: &[u8], base: Option<&[u8]>, out: &mut Vec<u8>) {
         let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
         let whole = self.float;
-        let used = whole.read(raw).fold(0, |used, number| used | number);
-        let clear = used.trailing_zeros().min(whole.mantissa - KNOWN);
+        let clear = whole.clear(raw);
         self.float = whole.without(clear);
         let mut bases = base.map(|base| whole.read(base));
         for number in whole.read(raw) {
@@ -148,26 +165,18 @@ impl Model {
         let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
         let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
         let whole = self.float;
-        let (clear, max) = (u32::from(clear), whole.mantissa - KNOWN);
-        if clear > max {
-            return Err(CodecError::Clear { got: clear, max });
-        }
-        self.float = whole.without(clear);
-        let (mut bases, mut used) = (base.map(|base| whole.read(base)), 0);
+        let clear = u32::from(clear);
+        self.float = whole.without_checked(clear)?;
+        let mut bases = base.map(|base| whole.read(base));
         for place in raw.chunks_exact_mut(whole.width()) {
             let number = match bases.as_mut().and_then(Iterator::next) {
                 Some(base) => self.against(&mut reader, &mut plain, base >> clear, 0),
                 None => self.alone(&mut reader, &mut plain, 0),
             };
-            used |= number;
             let number = number << clear;
             (place.iter_mut().zip(number.to_le_bytes())).for_each(|(to, from)| *to = from);
         }
         self.float = whole;
-        // One spelling alone: no more bits could have been called clear.
-        if used.trailing_zeros().min(max - clear) > 0 {
-            return Err(CodecError::Clear { got: clear, max });
-        }
         reader.finish()?;
         plain.finish()
     }
@@ -234,7 +243,7 @@ impl Model {
     fn guess(&self) -> Guess {
         let towards_mean = |(sum, count): (i32, i32)| {
             let inverse = i64::from(self.inverses[count as usize % INVERSES]);
-            (i64::from(sum + 4 * self.mean) * inverse >> 32) as i32
+            ((i64::from(sum + 4 * self.mean) * inverse) >> 32) as i32
         };
         let (sum, count, last) = self
             .above
@@ -404,10 +413,8 @@ impl Model {
         while at > 0 && !step(coder, 16 + (centre - 1 - at).min(15), at == value) {
             at -= 1;
             // From far away straight to the ground: a zero, or another scale.
-            if centre - 1 - at == FAR {
-                if step(coder, 32, value == 0) {
-                    return 0;
-                }
+            if centre - 1 - at == FAR && step(coder, 32, value == 0) {
+                return 0;
             }
         }
         at.max(0)

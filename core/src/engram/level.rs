@@ -15,8 +15,6 @@ pub(super) struct Levels {
     rows: [Vec<u8>; 3],
     /// Mean sizes of columns, 1 is 65,536.
     columns: Vec<i32>,
-    /// Columns' sums of signs, forgetting.
-    leans: Vec<i32>,
     row: i32,
     whole: i32,
     at: usize,
@@ -29,7 +27,6 @@ impl Levels {
             mixer: Mixer::new(),
             rows: [const { Vec::new() }; 3],
             columns: Vec::new(),
-            leans: Vec::new(),
             row: FIRST_MEAN,
             whole: FIRST_MEAN,
             at: 0,
@@ -44,7 +41,6 @@ impl Levels {
             row.resize(columns + EDGE, 0);
         }
         self.columns = vec![self.whole; columns];
-        self.leans = vec![0; columns];
         self.row = self.whole;
         self.at = 0;
         self.is_first_row = true;
@@ -95,24 +91,9 @@ impl Levels {
             }
             place.node = quantiser * NODES + coded as usize;
         }
-        let mut level = level;
-        if coded > 0 {
-            let lean = (self.leans[at] >> 4).clamp(-7, 7) + 8;
-            place.node = SIGN;
-            place.contexts[2] = 0;
-            place.contexts[3] = lean as usize;
-            let is_less = coder.code(HALF, level < 0);
-            level = if is_less {
-                -(coded as i32)
-            } else {
-                coded as i32
-            };
-            self.leans[at] += (level.signum() * 128 - self.leans[at]) >> 3;
-        } else {
-            level = 0;
-        }
         self.learn(coded);
-        level
+        let is_less = coded > 0 && coder.code(HALF, level < 0);
+        if is_less { -(coded as i32) } else { coded as i32 }
     }
 
     #[inline(always)]
@@ -174,8 +155,6 @@ const MOST_BITS: u32 = 20;
 const ESCAPE: u32 = 14;
 /// Kinds of bits of one quantiser.
 const NODES: usize = 16;
-/// The kind of a sign.
-const SIGN: usize = 32;
 /// The first kind of the bits that tell a length.
 const LENGTH: usize = 40;
 /// Zeros around a row, so that the first and last places have neighbours.
