@@ -19,6 +19,8 @@ pub(super) struct Levels {
     whole: i32,
     at: usize,
     is_first_row: bool,
+    /// Sum of all levels so far that tells damage (FNV-1a, of whole levels).
+    sum: u32,
 }
 
 impl Levels {
@@ -31,7 +33,18 @@ impl Levels {
             whole: FIRST_MEAN,
             at: 0,
             is_first_row: true,
+            sum: SUM_START,
         }
+    }
+
+    /// Codes a check of all levels, 16 bits, and says whether it is right. Without it the beginning of a stream would be a
+    /// stream.
+    pub(super) fn check(&self, coder: &mut impl Coder) -> bool {
+        let sum = self.sum ^ self.sum >> 16;
+        (0..16).all(|bit| {
+            let wanted = sum >> bit & 1 == 1;
+            coder.code(HALF, wanted) == wanted
+        })
     }
 
     /// Begins a tensor whose rows have `columns` numbers; what was learned before stays.
@@ -93,7 +106,9 @@ impl Levels {
         }
         self.learn(coded);
         let is_less = coded > 0 && coder.code(HALF, level < 0);
-        if is_less { -(coded as i32) } else { coded as i32 }
+        let level = if is_less { -(coded as i32) } else { coded as i32 };
+        self.sum = (self.sum ^ level as u32).wrapping_mul(SUM_PRIME);
+        level
     }
 
     #[inline(always)]
@@ -163,3 +178,6 @@ const EDGE: usize = 6;
 const FIRST_MEAN: i32 = 1 << 14;
 /// An even chance.
 const HALF: u32 = 1 << 15;
+/// Source: RFC 9923, FNV-1a of 32 bits.
+const SUM_START: u32 = 0x811c_9dc5;
+const SUM_PRIME: u32 = 0x0100_0193;

@@ -6,7 +6,8 @@
 //!
 //! # Bytes
 //! A tag (1 byte: states of the trellis, 0 none, 1 four, 2 eight; 4 is added where each tensor has a step of its own); half
-//! the step (bfloat16, big-endian), or half of each tensor's; the levels. Where no step is other than 0 all numbers are 0, and
+//! the step (bfloat16, big-endian), or half of each tensor's; the levels, and a check
+//! of them in 16 bits. Where no step is other than 0 all numbers are 0, and
 //! the bytes end. Counts and shapes are the reader's to know.
 
 use alloc::vec::Vec;
@@ -182,6 +183,7 @@ pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, Lo
     let halves: Vec<u16> = halves.into_iter().map(to_short).collect();
     bytes.extend(halves.iter().flat_map(|half| half.to_be_bytes()));
     if halves.iter().any(|half| *half != 0) {
+        levels.check(&mut writer);
         bytes.extend(writer.finish());
     }
     Ok(bytes)
@@ -253,6 +255,9 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
     let last = LossyError::Truncated {
         tensor: shapes.len().saturating_sub(1),
     };
+    if !levels.check(&mut reader) {
+        return Err(last);
+    }
     reader.finish().map_err(|_| last)?;
     Ok(tensors)
 }

@@ -125,16 +125,10 @@ fn damaged_and_cut_bytes_never_panic_and_never_make_more_numbers() {
             let shapes = [SHAPES[1], SHAPES[3]];
             let tensors = &tensors.map(|tensor| Tensor { finer: 0, ..tensor });
             let bytes = encode(tensors, &settings(0.04, Trellis::Eight, gain)).unwrap();
-            // A short stream may by chance be one of its own: whole bytes are what a container's digests are for.
-            let mut told = 0;
             for len in 0..bytes.len() {
-                match decode(&bytes[..len], &shapes, 704) {
-                    Ok(decoded) => assert_eq!(decoded.iter().map(Vec::len).sum::<usize>(), 704),
-                    Err(_) => told += 1,
-                }
+                assert!(decode(&bytes[..len], &shapes, 704).is_err(), "{len} bytes");
             }
-            assert!(told * 100 > bytes.len() * 95, "{told} of {}", bytes.len());
-            told = 0;
+            let mut told = 0;
             for bit in 0..bytes.len() * 8 {
                 let mut changed = bytes.clone();
                 changed[bit / 8] ^= 1 << (bit % 8);
@@ -143,7 +137,9 @@ fn damaged_and_cut_bytes_never_panic_and_never_make_more_numbers() {
                     Err(_) => told += 1,
                 }
             }
-            assert!(told > bytes.len(), "{told}");
+            // Not told: other steps, which are numbers like all.
+            let steps = if gain == Gain::Norm { 16 } else { 32 };
+            assert!(told + steps >= bytes.len() * 8, "{told} of {}", bytes.len() * 8);
             let mut longer = bytes.clone();
             longer.push(0);
             assert!(decode(&longer, &shapes, 704).is_err());
@@ -209,5 +205,5 @@ fn large_levels_come_back() {
     }
 }
 
-const GOLDEN_BYTES: usize = 1066;
-const GOLDEN: [&str; 2] = ["63946b1a4c08fcf6", "d46f979061ec210f"];
+const GOLDEN_BYTES: usize = 1068;
+const GOLDEN: [&str; 2] = ["9da5df03832a4874", "d46f979061ec210f"];
