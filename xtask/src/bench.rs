@@ -27,13 +27,15 @@ pub(crate) enum Bench {
     Privacy,
     /// What attackers learn of the digits learner's training examples, openly and in private mode, and its accuracy.
     Membership,
+    /// Packing weights without loss, beside gzip, xz, zstd, blosc2, ZipNN, pcodec and OpenZL.
+    Engram,
 }
 
-/// Runs `benches`, or all where none is named.
+/// Runs `benches`, or all where none is named. `weights` are those that engrams are made of.
 ///
 /// # Errors
 /// When a benchmark cannot be built or started.
-pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
+pub(crate) fn run(benches: &[Bench], weights: Option<&Path>) -> Result<ExitCode> {
     let all = [
         Bench::Codon,
         Bench::Noise,
@@ -42,6 +44,7 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
         Bench::Transfer,
         Bench::Privacy,
         Bench::Membership,
+        Bench::Engram,
     ];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
@@ -56,6 +59,7 @@ pub(crate) fn run(benches: &[Bench]) -> Result<ExitCode> {
             Bench::Transfer => measure(&mut in_chromium("transfer")?)?,
             Bench::Privacy => privacy()?,
             Bench::Membership => measure(of_core("membership").arg("--features=sim"))?,
+            Bench::Engram => engram(weights)?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -90,6 +94,35 @@ fn privacy() -> Result<()> {
         .arg(&found);
     measure(&mut compare)?;
     measure(&mut of_core("scrub"))
+}
+
+/// Packs weights with our codecs, and then the same numbers with others'.
+fn engram(weights: Option<&Path>) -> Result<()> {
+    let weights = match weights {
+        Some(weights) => std::path::absolute(weights)?,
+        None => process::root().join("../shared/data/engram"),
+    };
+    if !weights.exists() {
+        bail!(
+            "{}: no weights; name some with --weights",
+            weights.display()
+        );
+    }
+    let scripts = process::root().join("tests/bench/engram");
+    let python = install::python("engram", &scripts.join("requirements.txt"))?;
+    install::alone(&python, &scripts.join("alone.txt"))?;
+    let cases = process::target().join("bench-engram");
+    let mut own = of_core("engram");
+    own.args(["--features=lzma,pco", "--", "--weights"])
+        .arg(&weights)
+        .arg("--cases")
+        .arg(&cases);
+    measure(&mut own)?;
+    measure(
+        Command::new(&python)
+            .arg(scripts.join("compare.py"))
+            .arg(&cases),
+    )
 }
 
 /// Runs `command` with `input` as its standard input, and writes its standard output to the file `output`.

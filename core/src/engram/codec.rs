@@ -7,8 +7,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+
+use super::delta::Delta;
 use super::error::CodecError;
-use super::float::{self, Float, Rows};
+use super::float::{Float, Model, Rows};
+use super::foreign;
 use super::plane::{Layout, Planes, Width};
 use super::tensor::{Dtype, TensorInfo};
 
@@ -90,8 +95,7 @@ impl Codec {
 /// Codes or decodes one layer of one tensor, chunk after chunk. One value does one of both, from the first chunk on.
 #[derive(Debug)]
 pub struct Coder {
-    codec: Codec,
-    dtype: Dtype,
+    bits: usize,
     rows: Rows,
     has_base: bool,
     state: State,
@@ -100,11 +104,15 @@ pub struct Coder {
 /// What a codec keeps from chunk to chunk.
 #[derive(Debug)]
 enum State {
-    /// Nothing.
-    None,
-    Plane(Planes),
+    Plain,
+    Deflate,
+    Lzma,
+    Pco(Dtype),
+    Planes(Planes, Layout),
+    DeltaFloats(Box<Delta>, Float),
+    DeltaBytes(Box<Delta>, Layout),
     /// What was learned; `None` before the first chunk and after one that was stored as it is.
-    Neural(Option<Box<float::Model>>),
+    Neural(Option<Box<Model>>, Float),
 }
 
 impl Coder {
@@ -118,6 +126,7 @@ impl Coder {
         info: &TensorInfo,
         has_base: bool,
     ) -> Result<Self, CodecError> {
+        let name = codec.name();
         if has_base && !codec.takes_base() {
             return Err(CodecError::Base {
                 expected: 0,
@@ -125,27 +134,26 @@ impl Coder {
             });
         }
         if !params.is_empty() {
-            let (codec, got) = (codec.name(), params.len());
+            let (codec, got) = (name, params.len());
             return Err(CodecError::Params { codec, got });
         }
-        let state = match codec {
-            Codec::Plain | Codec::Deflate => State::None,
-            Codec::Plane => State::Plane(Planes::default()),
-            Codec::Neural => {
-                float_of(info.dtype).ok_or(CodecError::Dtype {
-                    codec: codec.name(),
-                })?;
-                State::Neural(None)
-            }
-            Codec::Lzma | Codec::Pco => {
-                return Err(CodecError::Absent {
-                    codec: codec.name(),
-                });
-            }
+        let wrong = CodecError::Dtype { codec: name };
+        let (float, layout) = (float_of(info.dtype), layout_of(info.dtype));
+        let state = match (codec, float) {
+            (Codec::Plain, _) => State::Plain,
+            (Codec::Deflate, _) => State::Deflate,
+            (Codec::Plane, Some(float)) if has_base => State::DeltaFloats(Box::default(), float),
+            (Codec::Plane, None) if has_base => State::DeltaBytes(Box::default(), layout),
+            (Codec::Plane, _) => State::Planes(Planes::default(), layout),
+            (Codec::Neural, Some(float)) => State::Neural(None, float),
+            (Codec::Neural, None) => return Err(wrong),
+            (Codec::Lzma, _) if foreign::HAS_LZMA => State::Lzma,
+            (Codec::Pco, _) if !foreign::codes_pco(info.dtype) => return Err(wrong),
+            (Codec::Pco, _) if foreign::HAS_PCO => State::Pco(info.dtype),
+            (Codec::Lzma | Codec::Pco, _) => return Err(CodecError::Absent { codec: name }),
         };
         Ok(Self {
-            codec,
-            dtype: info.dtype,
+            bits: info.dtype.bits() as usize,
             rows: Rows {
                 columns: usize::try_from(info.columns()).unwrap_or(usize::MAX),
                 start: 0,
@@ -159,7 +167,7 @@ impl Coder {
     /// at the same place of the base. O(n).
     ///
     /// # Errors
-    /// [`CodecError::Base`] for a base of another length.
+    /// [`CodecError::Base`] for a base of another length, or none, or one where none is used.
     pub fn encode(
         &mut self,
         raw: &[u8],
@@ -168,20 +176,21 @@ impl Coder {
     ) -> Result<(), CodecError> {
         self.check_base(raw.len(), base)?;
         out.clear();
-        match (&mut self.state, self.codec) {
-            (State::None, Codec::Deflate) => {
-                out.extend(miniz_oxide::deflate::compress_to_vec(raw, DEFLATE_LEVEL));
-            }
-            (State::None, _) => out.extend_from_slice(raw),
-            (State::Plane(planes), _) => planes.pack(raw, layout_of(self.dtype), out),
-            (State::Neural(model), _) => {
-                let float = float_of(self.dtype).ok_or(CodecError::Dtype { codec: "neural" })?;
-                let model =
-                    model.get_or_insert_with(|| Box::new(float::Model::new(float, self.rows)));
+        let rows = self.rows;
+        match (&mut self.state, base.unwrap_or_default()) {
+            (State::Plain, _) => {}
+            (State::Deflate, _) => out.extend(compress_to_vec(raw, DEFLATE_LEVEL)),
+            (State::Lzma, _) => foreign::lzma(raw, out)?,
+            (State::Pco(dtype), _) => foreign::pco(raw, *dtype, out)?,
+            (State::Planes(planes, layout), _) => planes.pack(raw, *layout, out),
+            (State::DeltaFloats(delta, float), base) => delta.pack_floats(raw, base, *float, out),
+            (State::DeltaBytes(delta, layout), base) => delta.pack_bytes(raw, base, *layout, out),
+            (State::Neural(model, float), _) => {
+                let model = model.get_or_insert_with(|| Box::new(Model::new(*float, rows)));
                 model.pack(raw, base, out);
             }
         }
-        if out.len() >= raw.len() {
+        if out.len() >= raw.len() || matches!(self.state, State::Plain) {
             out.clear();
             out.extend_from_slice(raw);
             self.forget();
@@ -202,20 +211,27 @@ impl Coder {
         raw: &mut [u8],
     ) -> Result<(), CodecError> {
         self.check_base(raw.len(), base)?;
+        let rows = self.rows;
         if coded.len() == raw.len() {
             raw.copy_from_slice(coded);
             self.forget();
             self.advance(raw.len());
             return Ok(());
         }
-        match (&mut self.state, self.codec) {
-            (State::None, Codec::Deflate) => inflate(coded, raw)?,
-            (State::None, _) => return Err(CodecError::Truncated),
-            (State::Plane(planes), _) => planes.unpack(coded, layout_of(self.dtype), raw)?,
-            (State::Neural(model), _) => {
-                let float = float_of(self.dtype).ok_or(CodecError::Dtype { codec: "neural" })?;
-                let model =
-                    model.get_or_insert_with(|| Box::new(float::Model::new(float, self.rows)));
+        match (&mut self.state, base.unwrap_or_default()) {
+            (State::Plain, _) => return Err(CodecError::Truncated),
+            (State::Deflate, _) => inflate(coded, raw)?,
+            (State::Lzma, _) => foreign::unlzma(coded, raw)?,
+            (State::Pco(dtype), _) => foreign::unpco(coded, *dtype, raw)?,
+            (State::Planes(planes, layout), _) => planes.unpack(coded, *layout, raw)?,
+            (State::DeltaFloats(delta, float), base) => {
+                delta.unpack_floats(coded, base, *float, raw)?;
+            }
+            (State::DeltaBytes(delta, layout), base) => {
+                delta.unpack_bytes(coded, base, *layout, raw)?;
+            }
+            (State::Neural(model, float), _) => {
+                let model = model.get_or_insert_with(|| Box::new(Model::new(*float, rows)));
                 model.unpack(coded, base, raw)?;
             }
         }
@@ -234,13 +250,13 @@ impl Coder {
     }
 
     fn forget(&mut self) {
-        if let State::Neural(model) = &mut self.state {
+        if let State::Neural(model, _) = &mut self.state {
             *model = None;
         }
     }
 
     fn advance(&mut self, bytes: usize) {
-        let numbers = bytes * 8 / self.dtype.bits() as usize;
+        let numbers = bytes * 8 / self.bits;
         self.rows.start = (self.rows.start + numbers) % self.rows.columns.max(1);
     }
 }
@@ -248,8 +264,7 @@ impl Coder {
 fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
     let damaged = CodecError::Foreign { codec: "deflate" };
     // Never more than was announced.
-    let bytes = miniz_oxide::inflate::decompress_to_vec_with_limit(coded, raw.len())
-        .map_err(|_| damaged)?;
+    let bytes = decompress_to_vec_with_limit(coded, raw.len()).map_err(|_| damaged)?;
     if bytes.len() != raw.len() {
         return Err(damaged);
     }

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 
 use super::codec::Codec;
 use super::error::{ChunkError, EngramError, TensorError};
+use super::safetensors::Header;
 use super::tensor::{CHUNK, Dtype, Limits, TensorInfo, short};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
@@ -119,12 +120,29 @@ impl Plan {
             total = total.saturating_add(bytes);
             LimitError::check("bytes of all tensors", total, limits.max_bytes)?;
         }
+        self.check_source(limits)?;
         LimitError::check(
             "bytes of the index",
             self.chunk_count().saturating_mul(ENTRY),
             limits.max_header as u64,
         )?;
         Ok(())
+    }
+
+    /// Checks that the header of the source lists the same tensors.
+    fn check_source(&self, limits: &Limits) -> Result<(), EngramError> {
+        if self.source.is_empty() {
+            return Ok(());
+        }
+        let header = Header::parse(&self.source, limits)?;
+        let is_same = header.bytes().len() == self.source.len()
+            && (self.tensors.iter().map(|tensor| &tensor.info)).eq(header.tensors());
+        if is_same {
+            Ok(())
+        } else {
+            let what = "the header of the source must list the tensors of the index";
+            Err(EngramError::State { what })
+        }
     }
 
     fn chunk_count(&self) -> u64 {

@@ -110,10 +110,9 @@ impl Mixer {
         for slot in slots {
             let counter = &mut self.counters[slot];
             let (seen, chance) = (*counter & 1023, (*counter >> 10) as i32);
-            let step = i64::from(target - chance)
-                * i64::from(self.rates[seen as usize % self.rates.len()])
-                >> 16;
-            let chance = (chance + step as i32).clamp(1, (1 << 22) - 1);
+            let rate = i64::from(self.rates[seen as usize % self.rates.len()]);
+            let step = ((i64::from(target - chance) * rate) >> 16) as i32;
+            let chance = (chance + step).clamp(1, (1 << 22) - 1);
             *counter = (chance as u32) << 10 | (seen + 1).min(LIMIT);
         }
         bit

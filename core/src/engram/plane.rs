@@ -40,6 +40,15 @@ pub(super) enum Width {
 }
 
 impl Layout {
+    /// Returns the layout of as many bytes, all of them whole.
+    pub(super) const fn bytes(self) -> Self {
+        match self {
+            Self::Whole(_) => self,
+            Self::Bf16 | Self::F16 => Self::Whole(Width::Two),
+            Self::F32 => Self::Whole(Width::Four),
+        }
+    }
+
     /// Returns the bytes of a number, which are as many as there are planes.
     pub(super) const fn width(self) -> usize {
         match self {
@@ -181,7 +190,7 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
 }
 
 /// Writes one plane as is shortest.
-fn put(plane: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put(plane: &[u8], out: &mut Vec<u8>) {
     let plain = |out: &mut Vec<u8>| {
         out.push(PLAIN);
         out.extend_from_slice(plane);
@@ -212,6 +221,16 @@ fn put(plane: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Returns the bytes that `plane` takes at the least under a prefix code, near enough to compare two planes.
+pub(super) fn cost(plane: &[u8]) -> u64 {
+    let histogram = prefix::histogram(plane);
+    let kinds = histogram.iter().filter(|count| **count > 0).count();
+    if kinds < 2 {
+        return 2;
+    }
+    Code::new(&histogram).size(&histogram)
+}
+
 /// Guesses from a part of the bytes whether some are so frequent that a code pays.
 fn is_uneven(plane: &[u8]) -> bool {
     if plane.len() <= SAMPLE {
@@ -234,7 +253,10 @@ fn is_uneven(plane: &[u8]) -> bool {
 }
 
 /// Reads one plane of `count` bytes; returns it, and what comes after it.
-fn take<'a>(
+///
+/// # Errors
+/// [`CodecError`].
+pub(super) fn take<'a>(
     bytes: &'a [u8],
     count: usize,
     scratch: &'a mut Vec<u8>,

@@ -18,17 +18,40 @@ pub struct Reached {
     pub measured: f64,
 }
 
+/// How the sensitivity of tensors is measured and followed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// Size of the noise, in deviations of all numbers.
+    pub noise: f32,
+    /// How much of the difference in octaves steps follow: at 0.5 they are as fine as the square root of what the loss grows
+    /// by, which is best at many bits a number; fewer bits want less.
+    pub strength: f64,
+}
+
+impl Trial {
+    /// For deltas, at about one bit a number. Measured on fine-tuning deltas of a transformer: 0.25 keeps more than 0.5.
+    pub const DELTA: Self = Self {
+        noise: 1.0,
+        strength: 0.25,
+    };
+    /// For whole weights, at three or four bits a number: noise as large as its errors. Guess: not compared with others.
+    pub const WEIGHTS: Self = Self {
+        noise: 0.1,
+        strength: 0.5,
+    };
+}
+
 /// Tells for each tensor how much finer its steps should be, in quarters of an octave, by how much the loss grows when random
-/// signs of the size of the deviation are added to it and taken from it.
+/// signs are added to it and taken from it.
 ///
 /// `loss` measures the model with the given tensors. It is asked once, and twice for each tensor that has at least 1/400 of all
-/// numbers; smaller ones cost next to nothing and get [`SMALL`]. A tensor whose loss grows 16 times as much as that of most
-/// numbers gets steps half as wide. O(tensors × (numbers + loss)).
+/// numbers; smaller ones cost next to nothing and get [`SMALL`]. O(tensors × (numbers + loss)).
 ///
 /// # Errors
 /// [`LossyError::NotFinite`] where a number is not finite.
 pub fn sensitivities(
     tensors: &[Tensor<'_>],
+    trial: &Trial,
     rng: &mut impl RngCore,
     mut loss: impl FnMut(&[Vec<f32>]) -> f64,
 ) -> Result<Vec<i8>, LossyError> {
@@ -38,7 +61,7 @@ pub fn sensitivities(
         }
     }
     let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
-    let noise = deviation(tensors);
+    let noise = deviation(tensors) * trial.noise;
     let mut model: Vec<Vec<f32>> = tensors.iter().map(|tensor| tensor.values.to_vec()).collect();
     let before = loss(&model);
     let mut grown: Vec<(usize, f64)> = Vec::new();
@@ -67,9 +90,9 @@ pub fn sensitivities(
     let mut finer: Vec<i8> = tensors.iter().map(|_| SMALL).collect();
     for (place, growth) in grown {
         let octaves = if usual > 0.0 && growth > usual / 16.0 {
-            libm::log2(growth / usual) * STRENGTH
+            libm::log2(growth / usual) * trial.strength
         } else {
-            -4.0 * STRENGTH * f64::from(u8::from(usual > 0.0))
+            -4.0 * trial.strength * f64::from(u8::from(usual > 0.0))
         };
         if let Some(finer) = finer.get_mut(place) {
             *finer = libm::round(4.0 * octaves).clamp(-8.0, 24.0) as i8;
@@ -207,9 +230,6 @@ pub const fn even(step: f32) -> Settings {
 
 /// How much finer the steps of small tensors are (biases, norms), in quarters of an octave. Guess: they cost next to nothing.
 pub const SMALL: i8 = 5;
-/// How much of the difference in octaves steps follow; the least squared error in the loss would be at ½ (of the growth's
-/// logarithm), but steps at about one bit a number are far from fine. Measured on fine-tuning deltas of a transformer.
-const STRENGTH: f64 = 0.25;
 /// Measured on fine-tuning deltas: with 0.2 small numbers vanish that matter.
 const EVEN_BIT_WEIGHT: f32 = 0.05;
 /// Measured on fine-tuning deltas: all of 0.9–1 keep the same.

@@ -72,10 +72,10 @@ fn tensors_that_the_loss_feels_more_get_finer_steps() {
         };
         16.0 * away(0) + away(1)
     };
-    let finer = sensitivities(&given, &mut ChaCha20Rng::from_seed([3; 32]), curve).unwrap();
+    let finer = sensitivities(&given, &Trial::DELTA, &mut ChaCha20Rng::from_seed([3; 32]), curve).unwrap();
     assert_eq!(finer, vec![4, 0, SMALL]);
-    let flat = sensitivities(&given, &mut ChaCha20Rng::from_seed([3; 32]), |_| 1.0).unwrap();
+    let flat = sensitivities(&given, &Trial::DELTA, &mut ChaCha20Rng::from_seed([3; 32]), |_| 1.0).unwrap();
     assert_eq!(flat, vec![0, 0, SMALL]);
     let bad = [f32::NAN; 50];
-    assert!(sensitivities(&[tensor(&bad)], &mut ChaCha20Rng::from_seed([3; 32]), |_| 0.0).is_err());
+    assert!(sensitivities(&[tensor(&bad)], &Trial::DELTA, &mut ChaCha20Rng::from_seed([3; 32]), |_| 0.0).is_err());
 }
