@@ -40,18 +40,32 @@ pub fn encode(values: &[f32], format: Format) -> Result<Vec<u8>, LossyError> {
     }
     let mut bytes = Vec::new();
     for block in values.chunks(BLOCK) {
-        let largest = block.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let largest = block
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
         bytes.extend(largest.to_le_bytes());
         let share = |value: &f32| if largest > 0.0 { value / largest } else { 0.0 };
         match format {
-            Format::Int8 => bytes.extend(block.iter().map(|value| libm::roundf(share(value) * 127.0) as i8 as u8)),
+            Format::Int8 => bytes.extend(
+                block
+                    .iter()
+                    .map(|value| libm::roundf(share(value) * 127.0) as i8 as u8),
+            ),
             Format::Int4 => {
                 let code = |value: &f32| (libm::roundf(share(value) * 7.0) as i8 + 8) as u8;
-                bytes.extend(block.chunks(2).map(|pair| pair.iter().rev().fold(0, |byte, value| byte << 4 | code(value))));
+                bytes.extend(block.chunks(2).map(|pair| {
+                    pair.iter()
+                        .rev()
+                        .fold(0, |byte, value| byte << 4 | code(value))
+                }));
             }
             Format::Nf4 => {
                 let code = |value: &f32| nearest(share(value));
-                bytes.extend(block.chunks(2).map(|pair| pair.iter().rev().fold(0, |byte, value| byte << 4 | code(value))));
+                bytes.extend(block.chunks(2).map(|pair| {
+                    pair.iter()
+                        .rev()
+                        .fold(0, |byte, value| byte << 4 | code(value))
+                }));
             }
         }
     }
@@ -67,7 +81,9 @@ pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, Lo
     let truncated = LossyError::Truncated { tensor: 0 };
     let (full, rest) = (count / BLOCK, count % BLOCK);
     let last = if rest > 0 { format.bytes(rest) } else { 0 };
-    let wanted = full.checked_mul(format.bytes(BLOCK)).and_then(|bytes| bytes.checked_add(last));
+    let wanted = full
+        .checked_mul(format.bytes(BLOCK))
+        .and_then(|bytes| bytes.checked_add(last));
     if wanted != Some(bytes.len()) {
         return Err(truncated);
     }
@@ -79,10 +95,19 @@ pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, Lo
             return Err(LossyError::Step { got: scale });
         }
         let here = BLOCK.min(count - values.len());
-        let halves = codes.iter().flat_map(|byte| [byte & 15, byte >> 4]).take(here);
+        let halves = codes
+            .iter()
+            .flat_map(|byte| [byte & 15, byte >> 4])
+            .take(here);
         match format {
-            Format::Int8 => values.extend(codes.iter().map(|code| f32::from(*code as i8) * (scale * (1.0 / 127.0)))),
-            Format::Int4 => values.extend(halves.map(|code| (f32::from(code) - 8.0) * (scale * (1.0 / 7.0)))),
+            Format::Int8 => values.extend(
+                codes
+                    .iter()
+                    .map(|code| f32::from(*code as i8) * (scale * (1.0 / 127.0))),
+            ),
+            Format::Int4 => {
+                values.extend(halves.map(|code| (f32::from(code) - 8.0) * (scale * (1.0 / 7.0))))
+            }
             Format::Nf4 => values.extend(halves.map(|code| NF4[usize::from(code) & 15] * scale)),
         }
     }
@@ -126,21 +151,32 @@ mod tests {
     use super::*;
 
     fn values() -> Vec<f32> {
-        (0..150).map(|n| libm::sinf(n as f32 * 0.37) * (n as f32 * 0.01)).collect()
+        (0..150)
+            .map(|n| libm::sinf(n as f32 * 0.37) * (n as f32 * 0.01))
+            .collect()
     }
 
     #[test]
     fn no_number_moves_further_than_half_a_step_of_its_block() {
-        for (format, gap) in [(Format::Int8, 1.0 / 127.0), (Format::Int4, 1.0 / 7.0), (Format::Nf4, 0.31)] {
+        for (format, gap) in [
+            (Format::Int8, 1.0 / 127.0),
+            (Format::Int4, 1.0 / 7.0),
+            (Format::Nf4, 0.31),
+        ] {
             let values = values();
             let bytes = encode(&values, format).unwrap();
             assert_eq!(bytes.len(), 2 * format.bytes(64) + format.bytes(22));
             let back = decode(&bytes, values.len(), format).unwrap();
             assert_eq!(back.len(), values.len());
             for (block, decoded) in values.chunks(BLOCK).zip(back.chunks(BLOCK)) {
-                let largest = block.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+                let largest = block
+                    .iter()
+                    .fold(0.0_f32, |most, value| most.max(value.abs()));
                 for (value, decoded) in block.iter().zip(decoded) {
-                    assert!((value - decoded).abs() <= largest * gap * 0.501, "{format:?}: {value} {decoded}");
+                    assert!(
+                        (value - decoded).abs() <= largest * gap * 0.501,
+                        "{format:?}: {value} {decoded}"
+                    );
                 }
             }
         }
@@ -149,8 +185,14 @@ mod tests {
     #[test]
     fn empty_tensors_and_zeros_come_back() {
         for format in [Format::Int8, Format::Int4, Format::Nf4] {
-            assert_eq!(decode(&encode(&[], format).unwrap(), 0, format), Ok(Vec::new()));
-            assert_eq!(decode(&encode(&[0.0; 3], format).unwrap(), 3, format), Ok(alloc::vec![0.0; 3]));
+            assert_eq!(
+                decode(&encode(&[], format).unwrap(), 0, format),
+                Ok(Vec::new())
+            );
+            assert_eq!(
+                decode(&encode(&[0.0; 3], format).unwrap(), 3, format),
+                Ok(alloc::vec![0.0; 3])
+            );
         }
     }
 
@@ -158,14 +200,24 @@ mod tests {
     fn what_is_not_finite_and_other_lengths_are_refused() {
         assert_eq!(
             encode(&[0.0, f32::NAN], Format::Int4),
-            Err(LossyError::NotFinite { tensor: 0, offset: 1 })
+            Err(LossyError::NotFinite {
+                tensor: 0,
+                offset: 1
+            })
         );
         let bytes = encode(&values(), Format::Int8).unwrap();
         for count in [0, 1, 149, 151, usize::MAX] {
-            assert_eq!(decode(&bytes, count, Format::Int8), Err(LossyError::Truncated { tensor: 0 }), "{count}");
+            assert_eq!(
+                decode(&bytes, count, Format::Int8),
+                Err(LossyError::Truncated { tensor: 0 }),
+                "{count}"
+            );
         }
         let mut bytes = encode(&[1.0; 3], Format::Nf4).unwrap();
         bytes[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-        assert_eq!(decode(&bytes, 3, Format::Nf4), Err(LossyError::Step { got: f32::INFINITY }));
+        assert_eq!(
+            decode(&bytes, 3, Format::Nf4),
+            Err(LossyError::Step { got: f32::INFINITY })
+        );
     }
 }

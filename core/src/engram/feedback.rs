@@ -43,15 +43,30 @@ impl Feedback {
     ///
     /// # Errors
     /// [`LossyError::Columns`] where `delta` has other shapes, and others of [`encode`].
-    pub fn send(&mut self, delta: &[&[f32]], share: &Share) -> Result<(Vec<u8>, Vec<Vec<f32>>), LossyError> {
+    pub fn send(
+        &mut self,
+        delta: &[&[f32]],
+        share: &Share,
+    ) -> Result<(Vec<u8>, Vec<Vec<f32>>), LossyError> {
         if delta.len() != self.owed.len() {
             let (tensor, count) = (delta.len().min(self.owed.len()), delta.len());
-            return Err(LossyError::Columns { tensor, count, columns: 0 });
+            return Err(LossyError::Columns {
+                tensor,
+                count,
+                columns: 0,
+            });
         }
         for (tensor, (delta, owed)) in delta.iter().zip(&self.owed).enumerate() {
             if delta.len() != owed.len() {
-                let (count, columns) = (delta.len(), self.shapes.get(tensor).map_or(0, |shape| shape.columns));
-                return Err(LossyError::Columns { tensor, count, columns });
+                let (count, columns) = (
+                    delta.len(),
+                    self.shapes.get(tensor).map_or(0, |shape| shape.columns),
+                );
+                return Err(LossyError::Columns {
+                    tensor,
+                    count,
+                    columns,
+                });
             }
         }
         let wanted: Vec<Vec<f32>> = (delta.iter().zip(&self.owed))
@@ -68,8 +83,15 @@ impl Feedback {
         let kept = share.largest.clamp(f32::MIN_POSITIVE, 1.0);
         // The deviation of the numbers that leave, without the zeros.
         let deviation = deviation(&tensors) / libm::sqrtf(kept);
-        let step = if deviation > 0.0 { deviation * share.step } else { 1.0 };
-        let settings = Settings { step, ..share.settings };
+        let step = if deviation > 0.0 {
+            deviation * share.step
+        } else {
+            1.0
+        };
+        let settings = Settings {
+            step,
+            ..share.settings
+        };
         let bytes = encode(&tensors, &settings)?;
         let said = decode(&bytes, &self.shapes, usize::MAX)?;
         self.owed = (wanted.into_iter().zip(&said))
@@ -81,7 +103,11 @@ impl Feedback {
     /// Returns the state as bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.owed.iter().flatten().flat_map(|value| value.to_le_bytes()).collect()
+        self.owed
+            .iter()
+            .flatten()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
     }
 
     /// Returns the state that `bytes` hold for tensors of these shapes.
@@ -98,14 +124,18 @@ impl Feedback {
                 .ok_or(truncated)?;
             let (own, others) = rest.split_at_checked(len).ok_or(truncated)?;
             rest = others;
-            let values: Vec<f32> = (own.as_chunks::<4>().0.iter()).map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            let values: Vec<f32> = (own.as_chunks::<4>().0.iter())
+                .map(|bytes| f32::from_le_bytes(*bytes))
+                .collect();
             if let Some(offset) = values.iter().position(|value| !value.is_finite()) {
                 return Err(LossyError::NotFinite { tensor, offset });
             }
             owed.push(values);
         }
         if !rest.is_empty() {
-            return Err(LossyError::Truncated { tensor: shapes.len() });
+            return Err(LossyError::Truncated {
+                tensor: shapes.len(),
+            });
         }
         Ok(Self {
             shapes: shapes.to_vec(),
@@ -128,7 +158,12 @@ fn largest(tensors: &[Vec<f32>], share: f32) -> Vec<Vec<f32>> {
     let (_, least, _) = sizes.select_nth_unstable_by(place, f32::total_cmp);
     let least = *least;
     (tensors.iter())
-        .map(|values| values.iter().map(|value| if value.abs() >= least { *value } else { 0.0 }).collect())
+        .map(|values| {
+            values
+                .iter()
+                .map(|value| if value.abs() >= least { *value } else { 0.0 })
+                .collect()
+        })
         .collect()
 }
 
@@ -136,10 +171,23 @@ fn largest(tensors: &[Vec<f32>], share: f32) -> Vec<Vec<f32>> {
 mod tests {
     use super::*;
 
-    const SHAPES: [Shape; 2] = [Shape { rows: 8, columns: 16 }, Shape { rows: 1, columns: 5 }];
+    const SHAPES: [Shape; 2] = [
+        Shape {
+            rows: 8,
+            columns: 16,
+        },
+        Shape {
+            rows: 1,
+            columns: 5,
+        },
+    ];
 
     fn delta(round: usize) -> [Vec<f32>; 2] {
-        [128, 5].map(|count| (0..count).map(|n| libm::sinf((n * 7 + round * 3) as f32) * 0.1 + 0.02).collect())
+        [128, 5].map(|count| {
+            (0..count)
+                .map(|n| libm::sinf((n * 7 + round * 3) as f32) * 0.1 + 0.02)
+                .collect()
+        })
     }
 
     fn share(largest: f32) -> Share {
@@ -162,7 +210,10 @@ mod tests {
                 given += a[3];
                 said += decoded[0][3];
             }
-            assert!((given - said - feedback.owed[0][3]).abs() < 1e-4, "{given} {said}");
+            assert!(
+                (given - said - feedback.owed[0][3]).abs() < 1e-4,
+                "{given} {said}"
+            );
         }
     }
 
@@ -173,7 +224,10 @@ mod tests {
         feedback.send(&[&a, &b], &share(0.2)).unwrap();
         let mut loaded = Feedback::from_bytes(&feedback.to_bytes(), &SHAPES).unwrap();
         let [a, b] = delta(1);
-        assert_eq!(loaded.send(&[&a, &b], &share(0.2)), feedback.send(&[&a, &b], &share(0.2)));
+        assert_eq!(
+            loaded.send(&[&a, &b], &share(0.2)),
+            feedback.send(&[&a, &b], &share(0.2))
+        );
         assert_eq!(loaded, feedback);
         let bytes = feedback.to_bytes();
         assert!(Feedback::from_bytes(&bytes[1..], &SHAPES).is_err());

@@ -106,7 +106,11 @@ impl Levels {
         }
         self.learn(coded);
         let is_less = coded > 0 && coder.code(HALF, level < 0);
-        let level = if is_less { -(coded as i32) } else { coded as i32 };
+        let level = if is_less {
+            -(coded as i32)
+        } else {
+            coded as i32
+        };
         self.sum = (self.sum ^ level as u32).wrapping_mul(SUM_PRIME);
         level
     }

@@ -167,11 +167,16 @@ pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, Lo
             levels.code(&mut writer, settings.trellis.quantiser(state), level);
             state = settings.trellis.next(state, level);
         }
-        let gain = if matches!(settings.gain, Gain::Even(_)) { sums.gain(settings.gain) } else { 1.0 };
+        let gain = if matches!(settings.gain, Gain::Even(_)) {
+            sums.gain(settings.gain)
+        } else {
+            1.0
+        };
         halves.push(refined(settings.step, tensor.finer) * 0.5 * gain);
         all.add(&sums);
     }
-    let has_own = matches!(settings.gain, Gain::Even(_)) || tensors.iter().any(|tensor| tensor.finer != 0);
+    let has_own =
+        matches!(settings.gain, Gain::Even(_)) || tensors.iter().any(|tensor| tensor.finer != 0);
     if !has_own {
         halves = alloc::vec![settings.step * 0.5];
     }
@@ -235,7 +240,10 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
     let (mut levels, mut reader) = (Levels::new(), Reader::new(rest));
     let mut tensors = Vec::new();
     for (tensor, shape) in shapes.iter().enumerate() {
-        let half = halves_of.get(if has_own { tensor } else { 0 }).copied().unwrap_or(0.0);
+        let half = halves_of
+            .get(if has_own { tensor } else { 0 })
+            .copied()
+            .unwrap_or(0.0);
         let mut values = Vec::new();
         levels.start(shape.columns);
         let mut state = 0;

@@ -62,7 +62,10 @@ pub fn sensitivities(
     }
     let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
     let noise = deviation(tensors) * trial.noise;
-    let mut model: Vec<Vec<f32>> = tensors.iter().map(|tensor| tensor.values.to_vec()).collect();
+    let mut model: Vec<Vec<f32>> = tensors
+        .iter()
+        .map(|tensor| tensor.values.to_vec())
+        .collect();
     let before = loss(&model);
     let mut grown: Vec<(usize, f64)> = Vec::new();
     for (place, tensor) in tensors.iter().enumerate() {
@@ -71,11 +74,21 @@ pub fn sensitivities(
             continue;
         }
         let signs: Vec<f32> = (0..numbers)
-            .map(|_| if rng.next_u32() & 1 == 0 { noise } else { -noise })
+            .map(|_| {
+                if rng.next_u32() & 1 == 0 {
+                    noise
+                } else {
+                    -noise
+                }
+            })
             .collect();
         let mut both = 0.0;
         for side in [1.0, -1.0] {
-            let moved = tensor.values.iter().zip(&signs).map(|(value, sign)| value + side * sign);
+            let moved = tensor
+                .values
+                .iter()
+                .zip(&signs)
+                .map(|(value, sign)| value + side * sign);
             if let Some(own) = model.get_mut(place) {
                 *own = moved.collect();
             }
@@ -121,7 +134,11 @@ fn usual(tensors: &[Tensor<'_>], grown: &[(usize, f64)]) -> f64 {
 ///
 /// # Errors
 /// [`LossyError`] of [`encode`].
-pub fn in_bits(tensors: &[Tensor<'_>], settings: &Settings, bits: f64) -> Result<Reached, LossyError> {
+pub fn in_bits(
+    tensors: &[Tensor<'_>],
+    settings: &Settings,
+    bits: f64,
+) -> Result<Reached, LossyError> {
     let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
     search(tensors, settings, |bytes| {
         let used = bytes.len() as f64 * 8.0 / count.max(1) as f64;
@@ -133,7 +150,11 @@ pub fn in_bits(tensors: &[Tensor<'_>], settings: &Settings, bits: f64) -> Result
 ///
 /// # Errors
 /// [`LossyError`] of [`encode`].
-pub fn in_decibels(tensors: &[Tensor<'_>], settings: &Settings, decibels: f64) -> Result<Reached, LossyError> {
+pub fn in_decibels(
+    tensors: &[Tensor<'_>],
+    settings: &Settings,
+    decibels: f64,
+) -> Result<Reached, LossyError> {
     let shapes = shapes(tensors);
     search(tensors, settings, |bytes| {
         let decoded = decode(bytes, &shapes, usize::MAX)?;
@@ -144,7 +165,11 @@ pub fn in_decibels(tensors: &[Tensor<'_>], settings: &Settings, decibels: f64) -
                 noise += f64::from(value - other) * f64::from(value - other);
             }
         }
-        let got = if noise == 0.0 { f64::INFINITY } else { 10.0 * libm::log10(signal / noise) };
+        let got = if noise == 0.0 {
+            f64::INFINITY
+        } else {
+            10.0 * libm::log10(signal / noise)
+        };
         Ok((got, got >= decibels, Side::Fine))
     })
 }
@@ -209,7 +234,11 @@ fn search(
         } else {
             coarse = middle;
         }
-        let reached = Reached { settings, bytes, measured };
+        let reached = Reached {
+            settings,
+            bytes,
+            measured,
+        };
         if is_reached {
             best = Some(reached);
         } else {
