@@ -31,6 +31,8 @@ pub(crate) enum Bench {
     Engram,
     /// Bits and task loss of lossy engrams of deltas and whole weights, beside blocks of 8 and 4 bits and nncodec.
     EngramLossy,
+    /// Deltas sent round after round with error feedback: a byte model and the digits learner, beside f32.
+    EngramRepeat,
 }
 
 /// Runs `benches`, or all where none is named. `weights` are those that engrams are made of.
@@ -48,6 +50,7 @@ pub(crate) fn run(benches: &[Bench], weights: Option<&Path>) -> Result<ExitCode>
         Bench::Membership,
         Bench::Engram,
         Bench::EngramLossy,
+        Bench::EngramRepeat,
     ];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
@@ -64,6 +67,7 @@ pub(crate) fn run(benches: &[Bench], weights: Option<&Path>) -> Result<ExitCode>
             Bench::Membership => measure(of_core("membership").arg("--features=sim"))?,
             Bench::Engram => engram(weights)?,
             Bench::EngramLossy => engram_lossy(weights)?,
+            Bench::EngramRepeat => measure(&mut of_core("engram_repeat"))?,
         }
     }
     Ok(ExitCode::SUCCESS)

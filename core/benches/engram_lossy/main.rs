@@ -73,6 +73,7 @@ fn main() -> Result<()> {
         .filter(|name| name.starts_with("delta-"))
         .collect();
     names.sort();
+    whole_weights(&mut judge, &weights)?;
     let mut worst: BTreeMap<(&'static str, String), f64> = BTreeMap::new();
     for name in &names {
         let file = read(&weights, name)?;
@@ -127,7 +128,7 @@ fn main() -> Result<()> {
     for ((system, case), bits) in worst.into_iter().filter(|(_, bits)| bits.is_finite()) {
         print(system, &case, bits, "bits");
     }
-    whole_weights(&mut judge, &weights)
+    Ok(())
 }
 
 /// Measures the model's own weights.
