@@ -3,7 +3,7 @@
 //! | layer | modules | may import |
 //! |---|---|---|
 //! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
-//! | domain | [`packet`], [`privacy`], [`seal`], [`learner`], `webrtc`, [`status`] | foundation |
+//! | domain | [`packet`], [`privacy`], [`seal`], [`engram`], [`learner`], `webrtc`, [`status`] | foundation |
 //! | orchestration | [`release`], [`training`] | everything above |
 //! | node | [`node`] | everything above |
 //! | driver | `net` (feature `net`) | `node`, and libp2p |
@@ -19,6 +19,7 @@ extern crate alloc;
 pub mod bounds;
 pub mod codon;
 pub mod digest;
+pub mod engram;
 pub mod key;
 pub mod learner;
 #[cfg(feature = "net")]

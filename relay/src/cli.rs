@@ -43,6 +43,100 @@ pub(crate) enum Command {
     Peer(PeerArgs),
     /// Prints everything that was shared from a data directory, and what is left of its privacy budget.
     Ledger(LedgerArgs),
+    /// Makes engrams of safetensors files, and safetensors files of engrams.
+    #[command(subcommand)]
+    Engram(EngramCommand),
+}
+
+/// What to do with an engram.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EngramCommand {
+    /// Packs a safetensors file without loss; prints one line of JSON with sizes and the engram's digest.
+    Pack(PackArgs),
+    /// Unpacks an engram to the safetensors file that it was made of, to the byte.
+    Unpack(UnpackArgs),
+    /// Checks every chunk of an engram against its digest and lists its tensors.
+    Info(InfoArgs),
+    /// Packs and unpacks a safetensors file in memory with every codec; prints sizes and speeds on one core.
+    Bench(BenchArgs),
+}
+
+/// How hard `engram pack` tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PackLevel {
+    /// As fast as a disk.
+    Fast,
+    /// A few per cent smaller: a learned model, some million numbers a second.
+    Neural,
+    /// The smallest of all codecs for each tensor.
+    Small,
+    /// No codec: chunks and digests alone.
+    Plain,
+    /// Planes of bytes alone.
+    Plane,
+    /// Deflate alone, as gzip has it.
+    Deflate,
+    /// LZMA alone, as xz has it.
+    Lzma,
+    /// Pcodec alone.
+    Pco,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// The safetensors file.
+    pub(crate) file: PathBuf,
+    /// Where to write the engram [default: FILE with .engram behind it]. It appears only when it is complete.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Codes the difference from the tensors of the same name and shape in this safetensors file, where that is smaller.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
+    /// How hard to try.
+    #[arg(long, value_enum, default_value = "fast")]
+    pub(crate) level: PackLevel,
+    /// Replaces what is at the output.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnpackArgs {
+    /// The engram.
+    pub(crate) file: PathBuf,
+    /// Where to write the safetensors file [default: FILE without .engram]. It appears only when it is complete.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The safetensors file that it was packed against.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
+    /// Unpacks this tensor alone, and reads nothing of the others.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tensor: Option<String>,
+    /// Largest content to unpack, bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = chorus_core::engram::Limits::default().max_bytes)]
+    pub(crate) max_bytes: u64,
+    /// Replaces what is at the output.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// The engram.
+    pub(crate) file: PathBuf,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The safetensors file.
+    pub(crate) file: PathBuf,
+    /// Codes the difference from the tensors of the same name and shape in this safetensors file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

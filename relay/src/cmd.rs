@@ -16,6 +16,7 @@ use crate::{
 
 mod check;
 mod client;
+mod engram;
 mod get;
 mod keygen;
 mod keys;
@@ -87,6 +88,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Revoke(args) => in_runtime(revoke::revoke(args)),
         Command::Peer(args) => in_runtime(peer::peer(args)),
         Command::Ledger(args) => in_runtime(ledger::ledger(args)),
+        Command::Engram(command) => engram::engram(command),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The relay as a process: its command line, its HTTP and its files, as scripts rely on them.
 
 mod blocks;
+mod engram;
 mod faults;
 mod life;
 mod revoked;

@@ -191,6 +191,19 @@ pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
+/// Installs into the environment of `python` what `requirements` name, without what that asks for itself.
+///
+/// # Errors
+/// When pip cannot.
+pub(crate) fn alone(python: &Path, requirements: &Path) -> Result<()> {
+    process::run(
+        Command::new(python)
+            .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+            .args(["--disable-pip-version-check", "-r"])
+            .arg(requirements),
+    )
+}
+
 /// Installs a Debian package; on other systems and without root it says what to install.
 fn apt_install(package: &str) -> Result<()> {
     if !is_root() || on_path("apt-get").is_none() {

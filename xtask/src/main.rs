@@ -11,6 +11,7 @@ mod process;
 mod serve;
 mod suite;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,9 @@ enum Task {
         /// Benchmarks to run; all when none is named.
         #[arg(value_enum)]
         names: Vec<bench::Bench>,
+        /// Weights for `engram`: a safetensors file, or a folder of them [default: ../shared/data/engram].
+        #[arg(long, value_name = "PATH")]
+        weights: Option<PathBuf>,
     },
     /// Leaves the stripped relay with the page embedded, and the npm package, in `dist/`.
     Dist,
@@ -50,7 +54,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Run(options) => serve::run(&options),
         Task::Test { parts } => suite::run(&parts),
-        Task::Bench { names } => bench::run(&names),
+        Task::Bench { names, weights } => bench::run(&names, weights.as_deref()),
         Task::Dist => dist::run(),
         Task::Open { url } => serve::open(&url),
     };

@@ -5,67 +5,119 @@
 //! bit for the [mixer](super::mix). The scale is in 256ths of an octave.
 //!
 //! # Bytes
-//! Length of the coded bits (32 bits, little-endian), coded bits, plain bits (the lowest of each byte first).
+//! How many low bits are clear in all numbers (a byte); length of the coded bits (32 bits, little-endian), coded bits, plain
+//! bits (the lowest of each byte first).
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::bits::{Plain, PlainReader, PlainWriter};
 use super::error::CodecError;
 use super::mix::{Coder, Mixer, Place, Reader, Writer};
 
 /// A format of floats: a sign, an exponent, a mantissa.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Float {
-    /// bfloat16.
-    Bf16,
-    /// binary16.
-    F16,
-    /// binary32.
-    F32,
+pub(super) struct Float {
+    exponent: u32,
+    mantissa: u32,
 }
 
 impl Float {
-    /// Returns the bits of the mantissa.
-    const fn mantissa(self) -> u32 {
-        match self {
-            Self::Bf16 => 7,
-            Self::F16 => 10,
-            Self::F32 => 23,
-        }
-    }
+    /// bfloat16.
+    pub(super) const BF16: Self = Self {
+        exponent: 8,
+        mantissa: 7,
+    };
+    /// binary16.
+    pub(super) const F16: Self = Self {
+        exponent: 5,
+        mantissa: 10,
+    };
+    /// binary32.
+    pub(super) const F32: Self = Self {
+        exponent: 8,
+        mantissa: 23,
+    };
 
     /// Returns all bits.
     const fn bits(self) -> u32 {
-        match self {
-            Self::Bf16 | Self::F16 => 16,
-            Self::F32 => 32,
+        1 + self.exponent + self.mantissa
+    }
+
+    /// Returns the bytes of a number.
+    pub(super) const fn width(self) -> usize {
+        self.bits() as usize / 8
+    }
+
+    /// Returns the bits of each number of `bytes`.
+    pub(super) fn read(self, bytes: &[u8]) -> impl Iterator<Item = u32> {
+        bytes
+            .chunks_exact(self.width())
+            .map(|number| match *number {
+                [a, b] => u32::from(u16::from_le_bytes([a, b])),
+                [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+                _ => 0,
+            })
+    }
+
+    /// Returns how many of the lowest bits are clear in all numbers of `bytes`: never all of the mantissa.
+    pub(super) fn clear(self, bytes: &[u8]) -> u32 {
+        let used = self.read(bytes).fold(0, |used, number| used | number);
+        used.trailing_zeros().min(self.mantissa - KNOWN)
+    }
+
+    /// Returns the format without its lowest `clear` bits, as they were announced.
+    ///
+    /// # Errors
+    /// [`CodecError::Clear`] for more than [`Float::clear`] gives.
+    pub(super) fn without_checked(self, clear: u32) -> Result<Self, CodecError> {
+        let (got, max) = (clear, self.mantissa - KNOWN);
+        if got > max {
+            return Err(CodecError::Clear { got, max });
+        }
+        Ok(self.without(clear))
+    }
+
+    /// Returns the format without its lowest `clear` bits.
+    pub(super) const fn without(self, clear: u32) -> Self {
+        Self {
+            exponent: self.exponent,
+            mantissa: self.mantissa - clear,
         }
     }
 
     const fn top_exponent(self) -> i32 {
-        match self {
-            Self::Bf16 | Self::F32 => 255,
-            Self::F16 => 31,
-        }
+        (1 << self.exponent) - 1
     }
 
     /// Returns log₂ of the magnitude in 256ths, near enough, of the bits of a number; of 0 the least there is.
     const fn scale(self, bits: u32) -> i32 {
         let magnitude = bits & !(1 << (self.bits() - 1));
-        let exponent = (magnitude >> self.mantissa()) as i32;
-        let rest = magnitude & ((1 << self.mantissa()) - 1);
-        let rest = if self.mantissa() > 8 { rest >> (self.mantissa() - 8) } else { rest << (8 - self.mantissa()) };
-        exponent * 256 + rest as i32
+        if self.mantissa > 8 {
+            (magnitude >> (self.mantissa - 8)) as i32
+        } else {
+            (magnitude << (8 - self.mantissa)) as i32
+        }
+    }
+
+    /// Returns the exponent of the bits of a number.
+    pub(super) const fn exponent_of(self, bits: u32) -> u32 {
+        bits >> self.mantissa & ((1 << self.exponent) - 1)
     }
 
     /// Returns where among all numbers of the format the bits stand: negative ones below zero.
-    const fn rank(self, bits: u32) -> i64 {
+    pub(super) const fn rank(self, bits: u32) -> i64 {
         let magnitude = (bits & !(1 << (self.bits() - 1))) as i64;
-        if bits >> (self.bits() - 1) == 1 { -1 - magnitude } else { magnitude }
+        if bits >> (self.bits() - 1) == 1 {
+            -1 - magnitude
+        } else {
+            magnitude
+        }
     }
 
     /// Undoes [`Float::rank`]; a rank that no number has wraps round.
-    const fn unrank(self, rank: i64) -> u32 {
+    pub(super) const fn unrank(self, rank: i64) -> u32 {
         let mask = (1 << (self.bits() - 1)) - 1;
         if rank < 0 {
             (-1 - rank) as u32 & mask | 1 << (self.bits() - 1)
@@ -75,48 +127,59 @@ impl Float {
     }
 }
 
-/// Packs `numbers` (bits of floats) of a tensor whose rows have `columns` numbers, from `start` on; against `base` where
-/// there is one, of the same length. O(n).
-pub(super) fn pack(float: Float, numbers: &[u32], place: Rows, base: Option<&[u32]>) -> Vec<u8> {
-    let mut model = Model::new(float, place, numbers.len());
-    let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
-    for (at, number) in numbers.iter().enumerate() {
-        match base.and_then(|base| base.get(at)) {
-            Some(base) => model.against(&mut writer, &mut plain, *base, *number),
-            None => model.alone(&mut writer, &mut plain, *number),
-        };
+impl Model {
+    /// Packs `raw`, the next numbers of the tensor; against `base`, as long, where there is one. O(n).
+    pub(super) fn pack(&mut self, raw: &[u8], base: Option<&[u8]>, out: &mut Vec<u8>) {
+        let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
+        let whole = self.float;
+        let clear = whole.clear(raw);
+        self.float = whole.without(clear);
+        let mut bases = base.map(|base| whole.read(base));
+        for number in whole.read(raw) {
+            match bases.as_mut().and_then(Iterator::next) {
+                Some(base) => self.against(&mut writer, &mut plain, base >> clear, number >> clear),
+                None => self.alone(&mut writer, &mut plain, number >> clear),
+            };
+        }
+        self.float = whole;
+        let coded = writer.finish();
+        out.push(clear as u8);
+        out.extend((coded.len() as u32).to_le_bytes());
+        out.extend(coded);
+        out.extend(plain.finish());
     }
-    let coded = writer.finish();
-    let mut bytes = (coded.len() as u32).to_le_bytes().to_vec();
-    bytes.extend(coded);
-    bytes.extend(plain.finish());
-    bytes
-}
 
-/// Unpacks what [`pack`] wrote. O(n).
-///
-/// # Errors
-/// [`CodecError::Truncated`] for bytes that are cut, too long or changed; `numbers` then mean nothing.
-pub(super) fn unpack(
-    bytes: &[u8],
-    float: Float,
-    numbers: &mut [u32],
-    place: Rows,
-    base: Option<&[u32]>,
-) -> Result<(), CodecError> {
-    let (len, rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
-    let len = u32::from_le_bytes(*len) as usize;
-    let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
-    let mut model = Model::new(float, place, numbers.len());
-    let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
-    for (at, number) in numbers.iter_mut().enumerate() {
-        *number = match base.and_then(|base| base.get(at)) {
-            Some(base) => model.against(&mut reader, &mut plain, *base, 0),
-            None => model.alone(&mut reader, &mut plain, 0),
-        };
+    /// Unpacks what [`Model::pack`] wrote. O(n).
+    ///
+    /// # Errors
+    /// [`CodecError`] for bytes that are cut, too long or changed; `raw` and what was learned then mean nothing.
+    pub(super) fn unpack(
+        &mut self,
+        bytes: &[u8],
+        base: Option<&[u8]>,
+        raw: &mut [u8],
+    ) -> Result<(), CodecError> {
+        let (&[clear, a, b, c, d], rest) =
+            bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
+        let len = u32::from_le_bytes([a, b, c, d]) as usize;
+        let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
+        let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
+        let whole = self.float;
+        let clear = u32::from(clear);
+        self.float = whole.without_checked(clear)?;
+        let mut bases = base.map(|base| whole.read(base));
+        for place in raw.chunks_exact_mut(whole.width()) {
+            let number = match bases.as_mut().and_then(Iterator::next) {
+                Some(base) => self.against(&mut reader, &mut plain, base >> clear, 0),
+                None => self.alone(&mut reader, &mut plain, 0),
+            };
+            let number = number << clear;
+            (place.iter_mut().zip(number.to_le_bytes())).for_each(|(to, from)| *to = from);
+        }
+        self.float = whole;
+        reader.finish()?;
+        plain.finish()
     }
-    reader.finish()?;
-    plain.finish()
 }
 
 /// Where numbers stand in their tensor.
@@ -128,7 +191,9 @@ pub(super) struct Rows {
     pub(super) start: usize,
 }
 
-struct Model {
+/// What was learned of a tensor up to here.
+#[derive(Debug)]
+pub(super) struct Model {
     float: Float,
     mixer: Mixer,
     columns: usize,
@@ -141,6 +206,8 @@ struct Model {
     /// The scale of the first number, to which contexts are held.
     anchor: i32,
     is_first: bool,
+    /// 2^32 / (count + 4).
+    inverses: Box<[u32; INVERSES]>,
 }
 
 /// What the surroundings of a number let expect of its scale.
@@ -153,7 +220,7 @@ struct Guess {
 }
 
 impl Model {
-    fn new(float: Float, place: Rows, count: usize) -> Self {
+    pub(super) fn new(float: Float, place: Rows) -> Self {
         let columns = place.columns.clamp(1, MAX_COLUMNS);
         let mean = float.top_exponent() * 120;
         Self {
@@ -161,18 +228,28 @@ impl Model {
             mixer: Mixer::new(),
             columns,
             column: place.start % columns,
-            above: vec![(0, 0, mean); columns.min(count.max(1))],
+            above: vec![(0, 0, mean); columns],
             row: (0, 0),
             mean,
             left: [mean; 2],
             anchor: mean,
             is_first: true,
+            inverses: Box::new(core::array::from_fn(|count| {
+                (1 << 30) / (count as u32 + 4) * 4
+            })),
         }
     }
 
     fn guess(&self) -> Guess {
-        let towards_mean = |(sum, count): (i32, i32)| (sum + 4 * self.mean) / (count + 4);
-        let (sum, count, last) = self.above.get(self.column % self.above.len()).copied().unwrap_or_default();
+        let towards_mean = |(sum, count): (i32, i32)| {
+            let inverse = i64::from(self.inverses[count as usize % INVERSES]);
+            ((i64::from(sum + 4 * self.mean) * inverse) >> 32) as i32
+        };
+        let (sum, count, last) = self
+            .above
+            .get(self.column % self.above.len())
+            .copied()
+            .unwrap_or_default();
         let (row, column) = (towards_mean(self.row), towards_mean((sum, count)));
         let last = if count == 0 { self.mean } else { last };
         Guess {
@@ -194,7 +271,11 @@ impl Model {
         let scale = scale.max(self.mean - 14 * 256);
         let add = |(sum, count): (i32, i32), most: i32| {
             let (sum, count) = (sum + scale, count + 1);
-            if count > most { (sum / 2, count / 2) } else { (sum, count) }
+            if count > most {
+                (sum / 2, count / 2)
+            } else {
+                (sum, count)
+            }
         };
         self.row = add(self.row, 400);
         let len = self.above.len();
@@ -215,12 +296,13 @@ impl Model {
     /// Codes a number that has no base.
     fn alone<C: Coder, P: Plain>(&mut self, coder: &mut C, plain: &mut P, number: u32) -> u32 {
         let float = self.float;
-        let (mantissa, top) = (float.mantissa(), float.top_exponent());
+        let (mantissa, top) = (float.mantissa, float.top_exponent());
         let guess = self.guess();
         let exponent = (number >> mantissa) as i32 & top;
         let centre = ((guess.joint + 128) >> 8).clamp(0, top);
         let anchor = self.anchor;
-        let seen = |scale: i32, step: i32| ((scale - anchor + 8 * 256) / step).clamp(0, 255) as usize;
+        let seen =
+            |scale: i32, step: i32| ((scale - anchor + 8 * 256) / step).clamp(0, 255) as usize;
         let contexts = [
             seen(guess.row, 16),
             seen(guess.column, 16),
@@ -236,19 +318,25 @@ impl Model {
             seen(guess.column, 64),
             seen(guess.row, 64),
         ];
-        let first = self.known_bits(coder, contexts, away, number >> (mantissa - 2));
-        let rest = plain.code(mantissa - 2, number & ((1 << (mantissa - 2)) - 1));
+        let first = self.known_bits(coder, contexts, away, number >> (mantissa - KNOWN));
+        let rest = plain.code(mantissa - KNOWN, number & ((1 << (mantissa - KNOWN)) - 1));
         let sign = plain.code(1, number >> (float.bits() - 1));
         let number = sign << (float.bits() - 1)
             | (exponent as u32) << mantissa
-            | first << (mantissa - 2)
+            | first << (mantissa - KNOWN)
             | rest;
         self.learn(float.scale(number));
         number
     }
 
     /// Codes a number as the difference of ranks to `base`: its class (how many bits it has) as exponents are coded.
-    fn against<C: Coder, P: Plain>(&mut self, coder: &mut C, plain: &mut P, base: u32, number: u32) -> u32 {
+    fn against<C: Coder, P: Plain>(
+        &mut self,
+        coder: &mut C,
+        plain: &mut P,
+        base: u32,
+        number: u32,
+    ) -> u32 {
         let float = self.float;
         let guess = self.guess();
         let octave = (float.scale(base) >> 8) * 256;
@@ -275,7 +363,9 @@ impl Model {
             let contexts = [away * 16 + within, seen(wanted, 64), away, 0];
             let known = (class as u32 - 1).min(2);
             let first = match known {
-                2 => u64::from(self.known_bits(coder, contexts, away, (size >> (class - 3)) as u32)),
+                2 => {
+                    u64::from(self.known_bits(coder, contexts, away, (size >> (class - 3)) as u32))
+                }
                 1 => u64::from(plain.code(1, size as u32 & 1)),
                 _ => 0,
             };
@@ -323,17 +413,21 @@ impl Model {
         while at > 0 && !step(coder, 16 + (centre - 1 - at).min(15), at == value) {
             at -= 1;
             // From far away straight to the ground: a zero, or another scale.
-            if centre - 1 - at == FAR {
-                if step(coder, 32, value == 0) {
-                    return 0;
-                }
+            if centre - 1 - at == FAR && step(coder, 32, value == 0) {
+                return 0;
             }
         }
         at.max(0)
     }
 
     /// Codes the two bits that are the lowest of `bits`, the upper one first.
-    fn known_bits<C: Coder>(&mut self, coder: &mut C, contexts: [usize; 4], away: usize, bits: u32) -> u32 {
+    fn known_bits<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        contexts: [usize; 4],
+        away: usize,
+        bits: u32,
+    ) -> u32 {
         let mut place = Place {
             node: 40,
             set: away,
@@ -346,93 +440,11 @@ impl Model {
     }
 }
 
+/// Bits of the mantissa that the model predicts. Source: a third one is worth under a thousandth of a bit per weight.
+const KNOWN: u32 = 2;
+/// Counts of a row or column that are told apart; both are halved before.
+const INVERSES: usize = 512;
 /// Columns with a scale of their own; wider rows share them. Guess: as wide as layers are.
 const MAX_COLUMNS: usize = 1 << 15;
 /// Steps down after which a number may be zero. Guess: 12 octaves below what is expected is seldom anything else.
 const FAR: i32 = 12;
-
-/// Writes or reads bits as they are.
-trait Plain {
-    /// Codes `count` ≤ 32 bits. A writer writes the lowest of `bits` and returns them; a reader returns what was written.
-    fn code(&mut self, count: u32, bits: u32) -> u32;
-}
-
-#[derive(Default)]
-struct PlainWriter {
-    bytes: Vec<u8>,
-    waiting: u64,
-    count: u32,
-}
-
-impl PlainWriter {
-    fn finish(mut self) -> Vec<u8> {
-        if self.count > 0 {
-            self.bytes.push(self.waiting as u8);
-        }
-        self.bytes
-    }
-}
-
-impl Plain for PlainWriter {
-    fn code(&mut self, count: u32, bits: u32) -> u32 {
-        let bits = (u64::from(bits) & ((1 << count) - 1)) as u32;
-        self.waiting |= u64::from(bits) << self.count;
-        self.count += count;
-        while self.count >= 8 {
-            self.bytes.push(self.waiting as u8);
-            self.waiting >>= 8;
-            self.count -= 8;
-        }
-        bits
-    }
-}
-
-struct PlainReader<'a> {
-    bytes: &'a [u8],
-    waiting: u64,
-    count: u32,
-    is_short: bool,
-}
-
-impl<'a> PlainReader<'a> {
-    const fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            waiting: 0,
-            count: 0,
-            is_short: false,
-        }
-    }
-
-    /// Says whether exactly the bits of the stream were read.
-    fn finish(self) -> Result<(), CodecError> {
-        if self.bytes.is_empty() && self.waiting == 0 && !self.is_short {
-            Ok(())
-        } else {
-            Err(CodecError::Truncated)
-        }
-    }
-}
-
-impl Plain for PlainReader<'_> {
-    fn code(&mut self, count: u32, _: u32) -> u32 {
-        while self.count < count {
-            let byte = match self.bytes.split_first() {
-                Some((first, rest)) => {
-                    self.bytes = rest;
-                    *first
-                }
-                None => {
-                    self.is_short = true;
-                    0
-                }
-            };
-            self.waiting |= u64::from(byte) << self.count;
-            self.count += 8;
-        }
-        let bits = self.waiting & ((1 << count) - 1);
-        self.waiting >>= count;
-        self.count -= count;
-        bits as u32
-    }
-}

@@ -6,8 +6,8 @@
 //! integers: a browser and a server read the same bits from the same bytes.
 //!
 //! # Coder
-//! Binary arithmetic coding with 32-bit ends of the interval and probabilities of 16 bits; leading bytes leave as soon as
-//! both ends agree. Four bytes end a stream.
+//! Binary arithmetic coding with 64-bit ends of the interval and probabilities of 16 bits; the leading 32 bits leave as soon
+//! as both ends agree in them. Of the last value no more bytes are written than tell it from its neighbours.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -43,6 +43,7 @@ pub(super) trait Coder {
 }
 
 /// Predicts bits and learns from them. 260 KiB.
+#[derive(Debug)]
 pub(super) struct Mixer {
     squash: Box<[u16; 4096]>,
     stretch: Box<[i16; 4096]>,
@@ -56,7 +57,8 @@ pub(super) struct Mixer {
 
 impl Mixer {
     pub(super) fn new() -> Self {
-        let squash: Box<[u16; 4096]> = Box::new(core::array::from_fn(|place| squash(place as i32 - 2048)));
+        let squash: Box<[u16; 4096]> =
+            Box::new(core::array::from_fn(|place| squash(place as i32 - 2048)));
         let mut stretch = Box::new([0; 4096]);
         let mut value = 0;
         for (place, squashed) in squash.iter().enumerate() {
@@ -87,7 +89,8 @@ impl Mixer {
             (input * CONTEXTS + place.contexts[input] % CONTEXTS) * NODES + node
         });
         let set = node * SETS + place.set % SETS;
-        let inputs: [i32; INPUTS] = slots.map(|slot| i32::from(self.stretch[(self.counters[slot] >> 20) as usize]));
+        let inputs: [i32; INPUTS] =
+            slots.map(|slot| i32::from(self.stretch[(self.counters[slot] >> 20) as usize]));
         let weights = &mut self.weights[set];
         let dot: i64 = (inputs.iter().zip(weights.iter()))
             .map(|(input, weight)| i64::from(*input) * i64::from(*weight))
@@ -100,14 +103,16 @@ impl Mixer {
         let error = (target - one as i32) * LEARNING;
         for (weight, input) in weights.iter_mut().zip(inputs) {
             // Far from what a weight ever is, and from the ends of 32 bits.
-            *weight = (*weight + ((input * (error >> 4) + 0x2000) >> 14)).clamp(-WEIGHT_MOST, WEIGHT_MOST);
+            *weight = (*weight + ((input * (error >> 4) + 0x2000) >> 14))
+                .clamp(-WEIGHT_MOST, WEIGHT_MOST);
         }
         let target = i32::from(bit) << 22;
         for slot in slots {
             let counter = &mut self.counters[slot];
             let (seen, chance) = (*counter & 1023, (*counter >> 10) as i32);
-            let step = i64::from(target - chance) * i64::from(self.rates[seen as usize % self.rates.len()]) >> 16;
-            let chance = (chance + step as i32).clamp(1, (1 << 22) - 1);
+            let rate = i64::from(self.rates[seen as usize % self.rates.len()]);
+            let step = ((i64::from(target - chance) * rate) >> 16) as i32;
+            let chance = (chance + step).clamp(1, (1 << 22) - 1);
             *counter = (chance as u32) << 10 | (seen + 1).min(LIMIT);
         }
         bit
@@ -124,8 +129,9 @@ fn squash(x: i32) -> u16 {
 
 /// 65,536 / (1 + e^(−x/256)) for x = −2,048, −1,920, … 2,048.
 const POINTS: [i32; 33] = [
-    22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743, 32768, 40793, 47911, 53581, 57724,
-    60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514,
+    22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743, 32768,
+    40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438,
+    65476, 65500, 65514,
 ];
 /// A counter that knows nothing.
 const HALF: u32 = 1 << 31;
@@ -140,8 +146,8 @@ const LEARNING: i32 = 6;
 /// Writes bits.
 #[derive(Debug)]
 pub(super) struct Writer {
-    low: u32,
-    high: u32,
+    low: u64,
+    high: u64,
     bytes: Vec<u8>,
 }
 
@@ -149,23 +155,38 @@ impl Writer {
     pub(super) fn new() -> Self {
         Self {
             low: 0,
-            high: u32::MAX,
+            high: u64::MAX,
             bytes: Vec::new(),
         }
     }
 
-    /// Ends the stream, with a value inside the interval, whose ends differ.
+    /// Ends the stream with as few bytes as say where in the interval it is; those that are left out are zeros.
     pub(super) fn finish(mut self) -> Vec<u8> {
-        self.bytes.extend((self.low + 1).to_be_bytes());
+        let (value, len) = end(self.low, self.high);
+        self.bytes.extend(value.to_be_bytes().iter().take(len));
         self.bytes
     }
 }
 
+/// Returns a value inside the interval, and how many of its bytes are not zeros at its end: as few as there are. The ends
+/// differ in their upper halves.
+fn end(low: u64, high: u64) -> (u64, usize) {
+    for len in 0..8 {
+        // The least value of so many bytes that is not below `low`.
+        let rest = u64::MAX.checked_shr(8 * len).unwrap_or(0);
+        let value = low.saturating_add(rest) & !rest;
+        if value >= low && value <= high {
+            return (value, len as usize);
+        }
+    }
+    (low, 8)
+}
+
 /// The last value of the interval that a 1 takes.
 #[inline(always)]
-fn middle(low: u32, high: u32, one: u32) -> u32 {
-    // In 64 bits nothing overflows; 1..=65,535 leaves both sides at least one value while the interval has 2^16.
-    low + ((u64::from(high - low) * u64::from(one)) >> 16) as u32
+fn middle(low: u64, high: u64, one: u32) -> u64 {
+    // Never past `high`: `one` is below 2^16. Both sides keep a value while the ends differ.
+    low + ((high - low) >> 16) * u64::from(one)
 }
 
 impl Coder for Writer {
@@ -177,10 +198,10 @@ impl Coder for Writer {
         } else {
             self.low = middle + 1;
         }
-        while (self.low ^ self.high) >> 24 == 0 {
-            self.bytes.push((self.high >> 24) as u8);
-            self.low <<= 8;
-            self.high = self.high << 8 | 255;
+        while (self.low ^ self.high) >> 32 == 0 {
+            self.bytes.extend(((self.high >> 32) as u32).to_be_bytes());
+            self.low <<= 32;
+            self.high = self.high << 32 | 0xffff_ffff;
         }
         bit
     }
@@ -189,32 +210,46 @@ impl Coder for Writer {
 /// Reads bits.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
-    low: u32,
-    high: u32,
-    value: u32,
+    low: u64,
+    high: u64,
+    value: u64,
     bytes: &'a [u8],
-    at: usize,
+    /// Zeros that were read past the end.
+    past: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut reader = Self {
             low: 0,
-            high: u32::MAX,
+            high: u64::MAX,
             value: 0,
             bytes,
-            at: 0,
+            past: 0,
         };
-        for _ in 0..4 {
-            reader.take();
-        }
+        reader.take();
+        reader.take();
         reader
     }
 
     fn take(&mut self) {
-        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
-        self.value = self.value << 8 | u32::from(byte);
-        self.at += 1;
+        let mut word = [0; 4];
+        if let Some((own, rest)) = self.bytes.split_first_chunk() {
+            word = *own;
+            self.bytes = rest;
+        } else {
+            self.past += 4 - self.bytes.len();
+            word.iter_mut()
+                .zip(self.bytes)
+                .for_each(|(to, from)| *to = *from);
+            self.bytes = &[];
+        }
+        self.value = self.value << 32 | u64::from(u32::from_be_bytes(word));
+    }
+
+    /// Says whether bits were read that no byte holds.
+    pub(super) const fn is_over(&self) -> bool {
+        self.past > 8
     }
 
     /// Says whether exactly the bytes of the stream were read.
@@ -222,7 +257,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`CodecError::Truncated`].
     pub(super) fn finish(self) -> Result<(), CodecError> {
-        if self.at == self.bytes.len() && self.value == self.low + 1 {
+        let (value, len) = end(self.low, self.high);
+        if self.bytes.is_empty() && self.value == value && self.past + len == 8 {
             Ok(())
         } else {
             Err(CodecError::Truncated)
@@ -240,9 +276,9 @@ impl Coder for Reader<'_> {
         } else {
             self.low = middle + 1;
         }
-        while (self.low ^ self.high) >> 24 == 0 {
-            self.low <<= 8;
-            self.high = self.high << 8 | 255;
+        while (self.low ^ self.high) >> 32 == 0 {
+            self.low <<= 32;
+            self.high = self.high << 32 | 0xffff_ffff;
             self.take();
         }
         bit
@@ -293,14 +329,17 @@ mod tests {
         let entropy = |p: f64| -p * libm::log2(p) - (1.0 - p) * libm::log2(1.0 - p);
         let least: f64 = (0..8).map(|known| entropy(chance(known))).sum::<f64>() / 8.0 * 40_000.0;
         let got = bytes.len() as f64 * 8.0;
-        assert!((0.99 * least..1.04 * least).contains(&got), "{got} bits, {least} at least");
+        assert!(
+            (0.99 * least..1.04 * least).contains(&got),
+            "{got} bits, {least} at least"
+        );
     }
 
     #[test]
     fn a_stream_keeps_its_bytes_on_every_machine() {
         let bytes = write(&bits(2000));
         let shown = crate::digest::Digest::sha256(&bytes).to_string();
-        assert_eq!((bytes.len(), &shown[..16]), (122, "878f9c416cfe4124"));
+        assert_eq!((bytes.len(), &shown[..16]), (119, "a735f19a6d53dfcb"));
     }
 
     #[test]
@@ -309,7 +348,9 @@ mod tests {
         let bytes = write(&bits);
         let read = |bytes: &[u8]| {
             let (mut mixer, mut reader) = (Mixer::new(), Reader::new(bytes));
-            let is_same = bits.iter().all(|(place, bit)| mixer.bit(&mut reader, place, false) == *bit);
+            let is_same = bits
+                .iter()
+                .all(|(place, bit)| mixer.bit(&mut reader, place, false) == *bit);
             is_same && reader.finish().is_ok()
         };
         assert!(read(&bytes));
@@ -331,7 +372,10 @@ mod tests {
         for x in -2047..2048 {
             let exact = 65_536.0 / (1.0 + libm::exp(-f64::from(x) / 256.0));
             let got = f64::from(squash(x));
-            assert!((got - exact).abs() < 0.004 * 65_536.0, "{x}: {got}, {exact}");
+            assert!(
+                (got - exact).abs() < 0.004 * 65_536.0,
+                "{x}: {got}, {exact}"
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use super::prefix::{self, Code};
 
 /// How numbers are split into planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(super) enum Layout {
     /// Numbers of 1, 2, 4 or 8 bytes, a plane for each byte.
     Whole(Width),
     /// bfloat16: exponent; sign with mantissa.
@@ -28,7 +28,7 @@ pub enum Layout {
 
 /// Bytes of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
+pub(super) enum Width {
     /// One.
     One,
     /// Two.
@@ -40,8 +40,17 @@ pub enum Width {
 }
 
 impl Layout {
+    /// Returns the layout of as many bytes, all of them whole.
+    pub(super) const fn bytes(self) -> Self {
+        match self {
+            Self::Whole(_) => self,
+            Self::Bf16 | Self::F16 => Self::Whole(Width::Two),
+            Self::F32 => Self::Whole(Width::Four),
+        }
+    }
+
     /// Returns the bytes of a number, which are as many as there are planes.
-    pub const fn width(self) -> usize {
+    pub(super) const fn width(self) -> usize {
         match self {
             Self::Whole(Width::One) => 1,
             Self::Bf16 | Self::F16 | Self::Whole(Width::Two) => 2,
@@ -78,8 +87,13 @@ impl Planes {
             Layout::Whole(_) => {
                 let width = layout.width();
                 for (place, plane) in self.0.iter_mut().take(width).enumerate() {
-                    let bytes = numbers.chunks_exact(width).filter_map(|number| number.get(place));
-                    plane.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                    let bytes = numbers
+                        .chunks_exact(width)
+                        .filter_map(|number| number.get(place));
+                    plane
+                        .iter_mut()
+                        .zip(bytes)
+                        .for_each(|(to, from)| *to = *from);
                 }
             }
             Layout::Bf16 => {
@@ -141,7 +155,9 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
         Layout::Whole(_) => {
             let width = layout.width();
             for (place, plane) in planes.into_iter().take(width).enumerate() {
-                let places = numbers.chunks_exact_mut(width).filter_map(|n| n.get_mut(place));
+                let places = numbers
+                    .chunks_exact_mut(width)
+                    .filter_map(|n| n.get_mut(place));
                 places.zip(plane).for_each(|(to, from)| *to = *from);
             }
         }
@@ -163,8 +179,10 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
             for ((((four, exponent), high), middle), low) in
                 fours.iter_mut().zip(a).zip(b).zip(c).zip(d)
             {
-                let [exponent, high, middle, low] = [exponent, high, middle, low].map(|byte| u32::from(*byte));
-                let bits = (high & 0x80) << 24 | exponent << 23 | (high & 0x7f) << 16 | middle << 8 | low;
+                let [exponent, high, middle, low] =
+                    [exponent, high, middle, low].map(|byte| u32::from(*byte));
+                let bits =
+                    (high & 0x80) << 24 | exponent << 23 | (high & 0x7f) << 16 | middle << 8 | low;
                 *four = bits.to_le_bytes();
             }
         }
@@ -172,7 +190,7 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
 }
 
 /// Writes one plane as is shortest.
-fn put(plane: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put(plane: &[u8], out: &mut Vec<u8>) {
     let plain = |out: &mut Vec<u8>| {
         out.push(PLAIN);
         out.extend_from_slice(plane);
@@ -203,6 +221,16 @@ fn put(plane: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Returns the bytes that `plane` takes at the least under a prefix code, near enough to compare two planes.
+pub(super) fn cost(plane: &[u8]) -> u64 {
+    let histogram = prefix::histogram(plane);
+    let kinds = histogram.iter().filter(|count| **count > 0).count();
+    if kinds < 2 {
+        return 2;
+    }
+    Code::new(&histogram).size(&histogram)
+}
+
 /// Guesses from a part of the bytes whether some are so frequent that a code pays.
 fn is_uneven(plane: &[u8]) -> bool {
     if plane.len() <= SAMPLE {
@@ -217,12 +245,18 @@ fn is_uneven(plane: &[u8]) -> bool {
         }
     }
     // Two bytes drawn are alike with probability 1/256 where all are as frequent. Half as much again saves a tenth of a bit.
-    let alike: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
+    let alike: u64 = counts
+        .iter()
+        .map(|count| count * count.saturating_sub(1))
+        .sum();
     alike * 256 * 10 > seen * (seen - 1) * 11
 }
 
 /// Reads one plane of `count` bytes; returns it, and what comes after it.
-fn take<'a>(
+///
+/// # Errors
+/// [`CodecError`].
+pub(super) fn take<'a>(
     bytes: &'a [u8],
     count: usize,
     scratch: &'a mut Vec<u8>,
@@ -276,7 +310,9 @@ mod tests {
     fn weights(count: usize) -> Vec<f32> {
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let mut even = || (f64::from(rng.next_u32()) / f64::from(u32::MAX)) as f32 - 0.5;
-        (0..count).map(|_| (0..12).map(|_| even()).sum::<f32>() * 0.02).collect()
+        (0..count)
+            .map(|_| (0..12).map(|_| even()).sum::<f32>() * 0.02)
+            .collect()
     }
 
     fn round_trip(numbers: &[u8], layout: Layout) -> usize {
@@ -297,7 +333,9 @@ mod tests {
                 round_trip(&noise, layout);
                 rng.fill_bytes(&mut noise);
                 round_trip(&noise, layout);
-                noise.iter_mut().for_each(|byte| *byte = byte.count_ones() as u8);
+                noise
+                    .iter_mut()
+                    .for_each(|byte| *byte = byte.count_ones() as u8);
                 round_trip(&noise, layout);
             }
         }
@@ -318,7 +356,10 @@ mod tests {
         let f32s: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
         let bits = round_trip(&f32s, Layout::F32) as f64 * 8.0 / weights.len() as f64;
         assert!((26.0..27.0).contains(&bits), "{bits}");
-        let bf16s: Vec<u8> = weights.iter().flat_map(|w| ((w.to_bits() >> 16) as u16).to_le_bytes()).collect();
+        let bf16s: Vec<u8> = weights
+            .iter()
+            .flat_map(|w| ((w.to_bits() >> 16) as u16).to_le_bytes())
+            .collect();
         let bits = round_trip(&bf16s, Layout::Bf16) as f64 * 8.0 / weights.len() as f64;
         assert!((10.0..11.0).contains(&bits), "{bits}");
     }
@@ -326,7 +367,10 @@ mod tests {
     #[test]
     fn low_bits_that_are_clear_cost_nothing() {
         let weights = weights(50_000);
-        let clean: Vec<u8> = weights.iter().flat_map(|w| (w.to_bits() & !0xffff).to_le_bytes()).collect();
+        let clean: Vec<u8> = weights
+            .iter()
+            .flat_map(|w| (w.to_bits() & !0xffff).to_le_bytes())
+            .collect();
         let bits = round_trip(&clean, Layout::F32) as f64 * 8.0 / weights.len() as f64;
         assert!(bits < 11.0, "{bits}");
     }
@@ -338,7 +382,10 @@ mod tests {
         planes.pack(&numbers, Layout::F32, &mut out);
         let mut back = alloc::vec![0; numbers.len()];
         for len in 0..out.len() {
-            assert!(planes.unpack(&out[..len], Layout::F32, &mut back).is_err(), "{len}");
+            assert!(
+                planes.unpack(&out[..len], Layout::F32, &mut back).is_err(),
+                "{len}"
+            );
         }
         for bit in 0..out.len() * 8 {
             let mut changed = out.clone();

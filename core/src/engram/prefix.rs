@@ -106,7 +106,8 @@ impl Code {
             wd.put(fd, &self.codes);
         }
         for (writer, rest) in writers.iter_mut().zip([a.1, b.1, c.1, d.1]) {
-            rest.chunks(4).for_each(|four| writer.put(four, &self.codes));
+            rest.chunks(4)
+                .for_each(|four| writer.put(four, &self.codes));
         }
         let ends = writers.each_ref().map(Writer::len);
         for end in &ends[..STREAMS - 1] {
@@ -165,7 +166,9 @@ impl<'a> Writer<'a> {
 pub(super) fn decode(bytes: &[u8], out: &mut [u8]) -> Result<(), CodecError> {
     let (lengths, rest) = read_lengths(bytes)?;
     let table = table(&lengths)?;
-    let (ends, mut rest) = rest.split_at_checked(4 * (STREAMS - 1)).ok_or(CodecError::Truncated)?;
+    let (ends, mut rest) = rest
+        .split_at_checked(4 * (STREAMS - 1))
+        .ok_or(CodecError::Truncated)?;
     let mut readers = [const { Reader::new(&[]) }; STREAMS];
     for (stream, reader) in readers.iter_mut().enumerate() {
         let end = match ends.get(4 * stream..4 * stream + 4) {
@@ -278,7 +281,11 @@ impl<'a> Reader<'a> {
             && self.count >= missing
             && self.count - missing < 8
             && self.bits == 0;
-        if is_exact { Ok(()) } else { Err(CodecError::Truncated) }
+        if is_exact {
+            Ok(())
+        } else {
+            Err(CodecError::Truncated)
+        }
     }
 }
 
@@ -317,7 +324,11 @@ fn lengths(histogram: &[u32; 256]) -> [u8; 256] {
     let mut lengths = [0; 256];
     let mut chosen = (2 * leaves.len()).saturating_sub(2);
     for level in levels.iter().rev() {
-        let packages = level.iter().take(chosen).filter(|is_package| **is_package).count();
+        let packages = level
+            .iter()
+            .take(chosen)
+            .filter(|is_package| **is_package)
+            .count();
         for (_, symbol) in leaves.iter().take(chosen - packages) {
             lengths[usize::from(*symbol)] += 1;
         }
@@ -331,7 +342,11 @@ fn codes(lengths: &[u8; 256]) -> [u32; 256] {
     let mut codes = [0; 256];
     let mut code = 0u32;
     for length in 1..=MAX_BITS {
-        for (symbol, _) in lengths.iter().enumerate().filter(|(_, own)| u32::from(**own) == length) {
+        for (symbol, _) in lengths
+            .iter()
+            .enumerate()
+            .filter(|(_, own)| u32::from(**own) == length)
+        {
             codes[symbol] = code.reverse_bits() >> (32 - length) | length << 16;
             code += 1;
         }
@@ -343,15 +358,25 @@ fn codes(lengths: &[u8; 256]) -> [u32; 256] {
 fn read_lengths(bytes: &[u8]) -> Result<([u8; 256], &[u8]), CodecError> {
     let (&[first, last], rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
     let count = (usize::from(last) + 1).saturating_sub(usize::from(first));
-    let (nibbles, rest) = rest.split_at_checked(count.div_ceil(2)).ok_or(CodecError::Truncated)?;
+    let (nibbles, rest) = rest
+        .split_at_checked(count.div_ceil(2))
+        .ok_or(CodecError::Truncated)?;
     let mut lengths = [0; 256];
-    for (place, length) in lengths.iter_mut().skip(usize::from(first)).take(count).enumerate() {
+    for (place, length) in lengths
+        .iter_mut()
+        .skip(usize::from(first))
+        .take(count)
+        .enumerate()
+    {
         let two = nibbles.get(place / 2).copied().unwrap_or(0);
         *length = if place % 2 == 0 { two & 15 } else { two >> 4 };
     }
     // One spelling alone: the range is as narrow as it can be, and what fills the last byte is zero.
     let ends = [first, last].map(|end| lengths[usize::from(end)] > 0);
-    let spare = nibbles.last().filter(|_| count % 2 == 1).is_none_or(|last| last >> 4 == 0);
+    let spare = nibbles
+        .last()
+        .filter(|_| count % 2 == 1)
+        .is_none_or(|last| last >> 4 == 0);
     if ends == [true; 2] && spare {
         Ok((lengths, rest))
     } else {

@@ -1,0 +1,200 @@
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::error::{ChunkError, CodecError};
+use super::index::HEAD;
+use super::tests::{SMALL, Tensor, codecs_for, info, packed, plan, small, unpacked};
+use super::*;
+use crate::digest::Digest;
+
+#[test]
+fn each_flipped_byte_of_a_small_engram_is_an_error() {
+    let tensors = small();
+    let file = packed(plan(&tensors, &SMALL), &tensors);
+    unpacked(&file, &tensors).unwrap();
+    let index = Index::parse(&file, &Limits::default()).unwrap();
+    for place in 0..file.len() {
+        for mask in [1, 0x80, 0xff] {
+            let mut changed = file.clone();
+            changed[place] ^= mask;
+            let error = unpacked(&changed, &tensors).unwrap_err();
+            if place >= index.len() {
+                // Past the index the error names the tensor that the byte belongs to.
+                let chunk = index
+                    .chunks()
+                    .iter()
+                    .rfind(|chunk| chunk.position <= place as u64)
+                    .unwrap();
+                let name = &index.tensors()[chunk.id.tensor].info.name;
+                assert!(
+                    matches!(&error, EngramError::Chunk { name: got, problem: ChunkError::Digest { .. }, .. } if got == name),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_prefix_of_a_small_engram_is_an_error() {
+    let tensors = small();
+    let file = packed(plan(&tensors, &SMALL), &tensors);
+    for len in 0..file.len() {
+        assert!(unpacked(&file[..len], &tensors).is_err(), "{len} bytes");
+    }
+    let longer = [&file[..], &[0]].concat();
+    assert!(unpacked(&longer, &tensors).is_err());
+}
+
+#[test]
+fn each_flipped_bit_of_a_coded_chunk_is_no_panic_even_past_the_digest() {
+    for (info, raw, base) in small() {
+        for codec in codecs_for(&info, base.is_some()) {
+            let coder = || Coder::new(codec, &[], &info, base.is_some()).unwrap();
+            let mut coded = Vec::new();
+            coder().encode(&raw, base.as_deref(), &mut coded).unwrap();
+            let mut back = vec![0; raw.len()];
+            for bit in 0..coded.len() * 8 {
+                let mut changed = coded.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                let _ = coder().decode(&changed, base.as_deref(), &mut back);
+            }
+            for len in 0..coded.len() {
+                let error = coder().decode(&coded[..len], base.as_deref(), &mut back);
+                assert!(error.is_err(), "{codec:?}, {len} of {} bytes", coded.len());
+            }
+        }
+    }
+}
+
+/// An index with a digest that is right, whatever it says.
+fn forged(body: &[u8]) -> Vec<u8> {
+    let mut bytes = b"ENGRAM\0\x01".to_vec();
+    bytes.extend((body.len() as u32).to_be_bytes());
+    bytes.extend(body);
+    let digest = Digest::sha256(&bytes);
+    bytes.extend(digest.as_bytes());
+    bytes
+}
+
+#[test]
+fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
+    let refused = |body: &[u8]| {
+        Index::parse(&forged(body), &Limits::default())
+            .unwrap_err()
+            .to_string()
+    };
+    let chunk = [0x80, 0x80, 0x10];
+    let body = |rest: &[u8]| [&chunk[..], rest].concat();
+    Index::parse(&forged(&body(&[0, 0, 0])), &Limits::default()).unwrap();
+    for (rest, said) in [
+        (
+            &[0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f][..],
+            "tensors must be at most 65536, got 4294967295",
+        ),
+        // 2^20 times 2^10 numbers, and no digest of a chunk.
+        (
+            &[
+                0, 0, 1, 1, b'w', 15, 2, 0x80, 0x80, 0x40, 0x80, 0x08, 0, 1, 0, 0,
+            ],
+            "589824 more needed, 0 left",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 9, 0xff, 0xff, 0xff],
+            "1 more needed, 0 left",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 20, 0, 0, 1, 0, 0],
+            "tensor \"w\": its type is not known",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 0, 0, 1, 99, 0],
+            "tensor \"w\": codec 99 is not known",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 0, 0, 5],
+            "layers must be at most 4, got 5",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 0, 0, 0],
+            "tensor \"w\": its codec and its base do not fit",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 0, 2],
+            "tensor \"w\": its codec and its base do not fit",
+        ),
+        (&[0, 0, 1, 1, 0xff, 15, 0, 0, 1, 0, 0], "UTF-8"),
+        (&[5, 3, 0x4b, 4, 0], "packed header"),
+        (&[0, 0, 0, 9], "0 more needed, 1 left"),
+    ] {
+        let error = refused(&body(rest));
+        assert!(error.contains(said), "{rest:?}: {error}");
+    }
+    assert!(refused(&[16]).contains("262144"));
+    // A header of a gigabyte of zeros in a thousand bytes.
+    let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 1 << 20], 9);
+    let mut body = chunk.to_vec();
+    body.extend([
+        0x80,
+        0x02,
+        0x80 | (bomb.len() % 128) as u8,
+        (bomb.len() / 128) as u8,
+    ]);
+    body.extend(bomb);
+    assert!(refused(&body).contains("packed header"));
+    assert!(Index::parse(b"ENGRAM\0\x02\0\0\0\0", &Limits::default()).is_err());
+    let limits = Limits {
+        max_header: 8,
+        ..Limits::default()
+    };
+    let error = Index::len_of(b"ENGRAM\0\x01\0\0\0\x09", &limits).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "bytes of the index must be at most 8, got 9"
+    );
+    assert_eq!(HEAD, 12);
+}
+
+#[test]
+fn coded_bytes_that_unpack_to_more_than_was_announced_are_refused() {
+    let info = info("w", Dtype::U8, &[100]);
+    let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 1 << 20], 9);
+    let mut coder = Coder::new(Codec::Deflate, &[], &info, false).unwrap();
+    let damaged = CodecError::Foreign { codec: "deflate" };
+    assert_eq!(coder.decode(&bomb[..99], None, &mut [0; 100]), Err(damaged));
+    let short = miniz_oxide::deflate::compress_to_vec(&[0; 10], 9);
+    assert_eq!(coder.decode(&short, None, &mut [0; 100]), Err(damaged));
+}
+
+#[test]
+fn plans_that_cannot_be_coded_are_refused() {
+    let refused = |tensors: &[Tensor], codecs: &[Codec]| {
+        EngramWriter::new(plan(tensors, codecs), &Limits::default())
+            .err()
+            .map(|error| error.to_string())
+    };
+    let tensor = |base: Option<Vec<u8>>| (info("w", Dtype::U8, &[4]), vec![0; 4], base);
+    let twice = refused(&[tensor(None), tensor(None)], &[Codec::Plain; 2]);
+    assert_eq!(twice.unwrap(), "tensor \"w\": the name is there twice");
+    let based = refused(&[tensor(Some(vec![0; 4]))], &[Codec::Deflate]);
+    assert_eq!(
+        based.unwrap(),
+        "tensor \"w\": its codec and its base do not fit"
+    );
+    let mut writer =
+        EngramWriter::new(plan(&[tensor(None)], &[Codec::Neural]), &Limits::default()).unwrap();
+    let error = writer.push(&[0; 4], None).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "tensor \"w\" from byte 0: codec neural does not code this type of numbers"
+    );
+    let mut writer =
+        EngramWriter::new(plan(&[tensor(None)], &[Codec::Plain]), &Limits::default()).unwrap();
+    assert!(writer.push(&[0; 5], None).is_err());
+    writer.push(&[0; 4], None).unwrap();
+    assert!(writer.push(&[0; 4], None).is_err());
+    let unfinished =
+        EngramWriter::new(plan(&[tensor(None)], &[Codec::Plain]), &Limits::default()).unwrap();
+    assert!(unfinished.finish().is_err());
+}
