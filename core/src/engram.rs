@@ -14,6 +14,7 @@
 //! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
+//! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //!
 //! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
@@ -28,6 +29,7 @@ pub mod feedback;
 mod float;
 mod foreign;
 pub mod index;
+pub mod integrate;
 mod level;
 pub mod lossy;
 mod mix;
