@@ -14,14 +14,14 @@ use alloc::vec::Vec;
 pub(super) const MAX_LEVEL: i8 = 63;
 
 /// Returns `levels` (row-major, rows of [`COLUMNS`]) as bytes. [`decode`] needs to know how many are not zero.
-pub(super) fn encode(levels: &mut [i8]) -> Vec<u8> {
+pub(super) fn encode(levels: &[i8]) -> Vec<u8> {
     let nonzero = levels.iter().filter(|level| **level != 0).count();
     let mut encoder = Encoder {
         low: 0,
         high: u32::MAX,
         bytes: Vec::new(),
     };
-    code(&mut encoder, levels, nonzero);
+    code(&mut encoder, &mut levels.to_vec(), nonzero);
     encoder.finish()
 }
 
@@ -87,7 +87,7 @@ struct Decoder<'a> {
 impl Decoder<'_> {
     fn next(&mut self) {
         let byte = self.bytes.get(self.position).copied().unwrap_or(0);
-        self.value = self.value << 8 | u32::from(byte);
+        self.value = (self.value << 8) | u32::from(byte);
         self.position += 1;
     }
 }
@@ -108,7 +108,7 @@ impl Coder for Decoder<'_> {
 /// Takes the part of the interval that stands for the bit.
 fn narrow(low: &mut u32, high: &mut u32, odds: u32, bit: impl Fn(u32) -> bool) -> bool {
     let width = u64::from(*high - *low);
-    let middle = *low + (width * u64::from(odds) >> 16) as u32;
+    let middle = *low + ((width * u64::from(odds)) >> 16) as u32;
     let bit = bit(middle);
     if bit {
         *high = middle;
@@ -125,7 +125,7 @@ fn settled(low: &mut u32, high: &mut u32) -> Option<u8> {
         return None;
     }
     *low <<= 8;
-    *high = *high << 8 | 0xff;
+    *high = (*high << 8) | 0xff;
     Some(byte as u8)
 }
 
@@ -221,7 +221,7 @@ mod tests {
         #[test]
         fn levels_survive_the_trip_through_bytes(levels in vec(level(), 0..600)) {
             let nonzero = levels.iter().filter(|level| **level != 0).count();
-            let bytes = encode(&mut levels.clone());
+            let bytes = encode(&levels);
             prop_assert_eq!(decode(&bytes, levels.len(), nonzero), Some(levels));
         }
 
@@ -247,8 +247,8 @@ mod tests {
         for index in 0..50 {
             levels[index * 4801 % 4810] = if index % 3 == 0 { -1 } else { 1 };
         }
-        let bytes = encode(&mut levels);
+        let bytes = encode(&levels);
         assert!(bytes.len() <= 70, "{} bytes", bytes.len());
-        assert!(encode(&mut [0; 4810]).is_empty());
+        assert!(encode(&[0; 4810]).is_empty());
     }
 }

@@ -62,7 +62,7 @@ impl Update {
         let at = |code: u16| {
             let step = Step(code);
             let levels = difference.iter().map(|&d| level(d, step)).collect();
-            let mut update = Self { head, step, levels };
+            let update = Self { head, step, levels };
             let bytes = update.to_bytes();
             let is_in_range = largest <= f32::from(MAX_LEVEL) * to_parameter(step.units());
             (update, bytes, is_in_range)
@@ -88,7 +88,7 @@ impl Update {
         (update, bytes)
     }
 
-    fn to_bytes(&mut self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let nonzero = self.levels.iter().filter(|level| **level != 0).count();
         let mut writer = Writer::new();
         let Head {
@@ -101,7 +101,7 @@ impl Update {
         writer.uvarint(round).u16(classes.bits());
         writer.put(&base.0).u16(self.step.0);
         writer.uvarint(nonzero as u64);
-        writer.put(&coder::encode(&mut self.levels));
+        writer.put(&coder::encode(&self.levels));
         writer.into_bytes()
     }
 
@@ -189,7 +189,7 @@ struct Step(u16);
 
 impl Step {
     /// The finest is 2⁻¹⁰, the coarsest almost 4. Guess: a hundredth and ten times of what was seen.
-    const COARSEST: u16 = 11 << 6 | 63;
+    const COARSEST: u16 = (11 << 6) | 63;
 
     const fn units(self) -> i32 {
         (64 + (self.0 & 63) as i32) << (self.0 >> 6)

@@ -47,7 +47,7 @@ fn an_update_survives_the_trip_through_bytes_and_keeps_its_budget() {
 
 #[test]
 fn the_header_is_written_as_documented() {
-    let mut update = Update {
+    let update = Update {
         head: head(true),
         step: Step(129),
         levels: vec![0; PARAMETERS],
@@ -120,7 +120,7 @@ fn lies_are_refused_by_name() {
     assert_eq!(
         refused(&|b| b[9] = 9),
         "step must be at most 767, got 2304"
-            .replace("2304", &(9u16 << 8 | u16::from(good[10])).to_string())
+            .replace("2304", &((9u16 << 8) | u16::from(good[10])).to_string())
     );
     assert_eq!(
         refused(&|b| b.resize(5000, 1)),
