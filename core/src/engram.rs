@@ -11,6 +11,11 @@
 //! | [`pick`] | which codec for which tensor |
 //! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
 //! | `delta` | lossless and fast, against a base |
+//! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |
+//! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
+//! | [`feedback`] | what a lossy code dropped goes with the next delta |
+//! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
+//! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //! | `bits`, `foreign` | bits as they are; LZMA and pcodec |
 //!
@@ -18,19 +23,26 @@
 //! integers, so that a browser and a server read the same bits from the same bytes.
 
 mod bits;
+pub mod block;
 pub mod codec;
 mod delta;
 pub mod error;
+pub mod feedback;
 mod float;
 mod foreign;
 pub mod index;
+pub mod integrate;
+mod level;
+pub mod lossy;
 mod mix;
 pub mod pick;
 mod plane;
 mod prefix;
 pub mod reader;
 pub mod safetensors;
+pub mod target;
 pub mod tensor;
+mod trellis;
 pub mod writer;
 
 pub use codec::{Codec, Coder};

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: one JSON line per measurement on standard output, everything else on standard error.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +29,10 @@ pub(crate) enum Bench {
     Membership,
     /// Packing weights without loss, beside gzip, xz, zstd, blosc2, ZipNN, pcodec and OpenZL.
     Engram,
+    /// Bits and task loss of lossy engrams of deltas and whole weights, beside blocks of 8 and 4 bits and nncodec.
+    EngramLossy,
+    /// Deltas sent round after round with error feedback: a byte model and the digits learner, beside f32.
+    EngramRepeat,
 }
 
 /// Runs `benches`, or all where none is named. `weights` are those that engrams are made of.
@@ -45,6 +49,8 @@ pub(crate) fn run(benches: &[Bench], weights: Option<&Path>) -> Result<ExitCode>
         Bench::Privacy,
         Bench::Membership,
         Bench::Engram,
+        Bench::EngramLossy,
+        Bench::EngramRepeat,
     ];
     let benches = if benches.is_empty() { &all } else { benches };
     for bench in benches {
@@ -60,6 +66,8 @@ pub(crate) fn run(benches: &[Bench], weights: Option<&Path>) -> Result<ExitCode>
             Bench::Privacy => privacy()?,
             Bench::Membership => measure(of_core("membership").arg("--features=sim"))?,
             Bench::Engram => engram(weights)?,
+            Bench::EngramLossy => engram_lossy(weights)?,
+            Bench::EngramRepeat => measure(&mut of_core("engram_repeat"))?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -98,16 +106,7 @@ fn privacy() -> Result<()> {
 
 /// Packs weights with our codecs, and then the same numbers with others'.
 fn engram(weights: Option<&Path>) -> Result<()> {
-    let weights = match weights {
-        Some(weights) => std::path::absolute(weights)?,
-        None => process::root().join("../shared/data/engram"),
-    };
-    if !weights.exists() {
-        bail!(
-            "{}: no weights; name some with --weights",
-            weights.display()
-        );
-    }
+    let weights = found(weights)?;
     let scripts = process::root().join("tests/bench/engram");
     let python = install::python("engram", &scripts.join("requirements.txt"))?;
     install::alone(&python, &scripts.join("alone.txt"))?;
@@ -123,6 +122,36 @@ fn engram(weights: Option<&Path>) -> Result<()> {
             .arg(scripts.join("compare.py"))
             .arg(&cases),
     )
+}
+
+/// Returns where the weights are: those that were named, or those beside the repository.
+fn found(weights: Option<&Path>) -> Result<PathBuf> {
+    let weights = match weights {
+        Some(weights) => std::path::absolute(weights)?,
+        None => process::root().join("../shared/data/engram"),
+    };
+    if !weights.exists() {
+        bail!(
+            "{}: no weights; name some with --weights",
+            weights.display()
+        );
+    }
+    Ok(weights)
+}
+
+/// Measures lossy engrams of weights and deltas; leaves curves (SVG and JSON) in `target/bench-engram-lossy`.
+fn engram_lossy(weights: Option<&Path>) -> Result<()> {
+    let weights = found(weights)?;
+    let scripts = process::root().join("tests/bench/engram-lossy");
+    let python = install::python("engram-lossy", &scripts.join("requirements.txt"))?;
+    let mut command = of_core("engram_lossy");
+    command.args(["--", "--weights"]).arg(&weights);
+    command
+        .arg("--judge")
+        .args([python, scripts.join("judge.py")])
+        .arg("--out")
+        .arg(process::target().join("bench-engram-lossy"));
+    measure(&mut command)
 }
 
 /// Runs `command` with `input` as its standard input, and writes its standard output to the file `output`.

@@ -247,6 +247,11 @@ impl<'a> Reader<'a> {
         self.value = self.value << 32 | u64::from(u32::from_be_bytes(word));
     }
 
+    /// Says whether bits were read that no byte holds.
+    pub(super) const fn is_over(&self) -> bool {
+        self.past > 8
+    }
+
     /// Says whether exactly the bytes of the stream were read.
     ///
     /// # Errors

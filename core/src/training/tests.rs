@@ -91,16 +91,20 @@ fn a_tab_with_a_spent_budget_shares_what_it_merged_and_goes_on_merging() {
         ..Plan::default()
     };
     let mut tabs = pair([Some(&plan), None]);
-    let mut anchor = Vec::new();
+    let mut anchor = tabs[0].exchange.model().parameters().to_vec();
     let mut shares = Vec::new();
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>();
     run(&mut tabs, 12, &mut |event| match event {
-        Event::Shared { tab: 0, params } => shares.push((params == anchor, params.to_vec())),
+        Event::Shared { tab: 0, params } => {
+            shares.push((distance(params, &anchor), params.to_vec()))
+        }
         Event::Merged { tab: 0, params } => anchor = params.to_vec(),
         Event::Shared { .. } | Event::Merged { .. } => {}
     });
-    let is_untrained: Vec<bool> = shares.iter().map(|(same, _)| *same).collect();
-    assert_eq!(is_untrained[..5], [false; 5]);
-    assert_eq!(is_untrained[5..], [true; 7]);
+    let moved: Vec<f32> = shares.iter().map(|(moved, _)| *moved).collect();
+    assert!(moved[..5].iter().all(|&moved| moved > 0.0), "{moved:?}");
+    // What updates have left out of the steps that were paid still leaves, less each time; nothing is added to it.
+    assert!(moved[11] < moved[5] && moved[5] > 0.0, "{moved:?}");
     assert!(
         shares.windows(2).all(|pair| pair[0].1 != pair[1].1),
         "what it merges still teaches it"

@@ -1,0 +1,420 @@
+//! Bits, error and task loss of lossy engrams, beside blocks of 8 and 4 bits and nncodec.
+//!
+//! Usage: `engram_lossy --weights DIR --judge PYTHON SCRIPT --out DIR`. DIR holds `transformer.safetensors`, `delta-….safetensors`,
+//! `tune.u8`, `report.u8` and `evaluate.py`. Everything that is chosen (which tensors get finer steps) is chosen by the loss on
+//! `tune.u8`; losses that are printed are those on `report.u8`. A point counts as reaching a gain where it does on both.
+//!
+//! Cases, for each delta: `bits_at_gain_100` (at least 99.5 % of the delta's improvement kept), `_97`, `_90` in bits a number, and
+//! `gain_at_…` that point's gain in %. For whole weights `bits_at_loss_02`, the fewest bits that cost at most 0.02 of loss, and
+//! `loss_at_…` what they cost. The same without the name of a delta is the worst of all deltas. `encode` and `decode` are
+//! million numbers a second, one thread. Systems: `chorus` (steps by sensitivity, even gain), `chorus-scalar` (one step, no
+//! trellis, no loss asked), `int8`, `int4`, `nf4`, `nncodec`.
+
+mod judge;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chorus_core::engram::block::{self, Format};
+use chorus_core::engram::lossy::{
+    Gain, Settings, Shape, Tensor, Trellis, decode, deviation, encode,
+};
+use chorus_core::engram::target::{self, Trial};
+use judge::{Judge, Question};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+type Failure = Box<dyn std::error::Error>;
+type Result<T> = std::result::Result<T, Failure>;
+
+/// Tensors of a file, as they lie in it.
+struct File {
+    name: String,
+    values: Vec<Vec<f32>>,
+    shapes: Vec<Shape>,
+}
+
+/// One way to write a file, measured.
+struct Point {
+    system: &'static str,
+    bits: f64,
+    decibels: f64,
+    /// Loss on `tune.u8` and on `report.u8`.
+    losses: [f64; 2],
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let after = |name: &str, place: usize| -> Result<PathBuf> {
+        let at = args
+            .iter()
+            .position(|arg| arg == name)
+            .ok_or_else(|| format!("{name} is missing"))?;
+        Ok(args
+            .get(at + place)
+            .ok_or_else(|| format!("{name} needs more"))?
+            .into())
+    };
+    let (weights, out) = (after("--weights", 1)?, after("--out", 1)?);
+    fs::create_dir_all(&out)?;
+    let mut judge = Judge::start(&after("--judge", 1)?, &after("--judge", 2)?, &weights, &out)?;
+    let mut names: Vec<String> = fs::read_dir(&weights)?
+        .filter_map(|entry| {
+            entry
+                .ok()?
+                .file_name()
+                .into_string()
+                .ok()?
+                .strip_suffix(".safetensors")
+                .map(str::to_owned)
+        })
+        .filter(|name| name.starts_with("delta-"))
+        .collect();
+    names.sort();
+    whole_weights(&mut judge, &weights)?;
+    let mut worst: BTreeMap<(&'static str, String), f64> = BTreeMap::new();
+    for name in &names {
+        let file = read(&weights, name)?;
+        let whole = [judge.base("tune")?, judge.base("report")?];
+        let tuned = [
+            judge.loss(&file, "tune", 0, &file.values)?,
+            judge.loss(&file, "report", 0, &file.values)?,
+        ];
+        let points = measure(&mut judge, &file, Some(BASE), &DELTA_BITS)?;
+        let kept = |point: &Point, set: usize| {
+            100.0 * (whole[set] - point.losses[set]) / (whole[set] - tuned[set])
+        };
+        for system in SYSTEMS {
+            for (case, least) in [("gain_100", 99.5), ("gain_97", 97.0), ("gain_90", 90.0)] {
+                let reaching = points.iter().filter(|point| point.system == system);
+                let reaching =
+                    reaching.filter(|point| kept(point, 0) >= least && kept(point, 1) >= least);
+                if let Some(best) = reaching.min_by(|a, b| a.bits.total_cmp(&b.bits)) {
+                    print(system, &format!("bits_at_{case}_{name}"), best.bits, "bits");
+                    print(
+                        system,
+                        &format!("gain_at_{case}_{name}"),
+                        kept(best, 1),
+                        "%",
+                    );
+                    let all = worst
+                        .entry((system, format!("bits_at_{case}")))
+                        .or_default();
+                    *all = all.max(best.bits);
+                } else {
+                    worst.insert((system, format!("bits_at_{case}")), f64::INFINITY);
+                }
+            }
+        }
+        let gains = curve(&points, |point| kept(point, 1));
+        judge.draw(
+            &format!("{name}-task.svg"),
+            &format!("{name}: gain kept, %"),
+            "gain kept, %",
+            80.0,
+            &gains,
+        )?;
+        let errors = curve(&points, |point| point.decibels);
+        judge.draw(
+            &format!("{name}-distortion.svg"),
+            &format!("{name}: signal to noise, dB"),
+            "dB",
+            -2.0,
+            &errors,
+        )?;
+    }
+    for ((system, case), bits) in worst.into_iter().filter(|(_, bits)| bits.is_finite()) {
+        print(system, &case, bits, "bits");
+    }
+    Ok(())
+}
+
+/// Measures the model's own weights.
+fn whole_weights(judge: &mut Judge, weights: &Path) -> Result<()> {
+    let file = read(weights, BASE)?;
+    let whole = [judge.base("tune")?, judge.base("report")?];
+    let points = measure(judge, &file, None, &WEIGHT_BITS)?;
+    for system in SYSTEMS {
+        let reaching = points.iter().filter(|point| point.system == system);
+        let reaching =
+            reaching.filter(|point| (0..2).all(|set| point.losses[set] <= whole[set] + 0.02));
+        if let Some(best) = reaching.min_by(|a, b| a.bits.total_cmp(&b.bits)) {
+            print(system, "bits_at_loss_02", best.bits, "bits");
+            print(system, "loss_at_loss_02", best.losses[1] - whole[1], "nat");
+        }
+    }
+    let more = curve(&points, |point| -(point.losses[1] - whole[1]));
+    judge.draw(
+        "weights-task.svg",
+        "whole weights: loss, less is lower",
+        "−increase of the loss, nat",
+        -0.1,
+        &more,
+    )?;
+    let errors = curve(&points, |point| point.decibels);
+    judge.draw(
+        "weights-distortion.svg",
+        "whole weights: signal to noise, dB",
+        "dB",
+        0.0,
+        &errors,
+    )
+}
+
+/// Writes a file in every way.
+fn measure(
+    judge: &mut Judge,
+    file: &File,
+    on: Option<&'static str>,
+    bits: &[f64],
+) -> Result<Vec<Point>> {
+    let count: usize = file.values.iter().map(Vec::len).sum();
+    let mut points = Vec::new();
+    let mut add = |judge: &mut Judge, system, bytes: usize, decoded: &[Vec<f32>]| -> Result<()> {
+        let mut losses = [0.0; 2];
+        for (loss, set) in losses.iter_mut().zip(["tune", "report"]) {
+            *loss = judge.ask_loss(
+                &Question {
+                    like: &file.name,
+                    on,
+                    set,
+                    windows: 0,
+                },
+                decoded,
+            )?;
+        }
+        let point = Point {
+            system,
+            bits: bytes as f64 * 8.0 / count as f64,
+            decibels: decibels(&file.values, decoded),
+            losses,
+        };
+        eprintln!(
+            "{} {system}: {:.4} bits, {:.2} dB, loss {:.4} {:.4}",
+            file.name, point.bits, point.decibels, losses[0], losses[1]
+        );
+        points.push(point);
+        Ok(())
+    };
+
+    let trial = if on.is_some() {
+        Trial::DELTA
+    } else {
+        Trial::WEIGHTS
+    };
+    let plain = tensors(file, &vec![0; file.values.len()]);
+    let finer = target::sensitivities(
+        &plain,
+        &trial,
+        &mut ChaCha20Rng::from_seed([1; 32]),
+        |model| {
+            let question = Question {
+                like: &file.name,
+                on,
+                set: "tune",
+                windows: TRIAL_WINDOWS,
+            };
+            judge.ask_loss(&question, model).unwrap_or(f64::INFINITY)
+        },
+    )?;
+    eprintln!("{}: finer by quarters of octaves {finer:?}", file.name);
+    let fitted = tensors(file, &finer);
+    let settings = if on.is_some() {
+        target::even(1.0)
+    } else {
+        Settings {
+            gain: Gain::Even(1.0),
+            ..Settings::new(1.0)
+        }
+    };
+    for bits in bits {
+        let reached = target::in_bits(&fitted, &settings, *bits)?;
+        let decoded = decode(&reached.bytes, &file.shapes, count)?;
+        add(judge, "chorus", reached.bytes.len(), &decoded)?;
+        if *bits == bits_for_speed(on) {
+            speed(file, &fitted, &reached.settings)?;
+        }
+    }
+    let sigma = deviation(&plain);
+    let scalar = Settings {
+        trellis: Trellis::Scalar,
+        bit_weight: 0.0,
+        gain: Gain::Fixed(1.0),
+        ..Settings::new(1.0)
+    };
+    for step in if on.is_some() {
+        &SCALAR_STEPS[..]
+    } else {
+        &SCALAR_WEIGHT_STEPS
+    } {
+        let bytes = encode(
+            &plain,
+            &Settings {
+                step: sigma * step,
+                ..scalar
+            },
+        )?;
+        let decoded = decode(&bytes, &file.shapes, count)?;
+        add(judge, "chorus-scalar", bytes.len(), &decoded)?;
+    }
+    for (system, format) in [
+        ("int8", Format::Int8),
+        ("int4", Format::Int4),
+        ("nf4", Format::Nf4),
+    ] {
+        let (mut bytes, mut decoded) = (0, Vec::new());
+        for values in &file.values {
+            let coded = block::encode(values, format)?;
+            decoded.push(block::decode(&coded, values.len(), format)?);
+            bytes += coded.len();
+        }
+        add(judge, system, bytes, &decoded)?;
+    }
+    for qp in if on.is_some() {
+        [-32, -28, -24]
+    } else {
+        [-38, -34, -30]
+    } {
+        match judge.nncodec(file, qp) {
+            Ok((bytes, decoded)) => add(judge, "nncodec", bytes, &decoded)?,
+            Err(error) => return Err(format!("nncodec at qp {qp}: {error}").into()),
+        }
+    }
+    Ok(points)
+}
+
+/// Prints how fast `tensors` are written and read.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures; the core itself reads no clock"
+)]
+fn speed(file: &File, tensors: &[Tensor<'_>], settings: &Settings) -> Result<()> {
+    let count: usize = file.values.iter().map(Vec::len).sum();
+    let (mut writing, mut reading) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        let bytes = encode(tensors, settings)?;
+        writing = writing.min(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        decode(&bytes, &file.shapes, count)?;
+        reading = reading.min(start.elapsed().as_secs_f64());
+    }
+    print(
+        "chorus",
+        &format!("encode_{}", file.name),
+        count as f64 / writing / 1e6,
+        "M numbers/s",
+    );
+    print(
+        "chorus",
+        &format!("decode_{}", file.name),
+        count as f64 / reading / 1e6,
+        "M numbers/s",
+    );
+    Ok(())
+}
+
+fn bits_for_speed(on: Option<&str>) -> f64 {
+    if on.is_some() {
+        DELTA_BITS[6]
+    } else {
+        WEIGHT_BITS[3]
+    }
+}
+
+fn tensors<'a>(file: &'a File, finer: &[i8]) -> Vec<Tensor<'a>> {
+    (file.values.iter().zip(&file.shapes).zip(finer))
+        .map(|((values, shape), finer)| Tensor {
+            values,
+            columns: shape.columns,
+            finer: *finer,
+        })
+        .collect()
+}
+
+fn decibels(given: &[Vec<f32>], decoded: &[Vec<f32>]) -> f64 {
+    let (mut signal, mut noise) = (0.0, 0.0);
+    for (value, other) in given.iter().flatten().zip(decoded.iter().flatten()) {
+        signal += f64::from(*value).powi(2);
+        noise += f64::from(value - other).powi(2);
+    }
+    10.0 * (signal / noise).log10()
+}
+
+fn curve(points: &[Point], of: impl Fn(&Point) -> f64) -> BTreeMap<&'static str, Vec<[f64; 2]>> {
+    let mut lines: BTreeMap<&'static str, Vec<[f64; 2]>> = BTreeMap::new();
+    for point in points {
+        lines
+            .entry(point.system)
+            .or_default()
+            .push([point.bits, of(point)]);
+    }
+    lines
+}
+
+/// Reads the tensors of f32 of a safetensors file, in the order in which they lie.
+fn read(dir: &Path, name: &str) -> Result<File> {
+    let bytes = fs::read(dir.join(format!("{name}.safetensors")))?;
+    let (len, rest) = bytes.split_first_chunk().ok_or("no header")?;
+    let len = usize::try_from(u64::from_le_bytes(*len))?;
+    let (header, data) = rest.split_at_checked(len).ok_or("no header")?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)?;
+    let mut found = Vec::new();
+    for (key, tensor) in header.iter().filter(|(key, _)| *key != "__metadata__") {
+        if tensor["dtype"] != "F32" {
+            return Err(format!("{name}: {key} is no tensor of f32").into());
+        }
+        let shape: Vec<usize> = serde_json::from_value(tensor["shape"].clone())?;
+        let [from, to]: [usize; 2] = serde_json::from_value(tensor["data_offsets"].clone())?;
+        let columns = shape.last().copied().unwrap_or(1);
+        let values: Vec<f32> = data
+            .get(from..to)
+            .ok_or("out of the file")?
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect();
+        found.push((
+            from,
+            Shape {
+                rows: values.len() / columns.max(1),
+                columns,
+            },
+            values,
+        ));
+    }
+    found.sort_by_key(|(from, ..)| *from);
+    let (shapes, values) = found
+        .into_iter()
+        .map(|(_, shape, values)| (shape, values))
+        .unzip();
+    Ok(File {
+        name: name.to_owned(),
+        values,
+        shapes,
+    })
+}
+
+fn print(system: &str, case: &str, value: f64, unit: &str) {
+    println!(
+        r#"{{"bench":"engram-lossy","system":"{system}","case":"{case}","value":{value:.4},"unit":"{unit}"}}"#
+    );
+}
+
+/// The weights that deltas are added to.
+const BASE: &str = "transformer";
+const SYSTEMS: [&str; 6] = ["chorus", "chorus-scalar", "int8", "int4", "nf4", "nncodec"];
+/// Bits a number that deltas are written in.
+const DELTA_BITS: [f64; 11] = [0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.65, 0.8, 1.0, 1.3, 1.7];
+/// Bits a number that whole weights are written in.
+const WEIGHT_BITS: [f64; 6] = [2.4, 2.7, 3.0, 3.3, 3.6, 4.0];
+/// Steps of the scalar quantiser, in deviations. Source: algorithms.md, section 2.
+const SCALAR_STEPS: [f32; 4] = [1.0, 1.5, 2.0, 2.5];
+const SCALAR_WEIGHT_STEPS: [f32; 3] = [0.09, 0.18, 0.25];
+/// Windows of `tune.u8` that tell which tensors are sensitive. A quarter: what they say hardly differs from what all say.
+const TRIAL_WINDOWS: usize = 64;
+/// Runs of which the fastest counts: others work on the machine too.
+const RUNS: usize = 5;

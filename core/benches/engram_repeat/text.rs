@@ -1,0 +1,330 @@
+//! A small model of bytes: the last eight, each as 24 numbers, 256 hidden units (ReLU), 256 outputs; Adam.
+
+use std::fs;
+use std::path::Path;
+
+use chorus_core::engram::lossy::Shape;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
+use crate::{Result, Sender, print, share};
+
+pub(crate) fn run() -> Result<()> {
+    let (train, held_out) = texts()?;
+    let mut first = Model::new(&mut ChaCha8Rng::seed_from_u64(1));
+    let mut adam = Adam::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    for _ in 0..WARM_STEPS {
+        adam.step(&mut first, &train, &mut rng);
+    }
+    let mut plain = f64::NAN;
+    for (name, sending) in SYSTEMS {
+        let (loss, bits) = rounds(&first, &train, &held_out, sending)?;
+        print(name, "text_loss", loss, "nat");
+        if sending.is_none() {
+            plain = loss;
+        } else {
+            print(
+                name,
+                "text_loss_over_f32",
+                100.0 * (loss / plain - 1.0),
+                "%",
+            );
+            print(name, "text_bits", bits, "bits");
+        }
+    }
+    Ok(())
+}
+
+/// Returns the loss after all rounds, and bits a number and round.
+fn rounds(
+    first: &Model,
+    train: &[u8],
+    held_out: &[u8],
+    sending: Option<(f32, f32, f32)>,
+) -> Result<(f64, f64)> {
+    let mut global = first.clone();
+    let mut senders: Vec<Sender> = (0..NODES)
+        .map(|_| {
+            Sender::new(
+                &SHAPES,
+                sending.map(|(largest, step, weight)| share(largest, step, weight)),
+            )
+        })
+        .collect();
+    let mut states: Vec<(Adam, ChaCha8Rng)> = (0..NODES as u64)
+        .map(|node| (Adam::new(), ChaCha8Rng::seed_from_u64(10 + node)))
+        .collect();
+    let part = train.len() / NODES;
+    for _ in 0..ROUNDS {
+        let mut sums = SHAPES.map(|shape| vec![0.0_f32; shape.rows * shape.columns]);
+        for (node, (sender, (adam, rng))) in senders.iter_mut().zip(&mut states).enumerate() {
+            let mut local = global.clone();
+            for _ in 0..STEPS {
+                adam.step(&mut local, &train[node * part..][..part], rng);
+            }
+            let delta: Vec<Vec<f32>> = (local.layers.iter().zip(&global.layers))
+                .map(|(new, old)| new.iter().zip(old).map(|(new, old)| new - old).collect())
+                .collect();
+            let delta: Vec<&[f32]> = delta.iter().map(Vec::as_slice).collect();
+            for (sum, said) in sums.iter_mut().zip(sender.send(&SHAPES, &delta)?) {
+                for (sum, value) in sum.iter_mut().zip(said) {
+                    *sum += value / NODES as f32;
+                }
+            }
+        }
+        for (layer, sum) in global.layers.iter_mut().zip(sums) {
+            for (value, sum) in layer.iter_mut().zip(sum) {
+                *value += sum;
+            }
+        }
+    }
+    let bytes: usize = senders.iter().map(|sender| sender.bytes).sum();
+    let numbers: usize = SHAPES.iter().map(|shape| shape.rows * shape.columns).sum();
+    Ok((
+        global.loss(held_out),
+        bytes as f64 * 8.0 / (numbers * NODES * ROUNDS) as f64,
+    ))
+}
+
+/// Returns the sources of this crate: those to learn from, and every eighth file to judge by.
+fn texts() -> Result<(Vec<u8>, Vec<u8>)> {
+    let (mut train, mut held_out) = (Vec::new(), Vec::new());
+    let mut files = Vec::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    )?;
+    files.sort();
+    for (place, file) in files.iter().enumerate() {
+        let to = if place % 8 == 7 {
+            &mut held_out
+        } else {
+            &mut train
+        };
+        to.extend(fs::read(file)?);
+    }
+    held_out.truncate(HELD_OUT);
+    Ok((train, held_out))
+}
+
+fn collect(dir: &Path, files: &mut Vec<std::path::PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Model {
+    /// Bytes as numbers, hidden weights, hidden biases, output weights, output biases.
+    layers: [Vec<f32>; 5],
+}
+
+/// What a model computes on the way.
+struct Pass {
+    input: Vec<f32>,
+    hidden: Vec<f32>,
+    output: Vec<f32>,
+}
+
+impl Model {
+    fn new(rng: &mut ChaCha8Rng) -> Self {
+        let mut uniform = |shape: Shape, width: f32| -> Vec<f32> {
+            (0..shape.rows * shape.columns)
+                .map(|_| (rng.next_u32() as f32 / u32::MAX as f32 * 2.0 - 1.0) * width)
+                .collect()
+        };
+        let layers = [0.5, 0.18, 0.0, 0.1, 0.0];
+        let mut place = 0;
+        Self {
+            layers: layers.map(|width| {
+                place += 1;
+                uniform(SHAPES[place - 1], width)
+            }),
+        }
+    }
+
+    fn pass(&self, context: &[u8]) -> Pass {
+        let [bytes, hidden_weights, hidden_biases, weights, biases] = &self.layers;
+        let input: Vec<f32> = context
+            .iter()
+            .flat_map(|byte| bytes[usize::from(*byte) * WIDTH..][..WIDTH].iter().copied())
+            .collect();
+        let mut hidden = hidden_biases.clone();
+        for (value, row) in input.iter().zip(hidden_weights.chunks(HIDDEN)) {
+            add(&mut hidden, row, *value);
+        }
+        hidden.iter_mut().for_each(|value| *value = value.max(0.0));
+        let mut output = biases.clone();
+        for (value, row) in hidden
+            .iter()
+            .zip(weights.chunks(256))
+            .filter(|(value, _)| **value != 0.0)
+        {
+            add(&mut output, row, *value);
+        }
+        let most = output.iter().copied().fold(f32::MIN, f32::max);
+        let mut sum = 0.0;
+        for value in &mut output {
+            *value = (*value - most).exp();
+            sum += *value;
+        }
+        output.iter_mut().for_each(|value| *value /= sum);
+        Pass {
+            input,
+            hidden,
+            output,
+        }
+    }
+
+    fn loss(&self, text: &[u8]) -> f64 {
+        let windows = text.windows(CONTEXT + 1).step_by(3);
+        let count = windows.len();
+        let losses = windows.map(|window| {
+            -f64::from(self.pass(&window[..CONTEXT]).output[usize::from(window[CONTEXT])].max(1e-9))
+                .ln()
+        });
+        losses.sum::<f64>() / count as f64
+    }
+
+    /// Adds the gradient of one place to `into`.
+    fn gradient(&self, window: &[u8], into: &mut [Vec<f32>; 5]) {
+        let Pass {
+            input,
+            hidden,
+            mut output,
+        } = self.pass(&window[..CONTEXT]);
+        output[usize::from(window[CONTEXT])] -= 1.0;
+        let [bytes, hidden_weights, hidden_biases, weights, biases] = into;
+        add(biases, &output, 1.0);
+        let mut back = vec![0.0; HIDDEN];
+        for (place, value) in hidden
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| **value != 0.0)
+        {
+            add(&mut weights[place * 256..][..256], &output, *value);
+            back[place] = dot(&self.layers[3][place * 256..][..256], &output);
+        }
+        add(hidden_biases, &back, 1.0);
+        for (place, value) in input.iter().enumerate() {
+            add(
+                &mut hidden_weights[place * HIDDEN..][..HIDDEN],
+                &back,
+                *value,
+            );
+            let byte = usize::from(window[place / WIDTH]);
+            bytes[byte * WIDTH + place % WIDTH] +=
+                dot(&self.layers[1][place * HIDDEN..][..HIDDEN], &back);
+        }
+    }
+}
+
+struct Adam {
+    means: [Vec<f32>; 5],
+    squares: [Vec<f32>; 5],
+    steps: i32,
+}
+
+impl Adam {
+    fn new() -> Self {
+        let zeros = || SHAPES.map(|shape| vec![0.0; shape.rows * shape.columns]);
+        Self {
+            means: zeros(),
+            squares: zeros(),
+            steps: 0,
+        }
+    }
+
+    fn step(&mut self, model: &mut Model, text: &[u8], rng: &mut ChaCha8Rng) {
+        let mut gradient = SHAPES.map(|shape| vec![0.0; shape.rows * shape.columns]);
+        for _ in 0..BATCH {
+            let at = rng.next_u32() as usize % (text.len() - CONTEXT - 1);
+            model.gradient(&text[at..][..=CONTEXT], &mut gradient);
+        }
+        self.steps += 1;
+        let (first, second) = (
+            1.0 - 0.9_f32.powi(self.steps),
+            1.0 - 0.999_f32.powi(self.steps),
+        );
+        for (layer, gradient) in gradient.iter().enumerate() {
+            for (place, gradient) in gradient.iter().enumerate() {
+                let gradient = gradient / BATCH as f32;
+                let (mean, square) = (
+                    &mut self.means[layer][place],
+                    &mut self.squares[layer][place],
+                );
+                *mean += 0.1 * (gradient - *mean);
+                *square += 0.001 * (gradient * gradient - *square);
+                model.layers[layer][place] -=
+                    RATE * (*mean / first) / ((*square / second).sqrt() + 1e-8);
+            }
+        }
+    }
+}
+
+fn add(to: &mut [f32], row: &[f32], times: f32) {
+    for (to, value) in to.iter_mut().zip(row) {
+        *to += value * times;
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum()
+}
+
+/// Name; share of numbers that leave, step in their deviations, weight of a bit.
+const SYSTEMS: [(&str, Option<(f32, f32, f32)>); 4] = [
+    ("f32", None),
+    ("chorus-2σ", Some((1.0, 2.2, 0.2))),
+    ("chorus-3σ", Some((1.0, 3.0, 0.2))),
+    ("chorus-largest-10%", Some((0.1, 2.0, 0.05))),
+];
+const CONTEXT: usize = 8;
+const WIDTH: usize = 24;
+const HIDDEN: usize = 256;
+const SHAPES: [Shape; 5] = [
+    Shape {
+        rows: 256,
+        columns: WIDTH,
+    },
+    Shape {
+        rows: CONTEXT * WIDTH,
+        columns: HIDDEN,
+    },
+    Shape {
+        rows: 1,
+        columns: HIDDEN,
+    },
+    Shape {
+        rows: HIDDEN,
+        columns: 256,
+    },
+    Shape {
+        rows: 1,
+        columns: 256,
+    },
+];
+const NODES: usize = 4;
+/// Source: algorithms.md, section 2.
+const ROUNDS: usize = 6;
+const STEPS: usize = 30;
+/// Steps before the first round: deltas of a model that knows nothing are no deltas of learning.
+const WARM_STEPS: usize = 200;
+const BATCH: usize = 64;
+const RATE: f32 = 0.002;
+/// Bytes that the loss is measured on.
+const HELD_OUT: usize = 60_000;

@@ -1,0 +1,422 @@
+//! Numbers with less exactness in few bits: one step for all tensors of an engram, trellis-coded quantisation, and levels
+//! under a learned model.
+//!
+//! What comes out is the same bits on every machine: levels are decoded in integers, and each number is one product of an
+//! integer and a step.
+//!
+//! # Bytes
+//! A tag (1 byte: states of the trellis, 0 none, 1 four, 2 eight; 4 is added where each tensor has a step of its own); half
+//! the step (bfloat16, big-endian), or half of each tensor's; the levels, and a check
+//! of them in 16 bits. Where no step is other than 0 all numbers are 0, and
+//! the bytes end. Counts and shapes are the reader's to know.
+
+use alloc::vec::Vec;
+
+use super::level::{Levels, MOST};
+use super::mix::{Reader, Writer};
+use super::trellis::{Search, halves};
+
+pub use super::trellis::Trellis;
+
+/// A tensor to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Tensor<'a> {
+    /// The numbers, row by row. Each must be finite.
+    pub values: &'a [f32],
+    /// Numbers of a row; divides their count.
+    pub columns: usize,
+    /// How much finer than the common step this tensor's is, in quarters of an octave: 4 halves the step.
+    pub finer: i8,
+}
+
+/// How a tensor lies that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows.
+    pub rows: usize,
+    /// Numbers of a row.
+    pub columns: usize,
+}
+
+/// How exact the numbers stay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Distance between two values of one quantiser, in the unit of the numbers.
+    pub step: f32,
+    /// What a bit weighs, in squares of half a step: more gives fewer bits and larger errors.
+    pub bit_weight: f32,
+    /// How quantisers follow each other.
+    pub trellis: Trellis,
+    /// What the decoded numbers are multiplied by.
+    pub gain: Gain,
+}
+
+impl Settings {
+    /// Returns the usual settings at `step`.
+    #[must_use]
+    pub const fn new(step: f32) -> Self {
+        Self {
+            step,
+            bit_weight: BIT_WEIGHT,
+            trellis: Trellis::Eight,
+            gain: Gain::Norm,
+        }
+    }
+}
+
+/// What decoded numbers are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gain {
+    /// What leaves the least mean squared error.
+    Projection,
+    /// What gives the decoded numbers the norm of the given ones.
+    Norm,
+    /// This much: 1 leaves them as they are.
+    Fixed(f32),
+    /// In each tensor what gives a number, on the mean, this much of itself: small numbers become 0, the others make up for
+    /// it. Tensors of which too little is left get less. Costs two bytes a tensor.
+    Even(f32),
+}
+
+/// Why numbers cannot be written, or bytes not be read.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LossyError {
+    /// A number is infinite or none at all.
+    #[error("number {offset} of tensor {tensor} must be finite")]
+    NotFinite {
+        /// Which tensor, from 0.
+        tensor: usize,
+        /// Which number, from 0.
+        offset: usize,
+    },
+    /// A number is too many steps away from 0.
+    #[error(
+        "number {offset} of tensor {tensor} must be at most {most} steps, for a step of {step}"
+    )]
+    Far {
+        /// Which tensor, from 0.
+        tensor: usize,
+        /// Which number, from 0.
+        offset: usize,
+        /// The step.
+        step: f32,
+        /// The most steps.
+        most: u32,
+    },
+    /// Rows do not fill the tensor.
+    #[error("tensor {tensor} of {count} numbers must have full rows of {columns}")]
+    Columns {
+        /// Which tensor, from 0.
+        tensor: usize,
+        /// Its numbers.
+        count: usize,
+        /// Numbers of a row.
+        columns: usize,
+    },
+    /// The step is no step.
+    #[error("the step must be > 0 and finite, got {got}")]
+    Step {
+        /// The step.
+        got: f32,
+    },
+    /// More numbers than allowed.
+    #[error("numbers of an engram must be at most {most}, got {got}")]
+    Count {
+        /// Numbers, as far as they can be counted.
+        got: usize,
+        /// The most.
+        most: usize,
+    },
+    /// The tag says nothing that this version knows.
+    #[error("the tag of a lossy stream must be a known one, got {got}")]
+    Tag {
+        /// The tag.
+        got: u8,
+    },
+    /// The bytes end before the levels do, or after.
+    #[error("coded levels must end with their last byte, in tensor {tensor}")]
+    Truncated {
+        /// Which tensor, from 0.
+        tensor: usize,
+    },
+}
+
+/// Writes tensors.
+///
+/// # Errors
+/// [`LossyError`] where a number is not finite or further than 2²⁰ steps from 0, where rows do not fill a tensor, and where the
+/// step is no positive number.
+pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, LossyError> {
+    check(tensors, settings)?;
+    let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
+    let mut search = Search::new(settings.trellis, settings.bit_weight);
+    if count < TWICE {
+        // So few numbers that what levels cost is not known until all have been seen.
+        for tensor in tensors {
+            choose(&mut search, tensor, settings.step);
+        }
+    }
+    let (mut levels, mut writer) = (Levels::new(), Writer::new());
+    let (mut all, mut halves) = (Sums::default(), Vec::new());
+    for tensor in tensors {
+        let (chosen, sums) = choose(&mut search, tensor, settings.step);
+        levels.start(tensor.columns);
+        let mut state = 0;
+        for level in chosen {
+            levels.code(&mut writer, settings.trellis.quantiser(state), level);
+            state = settings.trellis.next(state, level);
+        }
+        let gain = if matches!(settings.gain, Gain::Even(_)) {
+            sums.gain(settings.gain)
+        } else {
+            1.0
+        };
+        halves.push(refined(settings.step, tensor.finer) * 0.5 * gain);
+        all.add(&sums);
+    }
+    let has_own =
+        matches!(settings.gain, Gain::Even(_)) || tensors.iter().any(|tensor| tensor.finer != 0);
+    if !has_own {
+        halves = alloc::vec![settings.step * 0.5];
+    }
+    if !matches!(settings.gain, Gain::Even(_)) {
+        let gain = all.gain(settings.gain);
+        halves.iter_mut().for_each(|half| *half *= gain);
+    }
+    let mut bytes = alloc::vec![settings.trellis as u8 | if has_own { OWN_STEPS } else { 0 }];
+    let halves: Vec<u16> = halves.into_iter().map(to_short).collect();
+    bytes.extend(halves.iter().flat_map(|half| half.to_be_bytes()));
+    if halves.iter().any(|half| *half != 0) {
+        levels.check(&mut writer);
+        bytes.extend(writer.finish());
+    }
+    Ok(bytes)
+}
+
+/// Reads the tensors of `shapes`, of at most `most` numbers in all. Memory is 4 bytes a number as they come, and 300 KiB.
+///
+/// # Errors
+/// [`LossyError`] where the bytes are none of [`encode`] for these shapes, and where the shapes have more numbers than `most`.
+pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32>>, LossyError> {
+    let mut count: usize = 0;
+    for shape in shapes {
+        count = count.saturating_add(shape.rows.saturating_mul(shape.columns));
+    }
+    if count > most {
+        return Err(LossyError::Count { got: count, most });
+    }
+    let truncated = LossyError::Truncated { tensor: 0 };
+    let Some((tag, rest)) = bytes.split_first() else {
+        return Err(truncated);
+    };
+    let trellis = match tag & !OWN_STEPS {
+        0 => Trellis::Scalar,
+        1 => Trellis::Four,
+        2 => Trellis::Eight,
+        _ => return Err(LossyError::Tag { got: *tag }),
+    };
+    let has_own = tag & OWN_STEPS != 0;
+    let wanted = if has_own { shapes.len() } else { 1 };
+    let Some((head, rest)) = rest.split_at_checked(wanted.saturating_mul(2)) else {
+        return Err(truncated);
+    };
+    let halves_of: Vec<f32> = (head.as_chunks::<2>().0.iter())
+        .map(|short| from_short(u16::from_be_bytes(*short)))
+        .collect();
+    for half in &halves_of {
+        if !(half.is_sign_positive() && half.is_finite()) {
+            return Err(LossyError::Step { got: *half });
+        }
+    }
+    if halves_of.iter().all(|half| *half == 0.0) {
+        if !rest.is_empty() {
+            return Err(truncated);
+        }
+        return Ok((shapes.iter())
+            .map(|shape| alloc::vec![0.0; shape.rows * shape.columns])
+            .collect());
+    }
+    let (mut levels, mut reader) = (Levels::new(), Reader::new(rest));
+    let mut tensors = Vec::new();
+    for (tensor, shape) in shapes.iter().enumerate() {
+        let half = halves_of
+            .get(if has_own { tensor } else { 0 })
+            .copied()
+            .unwrap_or(0.0);
+        let mut values = Vec::new();
+        levels.start(shape.columns);
+        let mut state = 0;
+        for _ in 0..if shape.columns == 0 { 0 } else { shape.rows } {
+            if reader.is_over() {
+                return Err(LossyError::Truncated { tensor });
+            }
+            for _ in 0..shape.columns {
+                let quantiser = trellis.quantiser(state);
+                let level = levels.code(&mut reader, quantiser, 0);
+                state = trellis.next(state, level);
+                values.push(halves(quantiser, level) as f32 * half);
+            }
+        }
+        tensors.push(values);
+    }
+    let last = LossyError::Truncated {
+        tensor: shapes.len().saturating_sub(1),
+    };
+    if !levels.check(&mut reader) {
+        return Err(last);
+    }
+    reader.finish().map_err(|_| last)?;
+    Ok(tensors)
+}
+
+/// Returns the root of the mean square of all numbers, the σ that steps are told in. 0 where there are none.
+#[must_use]
+pub fn deviation(tensors: &[Tensor<'_>]) -> f32 {
+    let (mut sum, mut count) = (0.0_f64, 0_usize);
+    for tensor in tensors {
+        sum += (tensor.values.iter())
+            .map(|value| f64::from(*value) * f64::from(*value))
+            .sum::<f64>();
+        count += tensor.values.len();
+    }
+    if count == 0 {
+        0.0
+    } else {
+        libm::sqrt(sum / count as f64) as f32
+    }
+}
+
+fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> {
+    let step = settings.step;
+    if !(step > 0.0 && step.is_finite()) {
+        return Err(LossyError::Step { got: step });
+    }
+    for (tensor, given) in tensors.iter().enumerate() {
+        let (count, columns) = (given.values.len(), given.columns);
+        if if columns == 0 {
+            count > 0
+        } else {
+            count % columns != 0
+        } {
+            return Err(LossyError::Columns {
+                tensor,
+                count,
+                columns,
+            });
+        }
+        let most = refined(step, given.finer) * FURTHEST as f32;
+        for (offset, value) in given.values.iter().enumerate() {
+            if !value.is_finite() {
+                return Err(LossyError::NotFinite { tensor, offset });
+            }
+            if value.abs() > most {
+                let most = FURTHEST;
+                return Err(LossyError::Far {
+                    tensor,
+                    offset,
+                    step,
+                    most,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Chooses the levels of a tensor, and sums up what they make.
+fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sums) {
+    let half = refined(step, tensor.finer) * 0.5;
+    let scale = 1.0 / half;
+    let mut levels = Vec::with_capacity(tensor.values.len());
+    let mean = tensor.values.iter().map(|value| value.abs()).sum::<f32>() * scale
+        / tensor.values.len().max(1) as f32;
+    search.start(tensor.columns, mean);
+    // Whole rows, and enough of them to look ahead.
+    let block = tensor.columns.max(1) * LOOK_AHEAD.div_ceil(tensor.columns.max(1));
+    let mut scaled = Vec::new();
+    for values in tensor.values.chunks(block.min(LONGEST)) {
+        scaled.clear();
+        scaled.extend(values.iter().map(|value| value * scale));
+        search.block(&scaled, &mut levels);
+    }
+    let (mut state, mut sums) = (0, Sums::default());
+    for (level, value) in levels.iter().zip(tensor.values) {
+        let made = f64::from(halves(search.trellis().quantiser(state), *level) as f32 * half);
+        sums.given += f64::from(*value) * f64::from(*value);
+        sums.both += f64::from(*value) * made;
+        sums.made += made * made;
+        state = search.trellis().next(state, *level);
+    }
+    (levels, sums)
+}
+
+/// Squares and products of what was given and what was made of it.
+#[derive(Default)]
+struct Sums {
+    given: f64,
+    both: f64,
+    made: f64,
+}
+
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        self.given += other.given;
+        self.both += other.both;
+        self.made += other.made;
+    }
+
+    fn gain(&self, gain: Gain) -> f32 {
+        if self.both <= 0.0 {
+            return 0.0;
+        }
+        match gain {
+            Gain::Projection => (self.both / self.made) as f32,
+            Gain::Norm => libm::sqrt(self.given / self.made) as f32,
+            Gain::Fixed(gain) => gain,
+            Gain::Even(share) => {
+                let likeness = self.both / libm::sqrt(self.given * self.made);
+                let evened = (1.0 / likeness).min(likeness / (LEAST_LIKE * LEAST_LIKE));
+                share * (libm::sqrt(self.given / self.made) * evened) as f32
+            }
+        }
+    }
+}
+
+/// Returns `step` divided by 2^(`finer` / 4): one product with a power of two and one with a constant.
+fn refined(step: f32, finer: i8) -> f32 {
+    let (octaves, quarters) = (finer.div_euclid(4), finer.rem_euclid(4));
+    step * f32::from_bits(((127 - i32::from(octaves)) as u32) << 23)
+        * QUARTERS[quarters as usize & 3]
+}
+
+/// 2^(−n/4).
+const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
+
+/// Returns the bfloat16 nearest to `value`.
+fn to_short(value: f32) -> u16 {
+    (value.to_bits().saturating_add(0x8000) >> 16) as u16
+}
+
+fn from_short(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// The usual weight of a bit. Measured on fine-tuning deltas: 0.4 gives the least squared error, but 0.2 keeps more of what
+/// was learned, as fewer small numbers become 0.
+const BIT_WEIGHT: f32 = 0.2;
+/// Is in the tag where each tensor has a step of its own.
+const OWN_STEPS: u8 = 4;
+/// Cosine of given and decoded numbers below which evening would blow up what is mostly error. Guess.
+const LEAST_LIKE: f64 = 0.5;
+/// Steps that a number may be away from 0.
+const FURTHEST: u32 = MOST / 4;
+/// Numbers below which levels are chosen twice. Guess: a second at most.
+const TWICE: usize = 1 << 18;
+/// Numbers that are chosen together, at least. Guess: the trellis forgets where it ends in about 40.
+const LOOK_AHEAD: usize = 256;
+/// Numbers that are chosen together, at most.
+const LONGEST: usize = 1 << 14;
+
+#[cfg(test)]
+mod tests;
