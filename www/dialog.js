@@ -247,12 +247,12 @@ async function open (root, words) {
 async function style (host) {
   if (styled.has(host)) return
   styled.add(host)
-  if (!await adopt(host, sheet ?? sheetOf('dialog.css'))) styled.delete(host)
+  if (!await adopt(host, sheet ?? sheetOf(SHEET))) styled.delete(host)
 }
 
 /** Fetches what the dialogs need, and what sharing does. */
 export async function prefetch () {
-  const come = sheetOf('dialog.css')
+  const come = sheetOf(SHEET)
   await fetchAhead()
   if (await come) sheet = come
 }
@@ -267,6 +267,7 @@ function save (text, name) {
 
 const styled = new WeakSet()
 const dialogs = new WeakMap()
-/** dialog.css where it was fetched ahead. */
+const SHEET = new URL('dialog.css', import.meta.url)
+/** The sheet where it was fetched ahead. */
 let sheet
 let count = 0

@@ -1,10 +1,10 @@
 // Styles for what is in a shadow root or a document. The host page's policy may forbid inline styles; a constructed sheet is
 // none. For widget.js and dialog.js.
 
-/** Fetches the style sheet `name` from beside this module; resolves to nothing where it does not come. */
-export async function sheetOf (name) {
+/** Fetches the style sheet at `url`; resolves to nothing where it does not come. */
+export async function sheetOf (url) {
   try {
-    const answer = await fetch(new URL(name, import.meta.url))
+    const answer = await fetch(url)
     if (answer.ok) return await new CSSStyleSheet().replace(await answer.text())
   } catch {
     // Unstyled is still usable.

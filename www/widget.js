@@ -15,7 +15,7 @@ class ChorusMesh extends HTMLElement {
   #styled
 
   connectedCallback () {
-    this.#styled ??= adopt(this.#root, sheetOf('style.css'))
+    this.#styled ??= adopt(this.#root, sheetOf(new URL('style.css', import.meta.url)))
     if (this.getAttribute('consent') === 'given') this.#start()
     else this.#ask()
   }
