@@ -339,4 +339,4 @@ fn pack(case: &Case, plan: &Plan) -> (usize, [f64; 2]) {
 
 /// Runs of which the fastest counts.
 const FAST_RUNS: usize = 9;
-const SLOW_RUNS: usize = 3;
+const SLOW_RUNS: usize = 5;
