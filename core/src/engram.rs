@@ -14,6 +14,7 @@
 //! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |
 //! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
+//! | [`layers`] | lossy first, exact at last: a receiver may stop in between |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
 //! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
@@ -32,6 +33,7 @@ mod float;
 mod foreign;
 pub mod index;
 pub mod integrate;
+pub mod layers;
 mod level;
 pub mod lossy;
 mod mix;

@@ -9,7 +9,7 @@
 
 use alloc::vec::{self, Vec};
 use core::borrow::Borrow;
-use core::ops::{Bound, Index, RangeBounds};
+use core::ops::{Bound, RangeBounds};
 use core::{mem, slice};
 
 /// A map from keys to values, in the order of the keys.
@@ -257,15 +257,6 @@ impl<T: Ord> FlatSet<T> {
         T: Borrow<Q>,
     {
         self.0.remove(value).is_some()
-    }
-}
-
-impl<K: Borrow<Q> + Ord, V, Q: Ord + ?Sized> Index<&Q> for FlatMap<K, V> {
-    type Output = V;
-
-    /// Returns the value of `key`, which must have one.
-    fn index(&self, key: &Q) -> &V {
-        self.get(key).expect("the key has a value")
     }
 }
 

@@ -304,7 +304,7 @@ fn a_packet_of_another_network_is_rejected_and_counted() {
     mesh.run();
     assert_eq!(mesh.hosts[1].verdicts, [Verdict::Reject]);
     assert_eq!(mesh.hosts[1].node.counters().packets_refused, 1);
-    assert_eq!(mesh.hosts[1].node.peers[&from].faults, 1);
+    assert_eq!(mesh.hosts[1].node.peers.get(&from).unwrap().faults, 1);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn an_expired_packet_is_ignored_without_blame() {
     );
     mesh.run();
     assert_eq!(mesh.hosts[1].verdicts, [Verdict::Ignore]);
-    assert_eq!(mesh.hosts[1].node.peers[&from].faults, 0);
+    assert_eq!(mesh.hosts[1].node.peers.get(&from).unwrap().faults, 0);
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn a_malformed_answer_counts_against_its_sender() {
     mesh.hosts[0].line = Line::Malformed;
     mesh.connect(0, 1);
     let peer = mesh.id(0);
-    assert!(mesh.hosts[1].node.peers[&peer].faults > 0);
+    assert!(mesh.hosts[1].node.peers.get(&peer).unwrap().faults > 0);
 }
 
 #[test]

@@ -364,7 +364,7 @@ fn a_revocation_of_the_wrong_form_does_nothing_and_nobody_is_blamed() {
     mesh.publish(0, draft);
     assert!(mesh.knows(1, &cid));
     assert_eq!(mesh.hosts[1].node.counters().revocations_dropped, 1);
-    assert_eq!(mesh.hosts[1].node.peers[&mesh.id(0)].faults, 0);
+    assert_eq!(mesh.hosts[1].node.peers.get(&mesh.id(0)).unwrap().faults, 0);
 }
 
 #[test]
