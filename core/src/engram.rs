@@ -14,6 +14,7 @@
 //! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
+//! | [`memory`] | records of text and embeddings: packed, merged as a set, forgotten with time |
 //! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //!
@@ -32,6 +33,7 @@ pub mod index;
 pub mod integrate;
 mod level;
 pub mod lossy;
+pub mod memory;
 mod mix;
 pub mod pick;
 mod plane;
