@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`tensor`] | types, names, shapes, and the [`Limits`] that hold for all that is read |
 //! | [`safetensors`] | the header of a safetensors file, read strictly |
-//! | [`index`] | the container: index, chunks with a digest each, writing |
+//! | [`index`] | the container: what tensors there are, how each is coded, a digest for every chunk |
+//! | [`writer`] | writing it in one pass, a chunk at a time |
 //! | [`reader`] | reading it: tensors one by one, chunks from anywhere in any order |
 //! | [`codec`] | the codecs by number |
 //! | [`pick`] | which codec for which tensor |
@@ -13,10 +14,12 @@
 //! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |
 //! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
+//! | [`layers`] | lossy first, exact at last: a receiver may stop in between |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
 //! | [`memory`] | records of text and embeddings: packed, merged as a set, forgotten with time |
 //! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
+//! | `bits`, `foreign` | bits as they are; LZMA and pcodec |
 //!
 //! Numbers are little-endian bytes, as safetensors has them; NaN and infinities are bits like others. Everything is on
 //! integers, so that a browser and a server read the same bits from the same bytes.
@@ -31,6 +34,7 @@ mod float;
 mod foreign;
 pub mod index;
 pub mod integrate;
+pub mod layers;
 mod level;
 pub mod lossy;
 pub mod memory;

@@ -408,7 +408,9 @@ fn print(system: &str, case: &str, value: f64, unit: &str) {
 const BASE: &str = "transformer";
 const SYSTEMS: [&str; 6] = ["chorus", "chorus-scalar", "int8", "int4", "nf4", "nncodec"];
 /// Bits a number that deltas are written in.
-const DELTA_BITS: [f64; 11] = [0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.65, 0.8, 1.0, 1.3, 1.7];
+const DELTA_BITS: [f64; 12] = [
+    0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 1.0, 1.3, 1.7,
+];
 /// Bits a number that whole weights are written in.
 const WEIGHT_BITS: [f64; 6] = [2.4, 2.7, 3.0, 3.3, 3.6, 4.0];
 /// Steps of the scalar quantiser, in deviations. Source: algorithms.md, section 2.

@@ -5,7 +5,7 @@ use chorus_core::learner::{Digits, Mlp, PARAMETERS, Sample};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::{Result, Sender, print, share};
+use crate::{Result, Sender, Sending, print, share};
 
 pub(crate) fn run() -> Result<()> {
     let digits = Digits::parse(include_bytes!("../../../www/digits.bin"))?;
@@ -17,12 +17,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Runs all seeds of one system and prints; returns the accuracy.
-fn system(
-    digits: &Digits,
-    name: &str,
-    sending: Option<(f32, f32, f32)>,
-    plain: f64,
-) -> Result<f64> {
+fn system(digits: &Digits, name: &str, sending: Option<Sending>, plain: f64) -> Result<f64> {
     let (mut accuracy, mut bytes) = (0.0, 0);
     for seed in 0..SEEDS {
         let (of_seed, sent) = federate(digits, sending, seed)?;
@@ -39,7 +34,7 @@ fn system(
 }
 
 /// Returns the mean accuracy of the last ten rounds, and all bytes sent.
-fn federate(digits: &Digits, sending: Option<(f32, f32, f32)>, seed: u64) -> Result<(f64, usize)> {
+fn federate(digits: &Digits, sending: Option<Sending>, seed: u64) -> Result<(f64, usize)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let shards = two_shards(&digits.train, &mut rng);
     let mut senders: Vec<Sender> = (0..CLIENTS)

@@ -13,6 +13,8 @@ use chorus_core::engram::feedback::{Feedback, Share};
 use chorus_core::engram::lossy::{Gain, Settings, Shape, Trellis};
 
 type Failure = Box<dyn std::error::Error>;
+/// Share of numbers that leave, step in their deviations, weight of a bit.
+type Sending = (f32, f32, f32);
 type Result<T> = std::result::Result<T, Failure>;
 
 fn main() -> Result<()> {

@@ -7,7 +7,7 @@ use chorus_core::engram::lossy::Shape;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::{Result, Sender, print, share};
+use crate::{Result, Sender, Sending, print, share};
 
 pub(crate) fn run() -> Result<()> {
     let (train, held_out) = texts()?;
@@ -41,7 +41,7 @@ fn rounds(
     first: &Model,
     train: &[u8],
     held_out: &[u8],
-    sending: Option<(f32, f32, f32)>,
+    sending: Option<Sending>,
 ) -> Result<(f64, f64)> {
     let mut global = first.clone();
     let mut senders: Vec<Sender> = (0..NODES)
@@ -287,7 +287,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Name; share of numbers that leave, step in their deviations, weight of a bit.
-const SYSTEMS: [(&str, Option<(f32, f32, f32)>); 4] = [
+const SYSTEMS: [(&str, Option<Sending>); 4] = [
     ("f32", None),
     ("chorus-2σ", Some((1.0, 2.2, 0.2))),
     ("chorus-3σ", Some((1.0, 3.0, 0.2))),

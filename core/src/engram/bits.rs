@@ -8,6 +8,12 @@ use super::error::CodecError;
 pub(super) trait Plain {
     /// Codes `count` ≤ 32 bits. A writer writes the lowest of `bits` and returns them; a reader returns what was written.
     fn code(&mut self, count: u32, bits: u32) -> u32;
+
+    /// Codes the `count` ≤ 32 lowest bits of a number, which are as many in all numbers.
+    #[inline(always)]
+    fn tail(&mut self, count: u32, bits: u32) -> u32 {
+        self.code(count, bits)
+    }
 }
 
 /// Writes bits.
@@ -112,6 +118,69 @@ impl Plain for PlainReader<'_> {
         self.count -= count;
         bits as u32
     }
+}
+
+/// Writes bits; whole bytes of tails are kept apart, a plane for each, because some are not noise: differences of floats have
+/// low bits that are mostly clear.
+#[derive(Debug, Default)]
+pub(super) struct TailWriter {
+    pub(super) bits: PlainWriter,
+    pub(super) planes: [Vec<u8>; MAX_TAIL],
+}
+
+/// Whole bytes of the longest tail: of 21 bits.
+pub(super) const MAX_TAIL: usize = 2;
+
+impl Plain for TailWriter {
+    #[inline(always)]
+    fn code(&mut self, count: u32, bits: u32) -> u32 {
+        self.bits.code(count, bits)
+    }
+
+    #[inline(always)]
+    fn tail(&mut self, count: u32, bits: u32) -> u32 {
+        let whole = whole_bytes(count);
+        for (place, plane) in self.planes.iter_mut().take(whole).enumerate() {
+            plane.push((bits >> (8 * place)) as u8);
+        }
+        self.bits
+            .code(count - 8 * whole as u32, bits >> (8 * whole));
+        bits
+    }
+}
+
+/// Reads what [`TailWriter`] wrote.
+#[derive(Debug)]
+pub(super) struct TailReader<'a> {
+    pub(super) bits: PlainReader<'a>,
+    pub(super) planes: [&'a [u8]; MAX_TAIL],
+    /// The number that is read.
+    pub(super) at: usize,
+}
+
+impl Plain for TailReader<'_> {
+    #[inline(always)]
+    fn code(&mut self, count: u32, bits: u32) -> u32 {
+        self.bits.code(count, bits)
+    }
+
+    #[inline(always)]
+    fn tail(&mut self, count: u32, _: u32) -> u32 {
+        let whole = whole_bytes(count);
+        let mut bits = self.bits.code(count - 8 * whole as u32, 0) << (8 * whole);
+        for (place, plane) in self.planes.iter().take(whole).enumerate() {
+            // Planes have a byte for every number.
+            bits |= u32::from(plane.get(self.at).copied().unwrap_or(0)) << (8 * place);
+        }
+        self.at += 1;
+        bits
+    }
+}
+
+/// Returns how many bytes of a tail of `count` bits are whole and go to planes.
+pub(super) const fn whole_bytes(count: u32) -> usize {
+    let whole = (count / 8) as usize;
+    if whole > MAX_TAIL { MAX_TAIL } else { whole }
 }
 
 #[cfg(test)]

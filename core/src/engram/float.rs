@@ -5,16 +5,18 @@
 //! bit for the [mixer](super::mix). The scale is in 256ths of an octave.
 //!
 //! # Bytes
-//! How many low bits are clear in all numbers (a byte); length of the coded bits (32 bits, little-endian), coded bits, plain
-//! bits (the lowest of each byte first).
+//! How many low bits are clear in all numbers (a byte); length of the coded bits (32 bits, little-endian), coded bits;
+//! without a base, a [plane](super::plane) for each whole low byte of the mantissa's rest; plain bits (the lowest of each
+//! byte first).
 
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::bits::{Plain, PlainReader, PlainWriter};
+use super::bits::{MAX_TAIL, Plain, PlainReader, TailReader, TailWriter, whole_bytes};
 use super::error::CodecError;
 use super::mix::{Coder, Mixer, Place, Reader, Writer};
+use super::plane;
 
 /// A format of floats: a sign, an exponent, a mantissa.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,14 @@ impl Float {
         }
     }
 
+    /// Returns the planes that the tails of numbers make: none against a base, where tails have many lengths.
+    const fn tail_planes(self, base: Option<&[u8]>) -> usize {
+        match base {
+            None => whole_bytes(self.mantissa - KNOWN),
+            Some(_) => 0,
+        }
+    }
+
     const fn top_exponent(self) -> i32 {
         (1 << self.exponent) - 1
     }
@@ -130,7 +140,7 @@ impl Float {
 impl Model {
     /// Packs `raw`, the next numbers of the tensor; against `base`, as long, where there is one. O(n).
     pub(super) fn pack(&mut self, raw: &[u8], base: Option<&[u8]>, out: &mut Vec<u8>) {
-        let (mut writer, mut plain) = (Writer::new(), PlainWriter::default());
+        let (mut writer, mut plain) = (Writer::new(), TailWriter::default());
         let whole = self.float;
         let clear = whole.clear(raw);
         self.float = whole.without(clear);
@@ -141,12 +151,15 @@ impl Model {
                 None => self.alone(&mut writer, &mut plain, number >> clear),
             };
         }
-        self.float = whole;
         let coded = writer.finish();
         out.push(clear as u8);
         out.extend((coded.len() as u32).to_le_bytes());
         out.extend(coded);
-        out.extend(plain.finish());
+        for low in plain.planes.iter().take(self.float.tail_planes(base)) {
+            plane::put(low, out);
+        }
+        out.extend(plain.bits.finish());
+        self.float = whole;
     }
 
     /// Unpacks what [`Model::pack`] wrote. O(n).
@@ -162,11 +175,22 @@ impl Model {
         let (&[clear, a, b, c, d], rest) =
             bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
         let len = u32::from_le_bytes([a, b, c, d]) as usize;
-        let (coded, plain) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
-        let (mut reader, mut plain) = (Reader::new(coded), PlainReader::new(plain));
+        let (coded, mut rest) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
         let whole = self.float;
         let clear = u32::from(clear);
         self.float = whole.without_checked(clear)?;
+        let (count, mut scratch) = (raw.len() / whole.width(), [const { Vec::new() }; MAX_TAIL]);
+        let mut planes: [&[u8]; MAX_TAIL] = [&[]; MAX_TAIL];
+        let wanted = planes.iter_mut().zip(&mut scratch);
+        for (low, scratch) in wanted.take(self.float.tail_planes(base)) {
+            (*low, rest) = plane::take(rest, count, scratch)?;
+        }
+        let mut reader = Reader::new(coded);
+        let mut plain = TailReader {
+            bits: PlainReader::new(rest),
+            planes,
+            at: 0,
+        };
         let mut bases = base.map(|base| whole.read(base));
         for place in raw.chunks_exact_mut(whole.width()) {
             let number = match bases.as_mut().and_then(Iterator::next) {
@@ -178,7 +202,7 @@ impl Model {
         }
         self.float = whole;
         reader.finish()?;
-        plain.finish()
+        plain.bits.finish()
     }
 }
 
@@ -319,7 +343,7 @@ impl Model {
             seen(guess.row, 64),
         ];
         let first = self.known_bits(coder, contexts, away, number >> (mantissa - KNOWN));
-        let rest = plain.code(mantissa - KNOWN, number & ((1 << (mantissa - KNOWN)) - 1));
+        let rest = plain.tail(mantissa - KNOWN, number & ((1 << (mantissa - KNOWN)) - 1));
         let sign = plain.code(1, number >> (float.bits() - 1));
         let number = sign << (float.bits() - 1)
             | (exponent as u32) << mantissa

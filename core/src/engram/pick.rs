@@ -32,6 +32,9 @@ pub struct Choice {
 /// Bytes of a sample that [`pick`] makes use of. Guess: 16 Ki numbers tell 1 % apart, and cost a thousandth of a gigabyte.
 pub const SAMPLE: usize = 1 << 16;
 
+/// Bytes of a digest.
+const DIGEST: usize = 32;
+
 /// Picks a codec for a tensor by `sample`, whole numbers from its middle, and the numbers at the same place of its base
 /// where there is one. O(sample).
 pub fn pick(info: &TensorInfo, level: Level, sample: &[u8], base: Option<&[u8]>) -> Choice {
@@ -60,6 +63,8 @@ pub fn pick(info: &TensorInfo, level: Level, sample: &[u8], base: Option<&[u8]>)
             let Ok(size) = size(*codec, info, sample, base) else {
                 continue;
             };
+            // The index names the base.
+            let size = size + if base.is_some() { DIGEST } else { 0 };
             let learns = *codec == Codec::Neural && is_long;
             let bonus = if learns { least / 100 } else { 0 };
             let bound = least.saturating_sub(margin(*codec, level, least)) + bonus;

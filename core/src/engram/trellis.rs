@@ -139,11 +139,11 @@ impl Search {
             };
             let choices = [even[0], even[1], odd[0], odd[1]];
             let (mut next_costs, mut back) = ([f32::INFINITY; 8], [0_u8; 8]);
-            for state in 0..states {
+            for (state, before) in costs.iter().enumerate().take(states) {
                 let quantiser = self.trellis.quantiser(state);
                 for parity in 0..2 {
                     let next = self.trellis.next(state, parity);
-                    let cost = costs[state] + choices[quantiser * 2 + parity as usize].1;
+                    let cost = before + choices[quantiser * 2 + parity as usize].1;
                     if cost < next_costs[next] {
                         next_costs[next] = cost;
                         back[next] = (state << 1) as u8 | parity as u8;
@@ -156,12 +156,14 @@ impl Search {
             self.back.push(back);
             self.choices.push(choices.map(|(level, _)| level));
         }
-        let mut state = 0;
-        for other in 1..states {
-            if costs[other] < costs[state] {
-                state = other;
+        let least = |best: usize, other: usize| {
+            if costs[other] < costs[best] {
+                other
+            } else {
+                best
             }
-        }
+        };
+        let mut state = (0..states).fold(0, least);
         self.state = state;
         let first = levels.len();
         levels.resize(first + numbers.len(), 0);
@@ -310,3 +312,91 @@ const BUCKETS: usize = 36;
 const STEPS: usize = 14;
 /// Levels after which older ones count half. Guess.
 const COUNT_MOST: f32 = 4096.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Trellis; 3] = [Trellis::Scalar, Trellis::Four, Trellis::Eight];
+
+    #[test]
+    fn every_state_follows_two_others_and_both_quantisers_are_used_alike() {
+        for trellis in [Trellis::Four, Trellis::Eight] {
+            let mut reached = [0; 8];
+            for state in 0..trellis.states() {
+                for level in [-4, -3, 0, 1] {
+                    reached[trellis.next(state, level)] += 1;
+                }
+            }
+            assert!(
+                reached[..trellis.states()].iter().all(|times| *times == 4),
+                "{reached:?}"
+            );
+            let odd: usize = (0..trellis.states())
+                .map(|state| trellis.quantiser(state))
+                .sum();
+            assert_eq!(odd * 2, trellis.states());
+        }
+    }
+
+    #[test]
+    fn two_quantisers_share_the_whole_numbers_and_zero() {
+        let of = |quantiser| [-2, -1, 0, 1, 2].map(|level| halves(quantiser, level));
+        assert_eq!(of(0), [-4, -2, 0, 2, 4]);
+        assert_eq!(of(1), [-3, -1, 0, 1, 3]);
+    }
+
+    #[test]
+    fn what_the_search_finds_is_no_worse_than_any_other_levels() {
+        let numbers = [0.3, -1.4, 2.6, 0.9, -0.2, 3.3];
+        for trellis in ALL {
+            let error = |levels: &[i32]| {
+                let mut state = 0;
+                let mut sum = 0.0_f32;
+                for (number, level) in numbers.iter().zip(levels) {
+                    sum += (number - halves(trellis.quantiser(state), *level) as f32).powi(2);
+                    state = trellis.next(state, *level);
+                }
+                sum
+            };
+            // Bits weigh nothing here, so that all levels can be compared.
+            let (mut search, mut found) = (Search::new(trellis, 0.0), Vec::new());
+            search.start(3, 1.0);
+            search.block(&numbers, &mut found);
+            let (base, mut least) = (7_usize, f32::INFINITY);
+            for code in 0..base.pow(6) {
+                let levels: Vec<i32> = (0..6)
+                    .map(|place| (code / base.pow(place) % base) as i32 - 3)
+                    .collect();
+                least = least.min(error(&levels));
+            }
+            assert!(
+                (error(&found) - least).abs() < 1e-4,
+                "{trellis:?}: {found:?} {} {least}",
+                error(&found)
+            );
+        }
+    }
+
+    #[test]
+    fn bits_that_weigh_more_leave_smaller_levels() {
+        let numbers: Vec<f32> = (0..2000)
+            .map(|n| libm::sinf(n as f32 * 1.3) * 3.0)
+            .collect();
+        let sum = |weight: f32| {
+            let (mut search, mut levels) = (Search::new(Trellis::Eight, weight), Vec::new());
+            search.start(50, 2.0);
+            numbers
+                .chunks(250)
+                .for_each(|block| search.block(block, &mut levels));
+            levels.iter().map(|level| level.unsigned_abs()).sum::<u32>()
+        };
+        assert!(
+            sum(0.0) > sum(0.4) && sum(0.4) > sum(1.5),
+            "{} {} {}",
+            sum(0.0),
+            sum(0.4),
+            sum(1.5)
+        );
+    }
+}

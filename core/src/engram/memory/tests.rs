@@ -301,10 +301,7 @@ fn lies_are_refused_before_anything_is_allocated_for_them() {
     );
     assert!(Embedding::quantise(&[], 3).is_err());
     assert_eq!(
-        Embedding::quantise(&vec![0.0; 9], 1)
-            .unwrap()
-            .as_bytes()
-            .len(),
+        Embedding::quantise(&[0.0; 9], 1).unwrap().as_bytes().len(),
         2
     );
     assert!(Embedding::from_bytes(9, 1, &[0, 2]).is_err());
