@@ -4,7 +4,7 @@
 //   ?storage=memory forgets all with the tab    ?relay=https://… another relay    ?ice=none  WebRTC off, to see circuits
 
 import { mount } from './chorus_web.js'
-import { dialogs, load } from './chorus.js'
+import { dialogs, load, prefetch } from './chorus.js'
 
 const asked = new URLSearchParams(location.search)
 const join = { relay: asked.get('relay') ?? new URL('.', import.meta.url).href }
@@ -16,7 +16,7 @@ if (asked.has('classes')) view.classes = asked.get('classes')
 const app = document.getElementById('app')
 try {
   await load()
-  mount(app, join, view, dialogs)
+  mount(app, join, view, dialogs, name => { if (name === 'peer') prefetch() })
 } catch (error) {
   const banner = document.createElement('p')
   banner.className = 'banner'

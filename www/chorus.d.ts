@@ -11,7 +11,10 @@
  * Everything that fails rejects with, or throws, a {@link ChorusError}.
  */
 
-/** Joins the mesh through a relay. Resolves once the peer runs; connecting to others goes on by itself. */
+/**
+ * Joins the mesh through a relay. Resolves once the peer runs; connecting to others goes on by itself. What the first share
+ * needs is fetched from beside this module while the page is idle, unless the visitor saves data (`Save-Data`).
+ */
 export function join(options?: JoinOptions): Promise<Peer>
 
 /** Loads the wasm from beside this module, once; `join` does so by itself. Call it early to join sooner. */
@@ -115,10 +118,10 @@ export interface PacketInit {
   name?: string
   /** Seconds to live. Default: one day; at most 30 days. */
   ttl?: number
-  /** Measurements of the content, at most 32 finite numbers. */
+  /** Measurements of the content, at most 32 finite numbers; with recipients, they are sealed too. */
   quality?: Record<string, number>
   /**
-   * Peer ids, at least one: the packet is sealed, and nobody else can read content, name or type. A key that is not known
+   * Peer ids, at least one: the packet is sealed, and nobody else can read content, name, type or metrics. A key that is not known
    * here is looked for when the preview is made. Directly connected peers are asked for everybody's keys first, which names
    * nobody; then by name for those who are not among the newest 256: then these peers learn whose key is wanted, even where
    * nothing is shared afterwards.
@@ -171,6 +174,8 @@ export interface Preview {
   readonly bytes: number
   /** Bytes of the envelope, where there are recipients. */
   readonly sealedBytes: number | null
+  /** The beginning of a text as it leaves, at most 20,000 bytes of UTF-8; with recipients, before it is sealed. */
+  readonly text?: string
   /** SHA-256 of the content as it leaves, in hex; with recipients, before it is sealed. */
   readonly contentDigest: string
   /** What was found, at most 200, and how much in all. */
@@ -193,6 +198,8 @@ export interface Preview {
   readonly checks: Check[]
   /** Metrics, life and the six instructions: readable by everybody. */
   readonly quality: Record<string, number>
+  /** Metrics inside the envelope, where there are recipients. */
+  readonly sealedQuality: Record<string, number>
   readonly ttlSecs: number
   readonly lines: [string, string, string, string, string, string]
 
@@ -242,6 +249,8 @@ export interface Opened {
   content: Uint8Array
   name: string
   type: string
+  /** The metrics that the packet would carry in the open. */
+  quality: Record<string, number>
   /** Peer id of whoever sealed it. */
   author: string
 }

@@ -2,20 +2,20 @@
 
 let loading
 let caring
+let asking
+let isAhead = false
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
-  loading ??= instantiate(import('./chorus_web.js'), new URL('chorus_web_bg.wasm', import.meta.url)).catch(error => {
+  loading ??= instantiate(import('./chorus_web.js'), fetch(new URL('chorus_web_bg.wasm', import.meta.url))).catch(error => {
     loading = undefined
     throw error
   })
   return loading
 }
 
-/** Loads the wasm at `url` with the module that wraps it and is on its way, unless `signal` ends it. For privacy.js. */
-export async function instantiate (wrapper, url, signal) {
-  // Both at once: neither waits for the other to arrive.
-  const wasm = fetch(url, { signal })
+/** Loads a wasm with the module that wraps it; both are on their way, so that neither waits for the other. For privacy.js. */
+export async function instantiate (wrapper, wasm, signal) {
   wasm.catch(() => {})
   // An import cannot be ended, only waited for no longer.
   const late = new Promise((resolve, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)) })
@@ -37,16 +37,35 @@ export function privacy () {
   return caring
 }
 
+/** Fetches what the first share needs, while nothing else is to be done: it then works without the relay as well. */
+export function prefetch () {
+  if (isAhead || navigator.connection?.saveData) return
+  isAhead = true
+  // What does not arrive is fetched when it is needed. Safari has no idle time.
+  const fetchAll = () => asks().then(({ prefetch }) => prefetch()).catch(() => {})
+  globalThis.requestIdleCallback?.(fetchAll, { timeout: MAX_IDLE_MS }) ?? setTimeout(fetchAll, MAX_IDLE_MS)
+}
+
 /** What a view asks before anything leaves, and what left. For boot.js and widget.js. */
 export const dialogs = {
-  share: async (peer, file, root) => (await import('./dialog.js')).share(peer, file, root),
-  ledger: async (peer, _, root) => (await import('./dialog.js')).showLedger(peer, root),
+  share: async (peer, file, root) => (await asks()).share(peer, file, root),
+  ledger: async (peer, _, root) => (await asks()).showLedger(peer, root),
   open: async (peer, cid) => (await privacy()).open(peer, cid),
   training: async peer => (await privacy()).training(peer),
+  // What was never loaded has nothing to close or to forget.
   close: async (peer, _, root) => {
-    (await import('./dialog.js')).closeAll(root)
-    await (await privacy()).forget(peer)
+    await asking?.then(({ closeAll }) => closeAll(root))
+    // The dialogs load privacy.js by themselves.
+    if (asking ?? caring) await (await privacy()).forget(peer)
   }
+}
+
+function asks () {
+  asking ??= import('./dialog.js').catch(error => {
+    asking = undefined
+    throw fail('ERR_LOAD', `dialog.js cannot be loaded: ${error?.message ?? error}`)
+  })
+  return asking
 }
 
 /** Joins the mesh through a relay; resolves to a peer. */
@@ -59,7 +78,9 @@ export async function join (options = {}) {
   }
   const { start } = await load()
   const listeners = new Listeners()
-  return new Peer(await start({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+  const peer = new Peer(await start({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+  prefetch()
+  return peer
 }
 
 class Listeners {
@@ -113,12 +134,12 @@ class Peer {
 
   async preview (init) {
     const peer = this.#open()
-    const { type, content, name, ttl, quality, recipients } = init ?? {}
+    const { type, content, name, ttl, recipients } = init ?? {}
     if (typeof type !== 'string') throw fail('ERR_INVALID_ARGUMENT', 'type must be a string')
     if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw fail('ERR_INVALID_ARGUMENT', `ttl must be a whole number of seconds > 0, got ${ttl}`)
     // An empty list may be a mistake in naming the recipients; it must not make the packet everybody's.
     if (recipients !== undefined && !(Array.isArray(recipients) && recipients.length > 0)) throw fail('ERR_INVALID_ARGUMENT', 'recipients must be a list of at least one peer id')
-    if (recipients && (init.instructions || quality)) throw fail('ERR_INVALID_ARGUMENT', 'instructions and quality are readable by everybody: a sealed packet has none')
+    if (recipients && init.instructions) throw fail('ERR_INVALID_ARGUMENT', 'instructions are readable by everybody: a sealed packet has none')
     const instructions = read(init.instructions)
     // A file's own name is where its content goes, unless the instructions say that.
     const called = name ?? (instructions?.where ? undefined : content?.name)
@@ -241,5 +262,7 @@ export function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 
+/** Longest wait for idle time. Guess: a page that is busy for longer is busy for good. */
+const MAX_IDLE_MS = 10_000
 const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']
 const WIDTHS = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1 }

@@ -1,21 +1,25 @@
 // What a person is asked before something leaves, and the list of what left: dialogs over the dashboard or the widget.
 // Loaded when first needed. `peer` is a ChorusPeer of chorus_web.js; `root` the element that holds the view.
 
-import { exportLedger, ledger, load, preview, receiveSealed } from './privacy.js'
+import { exportLedger, ledger, load, prefetch as fetchAhead, preview, receiveSealed } from './privacy.js'
+import { adopt, sheetOf } from './sheet.js'
 
 /** Asks whether a file may leave; resolves to its content id, or to undefined where it stays. */
 export async function share (peer, file, root) {
   const dialog = await open(root, `Looking through “${file.name}” …`)
   const init = { type: 'file', content: file, name: file.name }
+  // What is proposed. Guess: costs a quarter of the budget.
+  let wish = { clipNorm: 1, noiseMultiplier: 4 }
   const chosen = new Set()
   let offer
   let turn = 0
-  // Every choice is looked through anew: what is shown is what would leave.
-  const look = async () => {
+  // Every choice is looked through anew: what is shown is what would leave. Noise is paid each time, so it is there only
+  // when it was asked for last.
+  const look = async noise => {
     const mine = ++turn
     dialog.busy()
     const recipients = chosen.size > 0 && { recipients: [...chosen] }
-    const looks = await Promise.allSettled([load(), readersOf(peer), preview(peer, { ...init, ...recipients })])
+    const looks = await Promise.allSettled([load(), readersOf(peer), preview(peer, { ...init, ...recipients, noise })])
     const fresh = looks[2].value
     if (mine !== turn || !dialog.isOpen) return fresh?.discard()
     offer?.discard()
@@ -29,6 +33,7 @@ export async function share (peer, file, root) {
     const { cid, packet, json, blocks, share, discard, ...shown } = fresh
     dialog.show(looks[0].value.previewHtml(JSON.stringify({
       preview: shown,
+      wish,
       readers: looks[1].value.map(id => ({ id, isChosen: chosen.has(id) })),
       json,
       leaving: [packet.length, ...blocks.map(block => block.length)]
@@ -46,6 +51,11 @@ export async function share (peer, file, root) {
     for (let answer; (answer = await dialog.answer()) !== 'no';) {
       // A refusal offers this where the owner may decide.
       if (answer === 'verbatim') init.verbatim = true
+      if (answer === 'noise') {
+        wish = dialog.noise()
+        look(wish)
+        continue
+      }
       if (answer !== 'yes' || !offer) {
         look()
         continue
@@ -163,6 +173,12 @@ class Dialog {
     ;(after ?? title).focus({ preventScroll: true })
   }
 
+  /** The noise that is asked for. */
+  noise () {
+    const inputs = [...this.element.querySelectorAll('[data-noise]')]
+    return Object.fromEntries(inputs.map(({ dataset, valueAsNumber }) => [dataset.noise, valueAsNumber || 0]))
+  }
+
   busy () { this.#body.setAttribute('aria-busy', 'true') }
 
   fail (error, close) {
@@ -228,18 +244,17 @@ async function open (root, words) {
   return new Dialog(root, words)
 }
 
-/** The host page's policy may forbid inline styles; a constructed sheet is none. */
 async function style (host) {
   if (styled.has(host)) return
   styled.add(host)
-  const sheet = new CSSStyleSheet()
-  host.adoptedStyleSheets = [...host.adoptedStyleSheets, sheet]
-  try {
-    const answer = await fetch(new URL('dialog.css', import.meta.url))
-    if (answer.ok) await sheet.replace(await answer.text())
-  } catch {
-    // Unstyled is still usable.
-  }
+  if (!await adopt(host, sheet ?? sheetOf('dialog.css'))) styled.delete(host)
+}
+
+/** Fetches what the dialogs need, and what sharing does. */
+export async function prefetch () {
+  const come = sheetOf('dialog.css')
+  await fetchAhead()
+  if (await come) sheet = come
 }
 
 function save (text, name) {
@@ -252,4 +267,6 @@ function save (text, name) {
 
 const styled = new WeakSet()
 const dialogs = new WeakMap()
+/** dialog.css where it was fetched ahead. */
+let sheet
 let count = 0

@@ -6,15 +6,28 @@
 import { fail, instantiate } from './chorus.js'
 
 let loading
+/** The second wasm where it was fetched ahead: a Blob. */
+let ahead
 
 /** Loads the second wasm once. */
 export function load () {
-  const start = () => instantiate(import('./chorus_privacy.js'), new URL('chorus_privacy_bg.wasm', import.meta.url), AbortSignal.timeout(MAX_LOADING_MS))
+  const start = () => {
+    const signal = AbortSignal.timeout(MAX_LOADING_MS)
+    const wasm = ahead ? Promise.resolve(new Response(ahead)) : fetch(WASM, { signal })
+    ahead = undefined
+    return instantiate(import('./chorus_privacy.js'), wasm, signal)
+  }
   loading ??= start().catch(error => {
     loading = undefined
     throw error
   })
   return loading
+}
+
+/** Fetches what sharing needs and starts none of it. Kept here: a cache may not give it back while the relay is gone. */
+export async function prefetch () {
+  const [answer] = await Promise.all([fetch(WASM, { priority: 'low' }), import('./chorus_privacy.js')])
+  if (answer.ok && !loading) ahead = await answer.blob()
 }
 
 /** What is kept for a peer while its page is open: its stages, and the last of its turns with each record. */
@@ -64,7 +77,7 @@ class Preview {
       const preview = JSON.parse(released.preview)
       const { content, type, instructions } = released
       prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
-      Object.assign(this, shown(preview))
+      Object.assign(this, shown(preview), { text: released.text })
       this.cid = prepared.cid
       this.packet = prepared.packet
       this.json = prepared.json
@@ -143,8 +156,8 @@ export async function open (peer, cid) {
   let opened
   try {
     opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
-    const { content, name, type } = opened
-    return { content, name, type, author: packet.author }
+    const { content, name, type, quality } = opened
+    return { content, name, type, quality: JSON.parse(quality), author: packet.author }
   } finally {
     opened?.free()
     keyring?.fill(0)
@@ -162,8 +175,21 @@ export async function ledger (peer) {
   return { entries: entries.map(camel), budget, training }
 }
 
-/** What makes the steps of private learning: see web/src/peer/private.rs. Each booking is on disk before its steps can be taken. */
+/**
+ * What makes the steps of private learning: see web/src/peer/private.rs. Each booking is on disk before its steps can be taken.
+ * A learner that ends leaves to the peer's next one what it booked and did not take.
+ */
 export async function training (peer) {
+  const mine = of(peer)
+  mine.steps ??= stepsOf(peer)
+  mine.steps.catch(() => { mine.steps = undefined })
+  const steps = await mine.steps
+  await steps.refresh()
+  steps.learners++
+  return steps
+}
+
+async function stepsOf (peer) {
   const module = await load()
   let stored = await peer.record(TRAINING, true)
   const steps = new module.Steps(stored, peer.network)
@@ -173,7 +199,7 @@ export async function training (peer) {
     const { bytes } = reserved
     if (await peer.replaceRecord(TRAINING, true, stored, bytes)) {
       stored = bytes
-      // What a learner that has ended does not take is lost.
+      // What a peer that is closed does not take is lost.
       return isFree ? reserved.free() : steps.accept(reserved)
     }
     reserved.free()
@@ -181,6 +207,8 @@ export async function training (peer) {
     if (!isFree) steps.reread(stored)
   }
   return {
+    learners: 0,
+    isForgotten: false,
     get spent () { return steps.spent },
     get delta () { return steps.delta },
     step: (parameters, examples, gradient) => steps.step(parameters, examples, gradient),
@@ -191,7 +219,20 @@ export async function training (peer) {
       // What is not on disk is not taken; the next call tries again.
       book(reserved).catch(() => {}).finally(() => { isBooking = false })
     },
+    /** Other tabs may have booked since the learner before. */
+    async refresh () {
+      if (isBooking) return
+      stored = await peer.record(TRAINING, true)
+      steps.reread(stored)
+    },
+    /** A learner ends. */
     free () {
+      this.learners--
+      this.end()
+    },
+    /** Erases what nobody takes any more. */
+    end () {
+      if (isFree || !this.isForgotten || this.learners > 0) return
       isFree = true
       steps.free()
     }
@@ -249,13 +290,25 @@ function plainEntry ({ cid, json, size: bytes }) {
   })
 }
 
-const textOf = bytes => bytes && new TextDecoder().decode(bytes)
+/** The text of a stored journal; none where there is none. */
+function textOf (bytes) {
+  try {
+    return bytes && new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw fail('ERR_DAMAGED', 'the stored ledger is damaged: it is not UTF-8')
+  }
+}
 
 /** Erases what is kept in memory for a peer that is closed. */
 export async function forget (peer) {
-  const stages = await of(peer).stages?.catch(() => {})
+  const mine = of(peer)
+  const [stages, steps] = await Promise.all([mine.stages, mine.steps].map(made => made?.catch(() => {})))
   kept.delete(peer)
   stages?.free()
+  if (steps) {
+    steps.isForgotten = true
+    steps.end()
+  }
 }
 
 async function stagesOf (peer, module) {
@@ -348,6 +401,7 @@ function coded (error) {
   return error?.code ? error : fail('ERR_UNKNOWN', String(error?.message ?? error))
 }
 
+const WASM = new URL('chorus_privacy_bg.wasm', import.meta.url)
 /** What chorus_privacy.js throws where tensors are to get noise and no booking was given. */
 const NEEDS_NOISE = 'ERR_NEEDS_NOISE'
 const KEYRING = 'keyring'

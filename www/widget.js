@@ -3,6 +3,8 @@
 // A view of the mesh for any page. Nothing connects, and no wasm is loaded, before consent: the attribute says "given", or
 // the visitor clicks. Events bubble: chorus:peer, chorus:packet, chorus:status, chorus:error, chorus:consent.
 
+import { adopt, sheetOf } from './sheet.js'
+
 const VIEWS = ['bar', 'panel', 'full']
 
 class ChorusMesh extends HTMLElement {
@@ -10,9 +12,10 @@ class ChorusMesh extends HTMLElement {
   #root = this.attachShadow({ mode: 'open' })
   #mounted
   #isStarting = false
+  #styled
 
   connectedCallback () {
-    this.#style()
+    this.#styled ??= adopt(this.#root, sheetOf('style.css'))
     if (this.getAttribute('consent') === 'given') this.#start()
     else this.#ask()
   }
@@ -31,19 +34,6 @@ class ChorusMesh extends HTMLElement {
 
   get #relay () {
     return new URL(this.getAttribute('relay') ?? new URL('.', import.meta.url).href, location.href).href
-  }
-
-  /** The host page's policy may forbid inline styles; a constructed sheet is none. */
-  async #style () {
-    if (this.#root.adoptedStyleSheets.length > 0) return
-    const sheet = new CSSStyleSheet()
-    this.#root.adoptedStyleSheets = [sheet]
-    try {
-      const answer = await fetch(new URL('style.css', import.meta.url))
-      if (answer.ok) await sheet.replace(await answer.text())
-    } catch {
-      // Unstyled is still usable.
-    }
   }
 
   #ask () {
@@ -70,12 +60,16 @@ class ChorusMesh extends HTMLElement {
     this.#root.replaceChildren(box)
     const view = VIEWS.includes(this.getAttribute('view')) ? this.getAttribute('view') : 'panel'
     try {
-      const [{ dialogs, load }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      const [{ dialogs, load, prefetch }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
       await load()
       if (!this.isConnected || !this.#isStarting) return
       const storage = this.getAttribute('storage') ?? 'indexeddb'
       const learns = view !== 'bar'
-      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, dialogs, (name, value) => this.#emit(name, value))
+      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, dialogs, (name, value) => {
+        this.#emit(name, value)
+        // A bar shares nothing.
+        if (learns && name === 'peer') prefetch()
+      })
     } catch (error) {
       this.#isStarting = false
       box.className = 'chorus widget'

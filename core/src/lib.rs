@@ -2,7 +2,7 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`codon`] | itself |
+//! | foundation | [`time`], [`key`], [`digest`], [`wire`], [`bounds`], [`figure`], [`codon`], [`flat`] | itself |
 //! | domain | [`packet`], [`privacy`], [`seal`], [`engram`], [`learner`], `webrtc`, [`status`] | foundation |
 //! | orchestration | [`release`], [`training`] | everything above |
 //! | node | [`node`] | everything above |
@@ -20,6 +20,8 @@ pub mod bounds;
 pub mod codon;
 pub mod digest;
 pub mod engram;
+pub mod figure;
+pub mod flat;
 pub mod key;
 pub mod learner;
 #[cfg(feature = "net")]

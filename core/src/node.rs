@@ -20,10 +20,7 @@ mod serve;
 mod sweep;
 mod want;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    vec::Vec,
-};
+use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
 
 pub use io::{
@@ -39,6 +36,7 @@ pub use peer::{Path, PeerInfo, Role};
 
 use crate::{
     digest::ContentId,
+    flat::{FlatMap, FlatSet},
     key::PeerId,
     packet::{Admission, Packet, PacketError, Policy, ReplayGuard, UnverifiedPacket, block::Block},
     status::{Category, Status},
@@ -58,8 +56,8 @@ pub struct Node {
     config: Config,
     local: PeerId,
     now: Now,
-    peers: BTreeMap<PeerId, Peer>,
-    banned: BTreeMap<PeerId, Instant>,
+    peers: FlatMap<PeerId, Peer>,
+    banned: FlatMap<PeerId, Instant>,
     candidates: Candidates,
     library: Library,
     replay: ReplayGuard,
@@ -68,17 +66,17 @@ pub struct Node {
     /// What authors took back that was not known here. Others' packets may be named, which means nothing.
     taken_back: Memory,
     agenda: Agenda,
-    pins: BTreeSet<ContentId>,
+    pins: FlatSet<ContentId>,
     sweeper: Sweeper,
     is_restoring: bool,
     next_announcement: Instant,
     /// Place in the library of the next own packet to be told again.
     announced: u64,
     wants: Wants,
-    fetches: BTreeMap<u64, Fetch>,
-    sent: BTreeMap<u64, Sent>,
-    asked: BTreeMap<u64, PeerId>,
-    settling: BTreeMap<u64, Settling>,
+    fetches: FlatMap<u64, Fetch>,
+    sent: FlatMap<u64, Sent>,
+    asked: FlatMap<u64, PeerId>,
+    settling: FlatMap<u64, Settling>,
     next_id: u64,
     next_discovery: Instant,
     discovery_interval: Duration,
@@ -133,24 +131,24 @@ impl Node {
             config,
             local,
             now,
-            peers: BTreeMap::new(),
-            banned: BTreeMap::new(),
+            peers: FlatMap::new(),
+            banned: FlatMap::new(),
             candidates: Candidates::default(),
             library: Library::default(),
             replay: ReplayGuard::default(),
             revoked: Memory::new(life::MAX_REVOKED, life::MAX_REVOKED_OF_AUTHOR),
             taken_back: Memory::new(life::MAX_REVOKED, life::MAX_TAKEN_BACK_OF_AUTHOR),
             agenda: Agenda::new(local),
-            pins: BTreeSet::new(),
+            pins: FlatSet::new(),
             sweeper: Sweeper::default(),
             is_restoring: true,
             next_announcement: now.instant + life::ANNOUNCE_INTERVAL,
             announced: 0,
             wants: Wants::default(),
-            fetches: BTreeMap::new(),
-            sent: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            settling: BTreeMap::new(),
+            fetches: FlatMap::new(),
+            sent: FlatMap::new(),
+            asked: FlatMap::new(),
+            settling: FlatMap::new(),
             next_id: 0,
             // The driver says when there is somebody to ask.
             next_discovery: now.instant + DISCOVERY_FIRST,

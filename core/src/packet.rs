@@ -263,6 +263,11 @@ impl UnverifiedPacket {
         self.0.parts.author
     }
 
+    /// Returns what kind of content this is said to be.
+    pub fn packet_type(&self) -> &str {
+        &self.0.parts.packet_type
+    }
+
     /// Returns the end of the packet's stated life.
     pub fn expires_at(&self) -> Timestamp {
         self.0.expires_at()

@@ -58,6 +58,7 @@ mod tests;
 
 pub use self::error::ReleaseError;
 pub use self::format::Format;
+pub use self::instruction::kept_as;
 pub use self::journal::{Entry, Journal, JournalError, MAX_ENTRIES, MAX_JOURNAL_JSON};
 pub use self::outgoing::{NoiseWish, Outgoing, Rules};
 pub use self::prepare::prepare;

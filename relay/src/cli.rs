@@ -1,8 +1,12 @@
 //! The command line, as contract.md fixes it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
-use chorus_core::{digest::ContentId, key::PeerId};
+use chorus_core::{
+    digest::{Codec, ContentId},
+    key::PeerId,
+    packet::When,
+};
 use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
 
@@ -208,10 +212,25 @@ pub(crate) struct ShareArgs {
     /// A JSON object with any of `packet_type`, `instructions`, `quality_metrics` and `ttl` (seconds).
     #[arg(long, value_name = "METADATA")]
     pub(crate) json: Option<String>,
-    /// Seals the file to this peer, so that nobody else can read it; may be repeated. Of METADATA only `packet_type`,
-    /// which is sealed too, and `ttl` are taken.
+    /// Seals the file to this peer, so that nobody else can read it; may be repeated. Of METADATA only `packet_type` and
+    /// `quality_metrics`, which are sealed too, and `ttl` are taken.
     #[arg(long, value_name = "PEER")]
     pub(crate) recipient: Vec<PeerId>,
+    /// Asks others to use it at this time: `immediate`; once they measured enough of something, such as
+    /// `performance_threshold_0.8`; or at once and then again after so many seconds, such as `periodic_3600`.
+    #[arg(long, value_name = "WHEN", conflicts_with = "recipient")]
+    pub(crate) when: Option<When>,
+    /// Asks others to use it only after they used the packet with this content id.
+    #[arg(long, value_name = "CID", value_parser = packet_id, conflicts_with_all = ["recipient", "supersedes"])]
+    pub(crate) after: Option<ContentId>,
+    /// Puts it in place of the packet with this content id, which the identity in the data directory signed: others list
+    /// this one instead, and use it after that one.
+    #[arg(long, value_name = "CID", value_parser = packet_id, requires = "data_dir", conflicts_with = "recipient")]
+    pub(crate) supersedes: Option<ContentId>,
+    /// Tells a number about you that is 0 or more, such as `examples=1797`, as a range which at least five others told too;
+    /// where there is none it is not told. May be repeated.
+    #[arg(long, value_name = "NAME=NUMBER")]
+    pub(crate) fact: Vec<NamedFact>,
     /// Signs with the identity in this data directory instead of a new one, publishes the key that others seal to, and
     /// lists there what left.
     #[arg(long, value_name = "DIR")]
@@ -230,6 +249,43 @@ pub(crate) struct ShareArgs {
     /// privacy budget in the data directory.
     #[arg(long, value_name = "N", requires = "clip_norm", requires = "data_dir")]
     pub(crate) noise: Option<f64>,
+}
+
+/// A number about the owner, and what it is called.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NamedFact {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+}
+
+impl FromStr for NamedFact {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("a fact must be NAME=NUMBER with a number of 0 or more, got {text:?}");
+        let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+        let value = value.parse().ok();
+        let value = value.filter(|value: &f64| value.is_finite() && *value >= 0.0);
+        match value {
+            Some(value) if !name.is_empty() => Ok(Self {
+                name: name.into(),
+                value,
+            }),
+            Some(_) | None => Err(wrong()),
+        }
+    }
+}
+
+/// Reads the content id of a packet, which is not that of a block of content.
+fn packet_id(text: &str) -> Result<ContentId, String> {
+    let cid: ContentId = text
+        .parse()
+        .map_err(|error: chorus_core::digest::DigestError| error.to_string())?;
+    match cid.codec() {
+        Codec::DagCbor => Ok(cid),
+        Codec::Raw => Err("this names a block of content, no packet".into()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -365,6 +421,70 @@ mod tests {
             error.to_string(),
             "http.listen must be IP:PORT, for example 127.0.0.1:8080, got \"nonsense\""
         );
+    }
+
+    #[test]
+    fn what_a_packet_asks_for_is_read_and_what_is_wrong_is_named() {
+        let cid = ContentId::of(Codec::DagCbor, b"packet").to_string();
+        let parse = |more: &[&str]| {
+            let first = [
+                "chorus-relay",
+                "share",
+                "a.txt",
+                "--relay",
+                "http://127.0.0.1:8080",
+            ];
+            match Cli::try_parse_from([&first[..], more].concat()) {
+                Ok(Cli {
+                    command: Command::Share(args),
+                }) => Ok(args),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let args = parse(&["--when", "performance_threshold_0.8", "--after", &cid]).unwrap();
+        assert_eq!(args.after.unwrap().to_string(), cid);
+        let when = When::Threshold {
+            metric: "performance".into(),
+            value: 0.8,
+        };
+        assert_eq!(args.when, Some(when));
+        let args = parse(&["--fact", "examples=1797", "--fact", "a=b=1"]);
+        assert!(args.unwrap_err().contains("NAME=NUMBER"));
+        let args = parse(&["--fact", "examples=1797"]).unwrap();
+        assert_eq!(args.fact[0].value, 1797.0);
+
+        let block = ContentId::of(Codec::Raw, b"block").to_string();
+        let peer = chorus_core::key::Keypair::from_seed(&[1; 32])
+            .peer_id()
+            .to_string();
+        for (wrong, why) in [
+            (
+                &["--when", "soon"][..],
+                "immediate, METRIC_threshold_VALUE or periodic_SECS",
+            ),
+            (&["--when", "periodic_0"], "periodic_SECS"),
+            (
+                &["--when", "accuracy_threshold_NaN"],
+                "METRIC_threshold_VALUE",
+            ),
+            (&["--after", "nonsense"], "--after"),
+            (&["--after", &block], "a block of content, no packet"),
+            (&["--supersedes", &cid], "--data-dir"),
+            (
+                &["--supersedes", &cid, "--data-dir", "d", "--after", &cid],
+                "cannot be used with",
+            ),
+            (
+                &["--when", "immediate", "--recipient", &peer],
+                "cannot be used with",
+            ),
+            (&["--fact", "examples=-1"], "0 or more"),
+            (&["--fact", "=1"], "NAME=NUMBER"),
+        ] {
+            let error = parse(wrong).unwrap_err();
+            assert!(error.contains(why), "{wrong:?}: {error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! - Every write is one transaction, on disk when the call returns: a killed process loses nothing that was stored.
 //! - A new file is completed under another name and then linked into place, so a half-made file is never found.
 //! - A file that is damaged or belongs to something else is reported with its path and left as it is.
-//! - Blocks are bounded in bytes and in number; expired ones leave first, then the least recently used.
+//! - Blocks are bounded in bytes and in number; expired ones leave first, then the least recently used. Revocations have
+//!   an eighth of the room for themselves, so that no other packets push them out, and what is pinned stays until its
+//!   time has passed: up to half of the room.
 //!
 //! It does not check that a block matches its content id, and it reads no clock: times are arguments.
 
@@ -21,7 +23,8 @@ use zeroize::Zeroizing;
 
 use crate::store::{
     file::{Stamp, classify, create, io_error, open_existing, open_or_make},
-    index::{Entry, Index},
+    index::{Entry, Index, PinError},
+    table::{BLOCKS, ENTRIES, MARKS, Tables},
 };
 
 mod file;
@@ -29,6 +32,7 @@ mod index;
 mod keyring;
 mod ledger;
 mod node_store;
+mod table;
 
 pub(crate) use self::{
     keyring::KeyringFile,
@@ -64,8 +68,19 @@ pub(crate) struct Bounds {
 pub(crate) struct Keep {
     /// Milliseconds since the Unix epoch; the block may go at this time.
     pub(crate) expires_at: u64,
-    /// The block is a packet: it is listed by [`BlockStore::packets`].
-    pub(crate) packet: bool,
+    /// What it is.
+    pub(crate) kind: Kind,
+}
+
+/// What a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A piece of content.
+    Block,
+    /// A packet: it is listed by [`BlockStore::packets`].
+    Packet,
+    /// A packet that takes others back: it is listed too, and makes room for its like alone.
+    Revocation,
 }
 
 /// What is stored and what happened since the store was opened.
@@ -129,6 +144,20 @@ pub(crate) enum StoreError {
         /// What does not fit.
         message: String,
     },
+    /// More would be pinned than may be.
+    #[error(
+        "{path}: pinned {what} must be at most {max}, got {got}; unpin some or raise store.max_{what}"
+    )]
+    Pins {
+        /// The file.
+        path: PathBuf,
+        /// `bytes` or `blocks`.
+        what: &'static str,
+        /// How much it would be.
+        got: u64,
+        /// The bound.
+        max: u64,
+    },
     /// The list of what left takes no more.
     #[error("{path}: {source}; share from another data directory")]
     Journal {
@@ -137,7 +166,7 @@ pub(crate) enum StoreError {
         /// Why.
         source: JournalError,
     },
-    /// A block above the bound of the whole store.
+    /// A block above the bound of the whole store, or of what it may take of it.
     #[error("a block must be at most {max} bytes, got {got}")]
     TooLarge {
         /// Its length, bytes.
@@ -242,7 +271,8 @@ impl BlockStore {
     /// Returns when it is on disk. Cost: one transaction, that is one or two flushes of the disk.
     ///
     /// # Errors
-    /// The block alone is above the bound, the disk is full, or the file cannot be written. The store is as before then.
+    /// The block alone is above the bound, or does not fit beside what is pinned; the disk is full, or the file cannot be
+    /// written. The store is as before then.
     pub(crate) fn put(
         &mut self,
         key: &BlockKey,
@@ -251,11 +281,12 @@ impl BlockStore {
         now: u64,
     ) -> Result<(), StoreError> {
         let len = bytes.len() as u64;
-        let max = self.index.bounds().max_bytes;
-        if len > max {
+        let known = self.index.get(key);
+        let kind = keep.kind.max(known.map_or(Kind::Block, |entry| entry.kind));
+        let max = self.index.max_len(kind);
+        if len > max && !known.is_some_and(|entry| entry.is_pinned) {
             return Err(StoreError::TooLarge { got: len, max });
         }
-        let known = self.index.get(key);
         if known.is_some_and(|entry| entry.covers(&keep) && entry.expires_at > now) {
             if let Some(used) = self.index.touch(key) {
                 self.touched.insert(*key, used);
@@ -266,19 +297,18 @@ impl BlockStore {
             expires_at: keep
                 .expires_at
                 .max(known.map_or(0, |entry| entry.expires_at)),
-            packet: keep.packet || known.is_some_and(|entry| entry.packet),
+            kind,
+            is_pinned: known.is_some_and(|entry| entry.is_pinned),
             len: bytes.len() as u32,
             used: self.index.next_use(),
         };
         let plan = self.index.plan(key, entry, now);
-        self.commit(|blocks, entries| {
+        self.commit(|tables| {
             for gone in plan.expired.iter().chain(&plan.evicted) {
-                blocks.remove(gone)?;
-                entries.remove(gone)?;
+                tables.remove(gone)?;
             }
-            blocks.insert(key, bytes)?;
-            entries.insert(key, entry.to_row())?;
-            Ok(())
+            tables.blocks.insert(key, bytes)?;
+            tables.set(key, entry)
         })?;
         self.index.apply(key, entry, &plan);
         self.note(plan.expired.len(), plan.evicted.len());
@@ -322,15 +352,56 @@ impl BlockStore {
         if keys.is_empty() {
             return Ok(());
         }
-        self.commit(|blocks, entries| {
-            for key in keys {
-                blocks.remove(key)?;
-                entries.remove(key)?;
-            }
-            Ok(())
-        })?;
+        self.commit(|tables| keys.iter().try_for_each(|key| tables.remove(key)))?;
         for key in keys {
             self.index.remove(key);
+        }
+        Ok(())
+    }
+
+    /// Keeps those of the blocks that are held whatever room others need, until their time has passed; or no longer so.
+    ///
+    /// # Errors
+    /// More would be pinned than half of what the store holds at most, or the file cannot be written. Nothing is changed
+    /// then.
+    pub(crate) fn pin(&mut self, keys: &[BlockKey], is_pinned: bool) -> Result<(), StoreError> {
+        let changed = self.index.with_pins(keys, is_pinned);
+        let changed = changed.map_err(|error| self.too_many_pins(error))?;
+        self.change(&changed)
+    }
+
+    /// The packets that are pinned.
+    pub(crate) fn pinned(&self) -> Vec<BlockKey> {
+        self.index.pinned_packets()
+    }
+
+    /// Says of packets that an earlier version stored that they are revocations; those that are not held are no error.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn note_revocations(&mut self, keys: &[BlockKey]) -> Result<(), StoreError> {
+        let held = keys
+            .iter()
+            .filter_map(|key| Some((*key, self.index.get(key)?)));
+        let unknown = held.filter(|(_, entry)| entry.kind == Kind::Packet);
+        let kind = Kind::Revocation;
+        let changed: Vec<_> = unknown
+            .map(|(key, entry)| (key, Entry { kind, ..entry }))
+            .collect();
+        self.change(&changed)
+    }
+
+    /// Writes down what changed of blocks that are held.
+    fn change(&mut self, changed: &[(BlockKey, Entry)]) -> Result<(), StoreError> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.commit(|tables| {
+            let mut changed = changed.iter();
+            changed.try_for_each(|(key, entry)| tables.set(key, *entry))
+        })?;
+        for (key, entry) in changed {
+            self.index.insert(key, *entry);
         }
         Ok(())
     }
@@ -361,7 +432,7 @@ impl BlockStore {
         if self.touched.is_empty() {
             return Ok(());
         }
-        self.commit(|_, _| Ok(()))
+        self.commit(|_| Ok(()))
     }
 
     /// What is stored and what happened since the store was opened.
@@ -393,7 +464,7 @@ impl BlockStore {
     /// A failure leaves what was committed before, and the file is opened again: the disk may have room later.
     fn commit(
         &mut self,
-        write: impl FnOnce(&mut BlockTable<'_>, &mut EntryTable<'_>) -> Result<(), redb::StorageError>,
+        write: impl FnOnce(&mut Tables<'_>) -> Result<(), redb::StorageError>,
     ) -> Result<(), StoreError> {
         if self.database.is_none() {
             self.database = Some(open_existing(&self.path, STAMP)?);
@@ -409,25 +480,18 @@ impl BlockStore {
 
     fn try_commit(
         &mut self,
-        write: impl FnOnce(&mut BlockTable<'_>, &mut EntryTable<'_>) -> Result<(), redb::StorageError>,
+        write: impl FnOnce(&mut Tables<'_>) -> Result<(), redb::StorageError>,
     ) -> Result<(), StoreError> {
         let database = self.database.as_ref().ok_or_else(|| self.closed())?;
         let transaction = database.begin_write().map_err(|e| self.classify(e))?;
         {
-            let mut blocks = transaction
-                .open_table(BLOCKS)
-                .map_err(|e| self.classify(e))?;
-            let mut entries = transaction
-                .open_table(ENTRIES)
-                .map_err(|e| self.classify(e))?;
+            let mut tables = Tables::open(&transaction).map_err(|e| self.classify(e))?;
             for key in self.touched.keys() {
                 if let Some(entry) = self.index.get(key) {
-                    entries
-                        .insert(key, entry.to_row())
-                        .map_err(|e| self.classify(e))?;
+                    tables.set(key, entry).map_err(|e| self.classify(e))?;
                 }
             }
-            write(&mut blocks, &mut entries).map_err(|e| self.classify(e))?;
+            write(&mut tables).map_err(|e| self.classify(e))?;
         }
         transaction.commit().map_err(|e| self.classify(e))?;
         self.touched.clear();
@@ -442,9 +506,19 @@ impl BlockStore {
         let entries = transaction
             .open_table(ENTRIES)
             .map_err(|e| self.classify(e))?;
+        // A store of an earlier version has none.
+        let marks = match transaction.open_table(MARKS) {
+            Ok(marks) => Some(marks),
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(self.classify(error)),
+        };
         for row in entries.iter().map_err(|e| self.classify(e))? {
             let (key, row) = row.map_err(|e| self.classify(e))?;
-            self.index.insert(key.value(), Entry::from_row(row.value()));
+            let mark = marks.as_ref().map(|marks| marks.get(key.value()));
+            let mark = mark.transpose().map_err(|e| self.classify(e))?.flatten();
+            let mark = mark.map_or(0, |mark| mark.value());
+            let entry = Entry::from_row(row.value(), mark);
+            self.index.insert(key.value(), entry);
         }
         let rows = redb::ReadableTableMetadata::len(&blocks).map_err(|e| self.classify(e))?;
         if rows != self.index.len() as u64 {
@@ -455,6 +529,20 @@ impl BlockStore {
         }
         self.note(0, 0);
         Ok(())
+    }
+
+    fn too_many_pins(&self, error: PinError) -> StoreError {
+        let (what, got, max) = match error {
+            PinError::Bytes { got, max } => ("bytes", got, max),
+            PinError::Blocks { got, max } => ("blocks", got, max),
+        };
+        let path = self.path.clone();
+        StoreError::Pins {
+            path,
+            what,
+            got,
+            max,
+        }
     }
 
     fn closed(&self) -> StoreError {
@@ -486,9 +574,6 @@ fn fill(transaction: &WriteTransaction, secrets: &Secrets) -> Result<(), redb::E
     Ok(())
 }
 
-type BlockTable<'a> = redb::Table<'a, &'static BlockKey, &'static [u8]>;
-type EntryTable<'a> = redb::Table<'a, &'static BlockKey, (u64, u64, u32, bool)>;
-
 const STAMP: Stamp = Stamp {
     table: "chorus_relay",
     version: 1,
@@ -496,10 +581,6 @@ const STAMP: Stamp = Stamp {
 const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
 const SEED: &str = "identity_seed";
 const CERTIFICATE: &str = "webrtc_certificate";
-const BLOCKS: TableDefinition<'_, &BlockKey, &[u8]> = TableDefinition::new("blocks");
-/// Columns: expires_at (ms since the Unix epoch), last use (a counter), length (bytes), is a packet.
-const ENTRIES: TableDefinition<'_, &BlockKey, (u64, u64, u32, bool)> =
-    TableDefinition::new("entries");
 /// Expired blocks dropped in one transaction. Guess: a few milliseconds.
 const MAX_PURGE: usize = 1024;
 

@@ -34,6 +34,8 @@ test('what was found is struck out before it leaves, and what arrives is without
   const struck = await dialog(one).locator('del').allInnerTexts()
   assert.deepEqual(struck.toSorted(), ['DE89 3704 0044 0532 0130 00', 'ada.lovelace@example.org', 'bob@example.org'])
   assert.equal(await dialog(one).locator('h2').innerText(), 'Share “notes for [email].txt”?')
+  // What others will read is shown as it leaves.
+  assert.equal(await dialog(one).locator('pre.content').innerText(), 'Ask [email], or transfer it to [iban].\n')
   await one.answer('yes')
   await listed(two, cid)
   assert.equal(String(await two.fetch(cid)), 'Ask [email], or transfer it to [iban].\n')
@@ -80,6 +82,48 @@ test('a private key is refused in words, and the page goes on', async () => {
   assert.ok(await one.share('after.bin', content(10, 23)))
 })
 
+test('numbers of a model leave with noise where their owner adds it, and the page says where they would not', async () => {
+  const [one, two] = tabs
+  const header = '{"layer":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}  '
+  const numbers = new Float32Array([0.5, -0.25, 0.125, 1])
+  const file = Buffer.concat([Buffer.from(new BigUint64Array([BigInt(header.length)]).buffer), Buffer.from(header), Buffer.from(numbers.buffer)])
+  const exact = await one.offer('layer.safetensors', file)
+  const [yes, wish] = [dialog(one).locator('[data-answer="yes"]'), dialog(one).locator('[data-noise]')]
+  assert.equal(await yes.innerText(), 'Share it without noise')
+  assert.equal(await wish.count(), 2)
+  assert.equal(await dialog(one).locator('pre.content').count(), 0)
+
+  // What cannot be is refused in words and costs nothing; the numbers stay as they were typed.
+  await dialog(one).locator('[data-noise="clipNorm"]').fill('-1')
+  await dialog(one).locator('[data-answer="noise"]').click()
+  assert.match(await dialog(one).locator('[role="alert"]').innerText({ timeout: PATIENCE_MS }), /clip norm/)
+  await dialog(one).locator('[data-answer="again"]').click()
+  await dialog(one).locator('[data-noise="clipNorm"]').fill('0.5')
+  await dialog(one).locator('[data-noise="noiseMultiplier"]').fill('8')
+  await dialog(one).locator('[data-answer="noise"]').click()
+  await dialog(one).locator('.samples').waitFor({ timeout: PATIENCE_MS })
+  const noised = await one.asked(exact)
+  assert.equal(await wish.count(), 0)
+  assert.equal(await yes.innerText(), 'Share it')
+  assert.match(await dialog(one).innerText(), /together at most 0\.5 long, noise 8 times as large/)
+
+  // Another choice is looked through anew, without noise, and says so; noise is asked for again.
+  await dialog(one).locator('[data-choice="everybody"]').click()
+  const again = await one.asked(noised)
+  assert.equal(await yes.innerText(), 'Share it without noise')
+  assert.equal(await dialog(one).locator('[data-noise="noiseMultiplier"]').inputValue(), '8')
+  await dialog(one).locator('[data-answer="noise"]').click()
+  await dialog(one).locator('.samples').waitFor({ timeout: PATIENCE_MS })
+  const cid = await one.asked(again)
+  await one.answer('yes')
+  await listed(two, cid)
+  const got = await two.fetch(cid)
+  const left = new Float32Array(Uint8Array.from(got.subarray(got.length - 16)).buffer)
+  assert.equal(left.length, 4)
+  assert.ok(left.every((number, i) => Number.isFinite(number) && number !== numbers[i]), left.join())
+  tabs.forEach(tab => tab.tab.check())
+})
+
 test('markup in a name is shown and not run', async () => {
   const [one] = tabs
   await one.offer('<img src=x onerror="window.hacked=1">.txt', bytes('nothing'))
@@ -101,6 +145,7 @@ test('a file is sealed to one tab, which opens it by name, and the list is there
   await dialog(one).locator(`[data-choice="reader"][value="${two.id}"]`).click()
   const cid = await one.asked(open)
   assert.match(await dialog(one).innerText(), /nobody else can read it/)
+  assert.equal(await dialog(one).locator('pre.content').innerText(), 'role,wage\ncook,1\n')
   await one.answer('yes')
   assert.equal(String(await two.fetch(cid)), 'role,wage\ncook,1\n')
   assert.equal(await two.page.locator(`.files [data-cid="${cid}"]`).getAttribute('data-name'), 'wages.csv')

@@ -168,7 +168,7 @@ test('identifiers leave as pseudonyms, facts without a crowd stay at home, and w
 test('a sealed packet opens for its recipient, and neither a third tab nor the relay can read it', async () => {
   const [one, two, three] = await Promise.all([openPeer(), openPeer(), openPeer()])
   await meet([one, two, three])
-  const clear = { content: 'the wages of everybody in the third house: '.repeat(200), name: 'wages-of-march.csv', type: 'payroll-data' }
+  const clear = { content: 'the wages of everybody in the third house: '.repeat(200), name: 'wages-of-march.csv', type: 'payroll-data', quality: { 'mean-accuracy': 0.75 } }
   const init = { ...clear, recipients: [two.id] }
   assert.equal(await one.run(init => codeOf(peer.share(init)), init), 'ERR_NO_KEY')
 
@@ -185,6 +185,7 @@ test('a sealed packet opens for its recipient, and neither a third tab nor the r
   const shown = await preview(one, init)
   assert.deepEqual(shown.readers, [two.id])
   assert.equal(shown.packetType, clear.type)
+  assert.deepEqual([shown.quality, shown.sealedQuality], [{}, clear.quality])
   assert.equal(shown.sealedBytes, shown.blocks.slice(0, -1).reduce((sum, block) => sum + block.length, 0))
   const cid = await share(one)
   const opened = await two.run(async cid => {
@@ -205,7 +206,7 @@ test('a sealed packet opens for its recipient, and neither a third tab nor the r
   const stored = Buffer.concat(await Promise.all(files.map(file => readFile(join(file.parentPath, file.name)))))
   assert.ok(stored.includes(shown.blocks[0].subarray(0, 1000)), 'the relay keeps the envelope')
   const wire = Buffer.concat(await sent(one))
-  for (const secret of [clear.content.slice(0, 43), clear.name, clear.type]) {
+  for (const secret of [clear.content.slice(0, 43), clear.name, clear.type, 'mean-accuracy']) {
     for (const [where, bytes] of Object.entries({ refused, listed, stored, wire })) assert.ok(!bytes.includes(secret), `${secret} in ${where}`)
   }
   for (const tab of [one, two, three]) await tab.close()
@@ -312,6 +313,34 @@ test('a damaged ledger is kept aside and said, nothing leaves unnoted, and the n
   await tab.close()
 })
 
+test('a ledger that is no UTF-8 any more is damaged, and not read as other words', async () => {
+  const tab = await openPeer({ storage: 'indexeddb' })
+  const share = () => tab.run(() => codeOf(peer.share({ type: 'note', name: 'wörter.txt', content: 'noted' })))
+  await share()
+  const cut = await tab.run(() => new Promise((resolve, reject) => {
+    const opening = indexedDB.open('chorus/main')
+    opening.onerror = () => reject(opening.error)
+    opening.onsuccess = () => {
+      const store = opening.result.transaction('records', 'readwrite').objectStore('records')
+      store.get('0/journal').onsuccess = ({ target: { result: bytes } }) => {
+        // The first half of the ö is lost: what is left is JSON still, with another letter in it.
+        const at = bytes.indexOf(0xc3)
+        store.put(Uint8Array.from([...bytes.slice(0, at), ...bytes.slice(at + 1)]), '0/journal').onsuccess = () => {
+          opening.result.close()
+          resolve(at)
+        }
+      }
+    }
+  }))
+  assert.ok(cut > 0)
+  assert.deepEqual(await tab.run(() => peer.ledger().catch(({ code, message }) => [code, message])), ['ERR_DAMAGED', 'the stored ledger is damaged: it is not UTF-8'])
+  // It is kept aside, and the next packet begins a new one.
+  assert.equal(await share(), 'ERR_NOT_KEPT')
+  assert.equal(await share(), 'no error')
+  assert.equal((await tab.run(() => peer.ledger())).entries.length, 1)
+  await tab.close()
+})
+
 /** The entries of a journal that the first identity of a profile keeps. */
 const journal = async (tab, name) => JSON.parse(await record(tab, name)).entries
 
@@ -375,7 +404,12 @@ test('bookings, keys and entries are written to the disk itself', async () => {
 })
 
 test('a second module that does not arrive ends in an error, and the next share loads it', async () => {
-  const tab = await openPeer()
+  const tab = await Tab.open(browser)
+  // Nothing is fetched ahead.
+  await tab.page.addInitScript(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }))
+  tab.storage = 'memory'
+  await tab.page.goto(`${site.origin}/`)
+  await joined(tab)
   const pattern = '**/chorus_privacy_bg.wasm'
   await tab.page.route(pattern, () => {})
   const share = () => tab.run(() => codeOf(peer.share({ type: 'note', content: 'late' })))

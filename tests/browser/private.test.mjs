@@ -75,3 +75,37 @@ test('who has shared without noise is promised no more than noise can keep', asy
   assert.doesNotMatch(note, /every single example/)
   for (const tab of tabs) await tab.close()
 })
+
+test('switching private learning off and on again loses no step that is booked', async () => {
+  const tabs = await openMesh(browser, relay, ['0,1,2', '3,4,5'].map(classes => ({ classes, private: 'on', train: 'on' })))
+  const [one] = tabs
+  await one.exchanges(1)
+  // Bookings from here on.
+  await one.tab.run(() => {
+    globalThis.__booked = 0
+    const real = IDBObjectStore.prototype.put
+    IDBObjectStore.prototype.put = function (...all) {
+      if (all.includes('training')) globalThis.__booked++
+      return real.apply(this, all)
+    }
+  })
+  /** Switches, waits until the new learner has exchanged once, and resolves to how often the one before did. */
+  const toggle = async isPrivate => {
+    const exchanges = await one.exchanges()
+    await one.page.locator('[data-action="private"]').click()
+    await one.tab.until(is => document.querySelector(`[data-private="${is}"]`) != null, isPrivate, PATIENCE_MS, `private: ${isPrivate}`)
+    await one.exchanges(1)
+    return exchanges
+  }
+  let steps = 0
+  for (let turn = 0; turn < 6; turn++) {
+    // One more may have been under way.
+    steps += await toggle(false) + 1
+    await toggle(true)
+  }
+  steps += await one.exchanges() + 1
+  const booked = await one.tab.run(() => globalThis.__booked * 10)
+  // Ten are booked at once, where five are left.
+  assert.ok(booked <= steps + 15, `${booked} booked for at most ${steps}`)
+  for (const tab of tabs) await tab.close()
+})

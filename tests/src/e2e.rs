@@ -4,6 +4,7 @@ mod blocks;
 mod engram;
 mod faults;
 mod life;
+mod order;
 mod revoked;
 mod scene;
 mod sealed;

@@ -84,10 +84,8 @@ impl Mounted {
     pub async fn close(mut self) {
         self.page.is_closed.set(true);
         self.listeners.clear();
-        if self.page.has_asked.get() {
-            // What was asked is answered with no; where a dialog could not be loaded none is open.
-            let _ = self.page.ask("close", &JsValue::NULL).await;
-        }
+        // What was asked is answered with no; where there is no peer, or no dialog could be loaded, none is open.
+        let _ = self.page.ask("close", &JsValue::NULL).await;
         if let Some(app) = self.app.take() {
             app.destroy();
         }
@@ -145,7 +143,6 @@ pub fn mount(
         api: RefCell::default(),
         learner: RefCell::default(),
         digits: RefCell::default(),
-        has_asked: Cell::default(),
         learners: Cell::default(),
         is_to_run: Cell::default(),
         given: Cell::default(),
@@ -195,8 +192,6 @@ struct Page {
     api: RefCell<Option<JsValue>>,
     learner: RefCell<Option<Learner>>,
     digits: RefCell<Option<Arc<Digits>>>,
-    /// Whether a dialog was opened.
-    has_asked: Cell<bool>,
     /// How many learners were started.
     learners: Cell<u64>,
     /// Whether the last one was to run.
@@ -520,7 +515,6 @@ impl Page {
     /// Calls one of the dialogs with the peer, `subject` and the view's element.
     async fn ask(&self, dialog: &str, subject: &JsValue) -> Result<JsValue, String> {
         let peer = self.api.borrow().clone().ok_or("the peer is not up")?;
-        self.has_asked.set(true);
         let call: Function = Reflect::get(&self.dialogs, &dialog.into())
             .and_then(JsCast::dyn_into)
             .map_err(|_| format!("there is no dialog “{dialog}”"))?;

@@ -54,7 +54,7 @@ fn relay(page: &Path, dist: &Path) -> Result<()> {
 }
 
 /// The files of the page that are in the npm package: the module, the widget, their declarations, and what they load.
-const PACKAGED: [&str; 12] = [
+const PACKAGED: [&str; 13] = [
     "chorus.js",
     "chorus.d.ts",
     "widget.js",
@@ -64,6 +64,7 @@ const PACKAGED: [&str; 12] = [
     "chorus_web_bg.wasm",
     "privacy.js",
     "dialog.js",
+    "sheet.js",
     "dialog.css",
     "chorus_privacy.js",
     "chorus_privacy_bg.wasm",

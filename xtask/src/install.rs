@@ -27,6 +27,23 @@ pub(crate) fn rust_target(triple: &str) -> Result<()> {
     rustup(&["target", "add", triple])
 }
 
+/// Returns the directory with the standard library's source, installed through rustup where it was missing; none where
+/// that fails: then the library is taken as it comes.
+///
+/// # Errors
+/// When rustc does not start.
+pub(crate) fn rust_source() -> Result<Option<PathBuf>> {
+    let sysroot = process::capture_quietly("rustc", &["--print", "sysroot"])?;
+    let source = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
+    let is_there = || source.join("library/Cargo.lock").is_file();
+    if !is_there()
+        && let Err(error) = rustup(&["component", "add", "rust-src"])
+    {
+        eprintln!("note: {error:#}");
+    }
+    Ok(is_there().then(|| source.clone()))
+}
+
 /// Installs the toolchain's `component` where `cargo <subcommand>` does not start.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
@@ -31,9 +32,10 @@ const MODULES: [(&str, &str); 2] = [
 ];
 
 /// What is loaded at the first share: the second module, its JavaScript and the dialogs.
-const AT_SHARE: [&str; 5] = [
+const AT_SHARE: [&str; 6] = [
     "dialog.css.br",
     "dialog.js.br",
+    "sheet.js.br",
     "privacy.js.br",
     "chorus_privacy.js.br",
     "chorus_privacy_bg.wasm.br",
@@ -59,21 +61,17 @@ pub(crate) enum Profile {
 /// When the compiler or wasm-bindgen refuses, or the module asks its host for anything but wasm-bindgen's imports.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     install::rust_target("wasm32-unknown-unknown")?;
-    let (cargo_profile, profile_dir, page_dir) = match profile {
-        Profile::Dev => ("dev", "debug", "page"),
-        Profile::Release => ("release-web", "release-web", "page-release"),
+    let (profile_dir, page_dir) = match profile {
+        Profile::Dev => ("debug", "page"),
+        Profile::Release => ("release-web", "page-release"),
     };
     // In one call: the core is compiled once for both, and what a module does not use of it the linker leaves out.
     let packages = MODULES.map(|(package, _)| format!("--package={package}"));
-    process::run(
-        process::cargo([
-            "build",
-            "--target=wasm32-unknown-unknown",
-            "--profile",
-            cargo_profile,
-        ])
-        .args(packages),
-    )?;
+    let mut compile = match profile {
+        Profile::Dev => process::cargo(["build", "--target=wasm32-unknown-unknown"]),
+        Profile::Release => shipped()?,
+    };
+    process::run(compile.args(packages))?;
     let built = process::target()
         .join("wasm32-unknown-unknown")
         .join(profile_dir);
@@ -116,14 +114,7 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
 pub(crate) fn build_seal_bench() -> Result<PathBuf> {
     install::rust_target("wasm32-unknown-unknown")?;
     let (package, name) = MODULES[1];
-    process::run(&mut process::cargo([
-        "build",
-        "--target=wasm32-unknown-unknown",
-        "--profile=release-web",
-        "--package",
-        package,
-        "--features=bench",
-    ]))?;
+    process::run(shipped()?.args(["--package", package, "--features=bench"]))?;
     let wasm = process::target()
         .join("wasm32-unknown-unknown/release-web")
         .join(name)
@@ -134,6 +125,53 @@ pub(crate) fn build_seal_bench() -> Result<PathBuf> {
     bind(&wasm, &dir, Profile::Release)?;
     shrink(&dir.join(format!("{name}_bg.wasm")))?;
     Ok(dir)
+}
+
+/// Returns the compiler's command for what is shipped: small, and without paths of the machine that built it.
+///
+/// The standard library comes compiled for speed: sorting alone is 70 KB of the page. Where its source is at hand it is
+/// compiled with the page, for size. Cargo calls that unstable; the code is the same.
+fn shipped() -> Result<Command> {
+    let mut cargo = process::cargo(["build", "--target=wasm32-unknown-unknown"]);
+    cargo.arg("--profile=release-web");
+    let source = install::rust_source()?;
+    if source.is_some() {
+        cargo.env("RUSTC_BOOTSTRAP", "1").args([
+            "-Zbuild-std=std,panic_abort",
+            "-Zbuild-std-features=optimize_for_size",
+        ]);
+    } else {
+        eprintln!(
+            "note: the standard library's source is missing, so the page stays about 30 KB larger"
+        );
+    }
+    // A panic names the file of its crate, not of somebody's home.
+    let mut homes = vec![process::root().to_owned()];
+    homes.extend(source);
+    homes.extend(registries()?);
+    let flags: Vec<_> = homes
+        .iter()
+        .map(|home| format!("\"--remap-path-prefix={}/=\"", home.display()))
+        .collect();
+    cargo.arg(format!(
+        "--config=target.wasm32-unknown-unknown.rustflags=[{}]",
+        flags.join(",")
+    ));
+    Ok(cargo)
+}
+
+/// Returns the directories that hold the sources of crates, one for each registry.
+fn registries() -> Result<Vec<PathBuf>> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let Some(sources) = home.map(|home| home.join("registry/src")) else {
+        return Ok(Vec::new());
+    };
+    if !sources.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(&sources).with_context(|| sources.display().to_string())?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// The page's weight after brotli, file by file.

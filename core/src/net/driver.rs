@@ -5,7 +5,7 @@ mod dials;
 mod events;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -36,6 +36,7 @@ use super::{
     wall,
 };
 use crate::{
+    flat::FlatMap,
     key::{Keypair, PeerId},
     node::{Input, Node, NodeError, Output, Reply, Response, Verdict},
     time::{Instant, Now},
@@ -53,7 +54,7 @@ pub struct Driver<X: NetworkBehaviour> {
     listeners: Vec<mpsc::Sender<Event>>,
     relays: Relays,
     addresses: AddressBook,
-    connections: BTreeMap<u64, Connection>,
+    connections: FlatMap<u64, Connection>,
     started: web_time::Instant,
     next_token: u64,
     gossip: HashMap<u64, gossipsub::MessageId>,
@@ -145,7 +146,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         actions,
         listeners: Vec::new(),
         addresses: AddressBook::default(),
-        connections: BTreeMap::new(),
+        connections: FlatMap::new(),
         started,
         next_token: 0,
         gossip: HashMap::new(),

@@ -2,7 +2,8 @@
 //!
 //! rust-libp2p's relay client reports neither a failed nor a lost reservation: the listener just closes (field notes §4).
 
-use std::{collections::BTreeMap, time::Duration};
+use crate::flat::FlatMap;
+use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, core::transport::ListenerId};
 
@@ -42,7 +43,7 @@ impl Relay {
 
 #[derive(Debug)]
 pub(crate) struct Relays {
-    pub(crate) table: BTreeMap<PeerId, Relay>,
+    pub(crate) table: FlatMap<PeerId, Relay>,
     reserve: bool,
 }
 
@@ -61,10 +62,10 @@ impl Relays {
             retry_at: now,
             reserve_at: now,
         };
-        let mut table = BTreeMap::new();
+        let mut table = FlatMap::new();
         for (peer, address) in relays {
             if table.len() < MAX_RELAYS {
-                table.entry(peer).or_insert_with(|| relay(address));
+                table.get_or_insert_with(peer, || relay(address));
             }
         }
         Self { table, reserve }
@@ -73,7 +74,7 @@ impl Relays {
     /// Returns what is due, and does not return it again before the retry time.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
-        for (peer, relay) in &mut self.table {
+        for (peer, relay) in self.table.iter_mut() {
             let is_settled = relay.connected && (!self.reserve || relay.listener.is_some());
             if is_settled || relay.due_at() > now {
                 continue;

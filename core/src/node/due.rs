@@ -18,16 +18,13 @@
 
 mod restore;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    string::String,
-    vec::Vec,
-};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 use core::time::Duration;
 
 use super::{Event, Undue, life::grave, memory::Memory};
 use crate::{
     digest::ContentId,
+    flat::{FlatMap, FlatSet},
     key::PeerId,
     packet::{MAX_TTL_SECS, Order, Packet, When},
     time::{Instant, Now, Timestamp},
@@ -36,13 +33,13 @@ use crate::{
 /// The packets that wait, and which were due before.
 #[derive(Debug)]
 pub(crate) struct Agenda {
-    waiting: BTreeMap<ContentId, Item>,
+    waiting: FlatMap<ContentId, Item>,
     local: PeerId,
     due: Memory,
     never: Memory,
     /// Those let go for want of room: they were not due, and come again where somebody waits for them.
     crowded: Memory,
-    measured: BTreeMap<String, f64>,
+    measured: FlatMap<String, f64>,
     events: VecDeque<Event>,
     arrivals: u64,
     /// Whether something may have become due since everything was looked through.
@@ -122,12 +119,12 @@ impl Agenda {
     /// The agenda of `local`, whose packets make no room for those of others.
     pub(crate) fn new(local: PeerId) -> Self {
         Self {
-            waiting: BTreeMap::new(),
+            waiting: FlatMap::new(),
             due: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
             local,
             never: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
             crowded: Memory::new(MAX_REMEMBERED, MAX_REMEMBERED_OF_AUTHOR),
-            measured: BTreeMap::new(),
+            measured: FlatMap::new(),
             events: VecDeque::new(),
             arrivals: 0,
             is_stale: false,
@@ -169,10 +166,9 @@ impl Agenda {
             round: 0,
         };
         self.arrivals += 1;
-        // Those that wait for it, or may have to wait for it, are looked through again.
-        self.is_stale |= !self.waiting.is_empty();
         // Not told at once even where nothing holds it: an `ORDER_FIRST` may come with the same input.
         self.waiting.insert(cid, item);
+        // Those that wait for it, or may have to wait for it, are looked through again.
         self.is_stale = true;
         self.make_room(now);
     }
@@ -380,12 +376,12 @@ impl Agenda {
     }
 
     /// The kinds of packets held back by an `ORDER_FIRST` that waits.
-    fn barriers(&self) -> BTreeSet<Kind<'_>> {
+    fn barriers(&self) -> FlatSet<Kind<'_>> {
         let items = self.waiting.values();
         items.filter(|i| i.is_barrier()).map(Item::kind).collect()
     }
 
-    fn standing(&self, item: &Item, barriers: &BTreeSet<Kind<'_>>, now: Instant) -> Standing {
+    fn standing(&self, item: &Item, barriers: &FlatSet<Kind<'_>>, now: Instant) -> Standing {
         if let Some(next) = item.next {
             return if next <= now {
                 Standing::Ready
@@ -433,9 +429,9 @@ impl Agenda {
         let items: Vec<&Item> = items
             .filter(|i| is_queue_full || !soon.contains(&i.packet.cid()))
             .collect();
-        let mut counts: BTreeMap<PeerId, usize> = BTreeMap::new();
+        let mut counts: FlatMap<PeerId, usize> = FlatMap::new();
         for item in &items {
-            *counts.entry(item.packet.author()).or_default() += 1;
+            *counts.get_or_insert_with(item.packet.author(), Default::default) += 1;
         }
         let is_full = items.len() > MAX_WAITING;
         let others = counts.into_iter().filter(|(author, count)| {
@@ -443,10 +439,10 @@ impl Agenda {
         });
         let (crowd, _) = others.max_by_key(|(_, count)| *count)?;
         let waiting = items.iter().copied();
-        let awaited: BTreeSet<ContentId> = waiting.filter_map(Item::predecessor).collect();
+        let awaited: FlatSet<ContentId> = waiting.filter_map(Item::predecessor).collect();
         let waiting = items.iter().copied();
         let of_crowd: Vec<&Item> = waiting.filter(|i| i.packet.author() == crowd).collect();
-        let held: BTreeSet<&str> = of_crowd
+        let held: FlatSet<&str> = of_crowd
             .iter()
             .filter(|i| !i.is_barrier())
             .map(|i| i.packet.packet_type())
@@ -462,14 +458,14 @@ impl Agenda {
     }
 
     /// What is only to be told yet, and what waits for nothing but that, as far as a few looks show.
-    fn soon_due(&self, now: Instant) -> BTreeSet<ContentId> {
+    fn soon_due(&self, now: Instant) -> FlatSet<ContentId> {
         let gates = self.waiting.values();
         let gates = gates.filter(|i| i.is_barrier() && !i.is_met);
-        let barriers: BTreeSet<Kind<'_>> = gates.map(Item::kind).collect();
+        let barriers: FlatSet<Kind<'_>> = gates.map(Item::kind).collect();
         // Mostly in the order of a chain.
         let mut items: Vec<&Item> = self.waiting.values().collect();
         items.sort_unstable_by_key(|i| i.arrived);
-        let mut soon = BTreeSet::new();
+        let mut soon = FlatSet::new();
         for _ in 0..MAX_LOOKS {
             let before = soon.len();
             for item in &items {

@@ -1,10 +1,11 @@
 //! A fetch: from a packet's content id to its whole content, block by block, from several peers at once.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::vec::Vec;
 
 use super::{Answer, Event, Node, NodeError, Reply, serve::packet_size, want::Waiter};
 use crate::{
     digest::{ContentId, Digest},
+    flat::FlatSet,
     key::PeerId,
     packet::{Packet, Payload, block::Assembly},
     time::Instant,
@@ -40,7 +41,7 @@ pub(crate) struct Fetch {
     pub(crate) packet: Option<Packet>,
     pub(crate) root: Option<ContentId>,
     pub(crate) assembly: Option<Assembly>,
-    pub(crate) waiting: BTreeSet<ContentId>,
+    pub(crate) waiting: FlatSet<ContentId>,
     /// Peers that gave a block of this object, or said they hold it.
     pub(crate) providers: Vec<PeerId>,
     /// Everything that makes up the object, as far as it is known: packet, root, leaves.
@@ -59,7 +60,7 @@ impl Fetch {
             packet: None,
             root: None,
             assembly: None,
-            waiting: BTreeSet::new(),
+            waiting: FlatSet::new(),
             providers: Vec::new(),
             blocks: Vec::new(),
             deadline: now + super::FETCH_PATIENCE,

@@ -1,13 +1,10 @@
 //! The packets a node knows, bounded in count and bytes, newest first. Who takes most room makes room.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    vec::Vec,
-};
+use alloc::{string::String, vec::Vec};
 
 use crate::{
     digest::ContentId,
+    flat::{FlatMap, FlatSet},
     key::PeerId,
     packet::{Packet, Payload, REVOCATION_TYPE},
     time::Timestamp,
@@ -37,13 +34,13 @@ impl Filter {
 
 #[derive(Debug, Default)]
 pub(crate) struct Library {
-    packets: BTreeMap<ContentId, Known>,
-    order: BTreeMap<u64, ContentId>,
+    packets: FlatMap<ContentId, Known>,
+    order: FlatMap<u64, ContentId>,
     next: u64,
     /// Room taken by packets, and by revocations.
     used: [Share; 2],
     /// Room taken by each author, in revocations or else.
-    shares: BTreeMap<(bool, PeerId), Share>,
+    shares: FlatMap<(bool, PeerId), Share>,
     /// Packets that replace another, whether or not that one is here.
     replacing: usize,
     /// Packets let go before they expired, for want of room.
@@ -80,7 +77,7 @@ impl Library {
     pub(crate) fn insert(
         &mut self,
         packet: Packet,
-        pins: &BTreeSet<ContentId>,
+        pins: &FlatSet<ContentId>,
         waits: impl Fn(&ContentId) -> bool,
     ) -> Option<Vec<Packet>> {
         let cid = packet.cid();
@@ -116,7 +113,7 @@ impl Library {
     /// No pin goes, and what waits goes last where its author takes more than a small share.
     fn one_too_many(
         &self,
-        pins: &BTreeSet<ContentId>,
+        pins: &FlatSet<ContentId>,
         waits: impl Fn(&ContentId) -> bool,
     ) -> Option<ContentId> {
         let (class, is_over_bytes) = [false, true].into_iter().find_map(|class| {
@@ -234,7 +231,7 @@ impl Library {
 
     /// Removes what has expired, and what a packet superseded that is gone, except `pins`: those stand for themselves
     /// again. Returns what went.
-    pub(crate) fn expire(&mut self, now: Timestamp, pins: &BTreeSet<ContentId>) -> Vec<Packet> {
+    pub(crate) fn expire(&mut self, now: Timestamp, pins: &FlatSet<ContentId>) -> Vec<Packet> {
         let is_over = |cid: &ContentId| self.get(cid).is_none_or(|p| p.expires_at() <= now);
         let orphans = self.packets.iter();
         let orphans: Vec<_> = orphans
@@ -262,7 +259,7 @@ impl Library {
     fn account(&mut self, packet: &Packet, is_in: bool) {
         let class = packet.packet_type() == REVOCATION_TYPE;
         let (key, len) = ((class, packet.author()), packet.as_cbor().len());
-        let share = self.shares.entry(key).or_default();
+        let share = self.shares.get_or_insert_with(key, Default::default);
         for room in [&mut self.used[usize::from(class)], share] {
             if is_in {
                 room.count += 1;

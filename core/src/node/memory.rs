@@ -3,20 +3,24 @@
 //! Unlike a [`ReplayGuard`](crate::packet::ReplayGuard) it refuses nothing: where there is no room, the oldest name of
 //! the author with the most goes, so that who floods it forgets its own.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-
-use crate::{digest::ContentId, key::PeerId, packet::MAX_CLOCK_SKEW, time::Timestamp};
+use crate::{
+    digest::ContentId,
+    flat::{FlatMap, FlatSet},
+    key::PeerId,
+    packet::MAX_CLOCK_SKEW,
+    time::Timestamp,
+};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
     capacity: usize,
     per_author: usize,
-    names: BTreeMap<ContentId, Entry>,
+    names: FlatMap<ContentId, Entry>,
     /// The names of each author in the order in which they came.
-    authors: BTreeMap<PeerId, BTreeMap<u64, ContentId>>,
+    authors: FlatMap<PeerId, FlatMap<u64, ContentId>>,
     /// How many names each author has, so that the one with the most is found at once.
-    counts: BTreeSet<(usize, PeerId)>,
-    by_end: BTreeSet<(Timestamp, ContentId)>,
+    counts: FlatSet<(usize, PeerId)>,
+    by_end: FlatSet<(Timestamp, ContentId)>,
     next: u64,
     dropped: u64,
 }
@@ -34,10 +38,10 @@ impl Memory {
         Self {
             capacity,
             per_author,
-            names: BTreeMap::new(),
-            authors: BTreeMap::new(),
-            counts: BTreeSet::new(),
-            by_end: BTreeSet::new(),
+            names: FlatMap::new(),
+            authors: FlatMap::new(),
+            counts: FlatSet::new(),
+            by_end: FlatSet::new(),
             next: 0,
             dropped: 0,
         }
@@ -87,7 +91,9 @@ impl Memory {
         self.names.insert(name, Entry { author, place, end });
         self.by_end.insert((end, name));
         let count = self.count(&author);
-        self.authors.entry(author).or_default().insert(place, name);
+        self.authors
+            .get_or_insert_with(author, Default::default)
+            .insert(place, name);
         self.recount(author, count);
     }
 
@@ -127,7 +133,7 @@ impl Memory {
     }
 
     fn count(&self, author: &PeerId) -> usize {
-        self.authors.get(author).map_or(0, BTreeMap::len)
+        self.authors.get(author).map_or(0, FlatMap::len)
     }
 
     fn recount(&mut self, author: PeerId, before: usize) {

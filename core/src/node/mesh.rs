@@ -37,7 +37,7 @@ impl Node {
             return;
         }
         let now = self.now.instant;
-        let known = self.peers.entry(peer).or_insert_with(|| Peer::new(now));
+        let known = self.peers.get_or_insert_with(peer, || Peer::new(now));
         known.connections.insert(connection, path);
         if path == Path::Direct {
             self.candidates.succeeded(&peer);

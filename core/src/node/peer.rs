@@ -1,9 +1,8 @@
 //! The peers a node knows: how each is reached, what it answers, whom to dial next.
 
-use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-use crate::{key::PeerId, time::Instant};
+use crate::{flat::FlatMap, key::PeerId, time::Instant};
 
 /// How a connection reaches a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +50,7 @@ pub struct PeerInfo {
 /// A peer with at least one connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) connections: BTreeMap<u64, Path>,
+    pub(crate) connections: FlatMap<u64, Path>,
     pub(crate) role: Role,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) packets_in: u64,
@@ -66,7 +65,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            connections: BTreeMap::new(),
+            connections: FlatMap::new(),
             role: Role::Unknown,
             round_trip: None,
             packets_in: 0,
@@ -133,7 +132,7 @@ impl Bucket {
 /// Peers heard of but not directly connected: when each may be dialled (again).
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
-    known: BTreeMap<PeerId, Candidate>,
+    known: FlatMap<PeerId, Candidate>,
     /// Candidates not kept because the table was full.
     pub(crate) dropped: u64,
 }

@@ -1,6 +1,6 @@
 //! How the node gets blocks: whom it asks, what it does with the answers, when it gives up.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     digest::{Codec, ContentId},
+    flat::FlatSet,
     key::PeerId,
     packet::{
         Packet,
@@ -69,13 +70,13 @@ impl Node {
     pub(super) fn want(&mut self, cid: ContentId, waiter: Waiter, hints: &[PeerId], hops: u8) {
         let now = self.now.instant;
         self.next_seek = self.next_seek.min(now + SEEK_INTERVAL);
-        let want = self.wants.table.entry(cid).or_insert_with(|| {
+        let want = self.wants.table.get_or_insert_with(cid, || {
             self.outputs.push_back(Output::Load(cid));
             Want {
                 waiters: Vec::new(),
                 stage: Stage::Loading,
                 hints: Vec::new(),
-                tried: BTreeSet::new(),
+                tried: FlatSet::new(),
                 hops: 0,
                 retry_at: now,
             }
@@ -441,12 +442,12 @@ impl Node {
         if want.tried.len() >= MAX_TRIED {
             return Choice::Nobody;
         }
-        let mut providers: BTreeSet<PeerId> = want.hints.iter().copied().collect();
+        let mut providers: FlatSet<PeerId> = want.hints.iter().copied().collect();
         for waiter in &want.waiters {
             if let Waiter::Fetch(id) = waiter
                 && let Some(fetch) = self.fetches.get(id)
             {
-                providers.extend(&fetch.providers);
+                providers.extend(fetch.providers.iter().copied());
             }
         }
         let rank = |id: &PeerId, peer: &Peer| match peer.role {

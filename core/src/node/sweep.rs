@@ -5,16 +5,14 @@
 //! here does; manifests are read from the store one at a time. Blocks of packets that are not known here any more are not
 //! protected: whoever wants them fetches them again.
 
-use alloc::{
-    collections::{BTreeSet, VecDeque},
-    vec::Vec,
-};
+use alloc::{collections::VecDeque, vec::Vec};
 
 use core::time::Duration;
 
 use super::{Node, Output, library::root_of};
 use crate::{
     digest::ContentId,
+    flat::FlatSet,
     packet::{
         Packet,
         block::{MAX_OBJECT, Manifest},
@@ -48,7 +46,7 @@ struct Current {
     kept: Vec<ContentId>,
     loading: ContentId,
     is_unwanted: bool,
-    blocks: BTreeSet<ContentId>,
+    blocks: FlatSet<ContentId>,
 }
 
 impl Node {
@@ -106,7 +104,7 @@ impl Node {
             kept,
             loading: root,
             is_unwanted: true,
-            blocks: BTreeSet::new(),
+            blocks: FlatSet::new(),
         });
         self.load_next();
     }

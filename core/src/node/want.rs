@@ -1,11 +1,13 @@
 //! Blocks a node is looking for: one entry a block, however many wait for it.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 
-use crate::{digest::ContentId, key::PeerId, time::Instant};
+use crate::{
+    digest::ContentId,
+    flat::{FlatMap, FlatSet},
+    key::PeerId,
+    time::Instant,
+};
 
 /// Who waits for a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,15 +39,15 @@ pub(crate) struct Want {
     pub(crate) waiters: Vec<Waiter>,
     pub(crate) stage: Stage,
     pub(crate) hints: Vec<PeerId>,
-    pub(crate) tried: BTreeSet<PeerId>,
+    pub(crate) tried: FlatSet<PeerId>,
     pub(crate) hops: u8,
     pub(crate) retry_at: Instant,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Wants {
-    pub(crate) table: BTreeMap<ContentId, Want>,
-    requests: BTreeMap<u64, ContentId>,
+    pub(crate) table: FlatMap<ContentId, Want>,
+    requests: FlatMap<u64, ContentId>,
 }
 
 impl Wants {

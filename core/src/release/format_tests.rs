@@ -126,6 +126,10 @@ fn tensors_with_noise_leave_clipped_as_one_update_and_say_what_it_cost() {
             .all(|(a, b)| *a != b),
         "{numbers:?}"
     );
+    // What a receiver must know of the noise is inside the envelope where it is sealed.
+    let sealed = prepared.preview_for(&[]).sealed_quality;
+    assert!(sealed["privacy.epsilon"] > 0.0 && sealed["privacy.delta"] > 0.0);
+    assert_eq!(&sealed, prepared.quality());
     let noise = prepared.preview().noise.as_ref().unwrap();
     assert_eq!(
         (noise.clip_norm, noise.multiplier, noise.numbers),

@@ -5,6 +5,17 @@ use alloc::string::{String, ToString};
 use super::reader::Slot;
 use crate::packet::{Instructions, MAX_TEXT, What, When, Where, Why};
 
+/// Returns the instructions of content that has a name and none of its own: keep it in the region of memory that the name
+/// says.
+pub fn kept_as(name: &str) -> Instructions {
+    Instructions {
+        whither: Where::Memory {
+            region: region(name),
+        },
+        ..Instructions::default()
+    }
+}
+
 /// Returns `instructions` with what `change` makes of each of its texts.
 pub(super) fn map_texts(
     mut instructions: Instructions,
@@ -42,7 +53,7 @@ pub(super) fn map_texts(
 }
 
 /// Returns `name` as a region of memory: at most 128 bytes, without control characters.
-pub(super) fn region(name: &str) -> String {
+fn region(name: &str) -> String {
     let cut = name
         .get(..name.floor_char_boundary(MAX_REGION))
         .unwrap_or_default();

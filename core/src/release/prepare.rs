@@ -9,14 +9,14 @@ use rand_core::CryptoRng;
 
 use super::error::ReleaseError;
 use super::format::{Apart, Format};
-use super::instruction::{map_texts, packet_name, region};
+use super::instruction::{kept_as, map_texts, packet_name};
 use super::outgoing::{NoiseWish, Outgoing, Rules};
 use super::prepared::Prepared;
 use super::preview::{Dropped, MAX_DROPPED, Measured, NoiseShown, Preview, Readers};
 use super::reader::{Reader, Slot, mask};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
-use crate::packet::{Instructions, MAX_QUALITY_METRICS, What, Where};
+use crate::packet::{Instructions, MAX_QUALITY_METRICS, What};
 use crate::privacy::ledger::Grant;
 use crate::privacy::noise::ClipNorm;
 use crate::privacy::scrub::{Action, ScrubError, Scrubber};
@@ -163,6 +163,7 @@ pub fn prepare(
             .collect(),
         readers: Readers::Everybody,
         quality,
+        sealed_quality: BTreeMap::new(),
         ttl_secs,
         lines: final_instructions.lines(),
     };
@@ -361,12 +362,7 @@ impl Stages<'_, '_> {
                 text(slot).unwrap_or_else(|| before.to_string())
             }),
             None => match text(Slot::Name) {
-                Some(name) => Instructions {
-                    whither: Where::Memory {
-                        region: region(&name),
-                    },
-                    ..Instructions::default()
-                },
+                Some(name) => kept_as(&name),
                 None => Instructions::default(),
             },
         };

@@ -39,23 +39,19 @@ impl Prepared {
     }
 
     /// Returns what the owner is to see where `readers` alone are to read it: outside of the envelope are then no type,
-    /// no metrics and no instructions.
+    /// no metrics and no instructions; type and metrics are inside.
     pub fn preview_for(&self, readers: &[PeerId]) -> Preview {
         let mut readers = readers.to_vec();
         readers.sort_unstable();
         readers.dedup();
-        let front = PARCEL_FRONT
-            + varint_len(self.packet_type.len())
-            + self.packet_type.len()
-            + self
-                .name
-                .as_ref()
-                .map_or(1, |name| varint_len(name.len()) + name.len());
+        let name = self.name.as_deref().unwrap_or_default();
+        let front = Parcel::front_len(&self.packet_type, name, &self.preview.quality);
         let sealed = sealed_len(front + self.content().len(), readers.len());
         Preview {
             sealed_bytes: Some(sealed as u64),
             readers: Readers::Peers(readers),
             quality: BTreeMap::new(),
+            sealed_quality: self.preview.quality.clone(),
             lines: Instructions::default().lines(),
             ..self.preview.clone()
         }
@@ -122,12 +118,14 @@ impl Prepared {
             body,
             packet_type,
             name,
+            preview: open,
             ..
         } = self;
         let write = |parts: &crate::privacy::Parts| {
             let parcel = Parcel {
                 content_type: packet_type,
                 name: name.unwrap_or_default(),
+                quality: open.quality,
                 content: body.bytes(parts).to_vec(),
             };
             seal_parcel(&parcel, recipients, (network, author), rng)
@@ -210,12 +208,4 @@ impl SealedRelease {
     pub fn digest(&self) -> Digest {
         Digest::sha256(&self.content)
     }
-}
-
-/// Bytes of a parcel's version with its length.
-const PARCEL_FRONT: usize = 16;
-
-/// Bytes of a length as a varint.
-const fn varint_len(len: usize) -> usize {
-    if len < 128 { 1 } else { 2 }
 }

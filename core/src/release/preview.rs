@@ -75,6 +75,8 @@ pub struct Preview {
     pub readers: Readers,
     /// The metrics outside the content, readable by everybody.
     pub quality: BTreeMap<String, f64>,
+    /// The metrics inside the envelope, readable by its recipients; none where there are no recipients.
+    pub sealed_quality: BTreeMap<String, f64>,
     /// Seconds to live.
     pub ttl_secs: u64,
     /// The six instructions, readable by everybody: when, where, how, why, what, order.

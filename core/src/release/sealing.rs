@@ -1,7 +1,8 @@
 //! Sealed delivery: which packets carry keys and envelopes, and what they mean.
 //!
 //! A peer publishes its certificate in a packet of type `seal-key`, its only content. A file for it travels in a packet
-//! of type `sealed`, whose content is an envelope around a parcel: neither the file's name nor its type is outside.
+//! of type `sealed`, whose content is an envelope around a parcel: neither the file's name nor its type nor its metrics are
+//! outside.
 
 use alloc::vec::Vec;
 
@@ -125,7 +126,7 @@ pub fn certificate_of(
 /// Seals a parcel of `author` on `network`.
 ///
 /// # Errors
-/// Its name or type is too long, or there are too many recipients.
+/// Its name, type or metrics are out of bounds, or there are too many recipients.
 pub fn seal_parcel(
     parcel: &Parcel,
     recipients: &[Recipient],

@@ -385,6 +385,7 @@ fn what_is_sealed_opens_for_its_reader_with_its_clean_name_and_shows_nothing_out
     assert_eq!(before.sealed_bytes, Some(sealed.content().len() as u64));
     assert_eq!(before.readers, Readers::Peers(vec![reader.peer_id()]));
     assert!(before.quality.is_empty() && !before.lines.join(" ").contains("note"));
+    assert_eq!(before.sealed_quality, [("accuracy".into(), 0.9)].into());
     let sender = ("main", author.peer_id());
     let parcel = sealing::open_parcel(sealed.content(), &keyring, sender, NOW).unwrap();
     assert_eq!(
@@ -392,6 +393,7 @@ fn what_is_sealed_opens_for_its_reader_with_its_clean_name_and_shows_nothing_out
         ("note.txt", "file")
     );
     assert_eq!(parcel.content, b"ask [email]");
+    assert_eq!(parcel.quality, before.sealed_quality);
 }
 
 #[test]

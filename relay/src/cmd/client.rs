@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// The relay that a command names: its network and addresses, best first.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) network: String,
     pub(crate) addrs: Vec<Multiaddr>,

@@ -120,6 +120,9 @@ fn opened(
     // Quoted: the sender chose these words.
     let (name, content_type) = (&parcel.name, &parcel.content_type);
     eprintln!("opened {name:?}, type {content_type:?}, sealed by {author}");
+    for (metric, value) in &parcel.quality {
+        eprintln!("  {metric:?}: {value}");
+    }
     Ok(parcel.content)
 }
 

@@ -3,16 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use chorus_core::{
+    bounds::DEFAULT_MAX_OBJECT,
+    key::PeerId,
     net::{Handle, PreparedPacket},
+    node::Filter,
     packet::Packet,
     privacy::{
         Anonymiser, Limits,
         ledger::Mechanism,
         noise::{Neighbours, plan},
         pseudonym::{EpochLength, NodeSecret},
+        range::Row,
         scrub::{Policy, Salt, Scrubber},
     },
-    release::{Entry, Outgoing, Prepared, Rules, prepare},
+    release::{self, Entry, Outgoing, Prepared, Rules, prepare},
 };
 use rand_chacha::rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -20,6 +24,7 @@ use zeroize::Zeroizing;
 use crate::{
     cmd::{
         Failure,
+        client::{self, Target},
         keys::{now, open_soon},
     },
     store::{LedgerFile, Seeds, SpendError, StoreError},
@@ -63,6 +68,21 @@ pub(crate) async fn rules(
         limits,
         ..Rules::new(scrubber, anonymiser)
     })
+}
+
+/// What others on the relay told of themselves as ranges, among which facts of the owner hide; `own` is left out.
+///
+/// # Errors
+/// The relay does not answer.
+pub(crate) async fn published(target: Target, own: Option<PeerId>) -> Result<Vec<Row>, Failure> {
+    let client = client::connect(target, None, DEFAULT_MAX_OBJECT).await?;
+    let handle = &client.node.handle;
+    let found = handle.query_peer(client.relay, Filter::default()).await;
+    let own = own.unwrap_or(handle.id());
+    client.node.close().await;
+    let packets = found?;
+    let packets = packets.iter().map(|p| (p.author(), p.quality()));
+    Ok(release::rows(packets, own))
 }
 
 /// What is to be paid from the budget in `dir` before it leaves.
@@ -164,7 +184,6 @@ mod tests {
     use chorus_core::{
         key::Keypair,
         net::{MemoryStore, Part, ShareOptions},
-        node::Filter,
         release::{MAX_JOURNAL_JSON, NoiseWish},
     };
     use libp2p::swarm::dummy;

@@ -9,14 +9,15 @@ use chorus_core::{
     bounds::LimitError,
     key::PeerId,
     net::{Handle, PreparedPacket, ShareOptions},
-    packet::{DEFAULT_TTL_SECS, Instructions},
-    release::{Entry, NoiseWish, Outgoing, Prepared, Preview},
+    packet::{DEFAULT_TTL_SECS, How, Instructions, Order},
+    privacy::range::{Fact, Ladder},
+    release::{Entry, NoiseWish, Outgoing, Prepared, Preview, kept_as},
     seal::{MAX_RECIPIENTS, Parcel, Recipient, sealed_len},
 };
 use serde::Deserialize;
 
 use crate::{
-    cli::ShareArgs,
+    cli::{NamedFact, ShareArgs},
     cmd::{
         Failure, client, identity,
         keys::{self, OwnKeys},
@@ -54,13 +55,14 @@ impl Default for Metadata {
 /// The file is unreadable or too large, the metadata do not make a valid packet, something in it is not to leave, the
 /// privacy budget is spent, a recipient has no valid key, or the relay refuses.
 pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
-    let metadata: Metadata = match &args.json {
+    let mut metadata: Metadata = match &args.json {
         Some(text) => serde_json::from_str(text)
             .map_err(|error| Failure::Usage(format!("--json: {error}")))?,
         None => Metadata::default(),
     };
     let recipients: BTreeSet<_> = args.recipient.iter().copied().collect();
     check_sealable(&metadata, recipients.len())?;
+    metadata.instructions = instructions(&args, metadata.instructions)?;
     let content = read(&args.file).await?;
     let target = client::target(&args.relay).await?;
     let dir = args.data_dir.as_deref();
@@ -76,7 +78,11 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
         }
         None => None,
     };
-    let rules = privacy::rules(dir, &target.network, MAX_FILE_BYTES).await?;
+    let mut rules = privacy::rules(dir, &target.network, MAX_FILE_BYTES).await?;
+    if !args.fact.is_empty() {
+        let own = own.as_ref().map(|(own, _)| own.identity.peer_id());
+        rules.published = privacy::published(target.clone(), own).await?;
+    }
     let outgoing = outgoing(content, &args, metadata);
     let rng = &mut keys::rng()?;
     let (tried, unpaid) = privacy::tried(outgoing, &rules, dir, rng).await?;
@@ -91,7 +97,7 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
     }
 
     let key = own.as_ref().map(|(own, _)| own.identity.clone());
-    let most = sealed_len(tried.content().len() + MAX_PARCEL_FRONT, peers.len());
+    let most = sealed_len(tried.content().len() + Parcel::MAX_FRONT, peers.len());
     let client = client::connect(target, key, most as u64).await?;
     let handle = &client.node.handle;
     let to = (handle, client.relay);
@@ -165,14 +171,40 @@ fn check_sealable(metadata: &Metadata, recipients: usize) -> Result<(), Failure>
     }
     let usage = |error: LimitError| Failure::Usage(format!("--recipient: {error}"));
     LimitError::check_len("recipients", recipients, MAX_RECIPIENTS).map_err(usage)?;
-    if metadata.instructions.is_some() || !metadata.quality_metrics.is_empty() {
+    if metadata.instructions.is_some() {
         return Err(Failure::Usage(
-            "--json: instructions and quality_metrics are readable by everybody, so with --recipient only packet_type \
-             and ttl are taken"
+            "--json: instructions are readable by everybody, so with --recipient only packet_type, quality_metrics and \
+             ttl are taken"
                 .into(),
         ));
     }
     Ok(())
+}
+
+/// Returns what the packet asks of others: as its metadata say, or as the options do.
+fn instructions(
+    args: &ShareArgs,
+    given: Option<Instructions>,
+) -> Result<Option<Instructions>, Failure> {
+    if args.when.is_none() && args.after.is_none() && args.supersedes.is_none() {
+        return Ok(given);
+    }
+    if given.is_some() {
+        return Err(Failure::Usage(
+            "--json: its instructions say when and in which order already, so --when, --after and --supersedes cannot be \
+             used with them"
+                .into(),
+        ));
+    }
+    let mut instructions = kept_as(&file_name(&args.file, Parcel::MAX_NAME));
+    instructions.when = args.when.clone().unwrap_or_default();
+    if let Some(cid) = args.after.or(args.supersedes) {
+        instructions.order = Order::After { cid };
+    }
+    if args.supersedes.is_some() {
+        instructions.how = How::Replace;
+    }
+    Ok(Some(instructions))
 }
 
 fn outgoing(content: Vec<u8>, args: &ShareArgs, metadata: Metadata) -> Outgoing {
@@ -181,6 +213,7 @@ fn outgoing(content: Vec<u8>, args: &ShareArgs, metadata: Metadata) -> Outgoing 
         name: Some(file_name(&args.file, Parcel::MAX_NAME)),
         instructions: metadata.instructions,
         quality: metadata.quality_metrics,
+        facts: args.fact.iter().map(fact).collect(),
         ttl_secs: metadata.ttl,
         identifiers: owner::identifiers(),
         noise: noise.map(|(clip_norm, noise_multiplier)| NoiseWish {
@@ -190,6 +223,11 @@ fn outgoing(content: Vec<u8>, args: &ShareArgs, metadata: Metadata) -> Outgoing 
         is_verbatim: args.verbatim,
         ..Outgoing::new(metadata.packet_type, content)
     }
+}
+
+fn fact(NamedFact { name, value }: &NamedFact) -> (String, Fact) {
+    let (value, ladder) = (*value, Ladder::Sizes);
+    (name.clone(), Fact { value, ladder })
 }
 
 fn in_the_open(prepared: Prepared) -> (Vec<u8>, ShareOptions, Preview) {
@@ -242,12 +280,14 @@ async fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Largest file that is read, bytes. Guess: it is held in memory; relays refuse far smaller ones by default.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// Bytes that a parcel has before its content, at most.
-const MAX_PARCEL_FRONT: usize = Parcel::MAX_TYPE + Parcel::MAX_NAME + 32;
 
 #[cfg(test)]
 mod tests {
+    use chorus_core::digest::{Codec, ContentId};
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::{Cli, Command};
 
     #[test]
     fn long_names_are_cut_between_characters() {
@@ -258,15 +298,51 @@ mod tests {
     #[test]
     fn what_everybody_could_read_beside_an_envelope_is_refused() {
         let metadata = |text: &str| serde_json::from_str::<Metadata>(text).unwrap();
-        let open = metadata("{\"quality_metrics\":{\"accuracy\":0.9}}");
+        let open = metadata("{\"instructions\":{}}");
         assert!(check_sealable(&open, 0).is_ok());
         assert!(matches!(check_sealable(&open, 1), Err(Failure::Usage(_))));
-        let inside = metadata("{\"packet_type\":\"payroll\",\"ttl\":60}");
+        let inside =
+            "{\"packet_type\":\"payroll\",\"ttl\":60,\"quality_metrics\":{\"accuracy\":0.9}}";
+        let inside = metadata(inside);
         assert!(check_sealable(&inside, 64).is_ok());
         assert!(matches!(
             check_sealable(&inside, 65),
             Err(Failure::Usage(_))
         ));
+    }
+
+    #[test]
+    fn options_become_instructions_of_content_that_is_kept_by_its_name() {
+        let args = |more: &[&str]| {
+            let first = [
+                "chorus-relay",
+                "share",
+                "a/b.txt",
+                "--relay",
+                "http://127.0.0.1:8080",
+            ];
+            match Cli::try_parse_from([&first[..], more].concat())
+                .unwrap()
+                .command
+            {
+                Command::Share(args) => args,
+                other => panic!("{other:?}"),
+            }
+        };
+        let cid = ContentId::of(Codec::DagCbor, b"packet").to_string();
+        assert_eq!(instructions(&args(&[]), None).unwrap(), None);
+        let replacing = args(&["--supersedes", &cid, "--data-dir", "d"]);
+        let lines = instructions(&replacing, None).unwrap().unwrap().lines();
+        assert_eq!(lines[0], "WHEN_IMMEDIATE");
+        assert_eq!(lines[1], "WHERE_MEMORY region=\"b.txt\"");
+        assert_eq!(lines[2], "HOW_REPLACE");
+        assert_eq!(lines[5], format!("ORDER_AFTER cid={cid}"));
+        let after = args(&["--after", &cid, "--when", "periodic_60"]);
+        let lines = instructions(&after, None).unwrap().unwrap().lines();
+        assert_eq!(lines[0], "WHEN_PERIODIC secs=60");
+        assert_eq!(lines[2], "HOW_MERGE weight=1.0");
+        let both = instructions(&after, Some(Instructions::default()));
+        assert!(matches!(both, Err(Failure::Usage(why)) if why.contains("--json")));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::{
 use chorus_core::{
     digest::ContentId,
     net::{Retention, Store, StoreError as NodeStoreError},
+    packet::{REVOCATION_TYPE, UnverifiedPacket},
 };
 
 use crate::{
     metrics::Metrics,
-    store::{BlockStore, Keep, StoreError},
+    store::{BlockKey, BlockStore, Keep, Kind, StoreError},
 };
 
 /// Shares a [`BlockStore`] between the driver and its owner, and keeps the counters up to date. Clones share it.
@@ -80,7 +81,11 @@ impl Store for NodeStore {
     ) -> Result<(), NodeStoreError> {
         let keep = Keep {
             expires_at: retention.expires.as_millis(),
-            packet: retention.is_packet,
+            kind: if retention.is_packet {
+                kind_of_packet(bytes)
+            } else {
+                Kind::Block
+            },
         };
         let put = || self.run(|blocks| blocks.put(&cid.to_bytes(), bytes, keep, now_ms()));
         // It waits for the disk: other tasks of this thread, such as circuits, go on elsewhere meanwhile.
@@ -100,9 +105,42 @@ impl Store for NodeStore {
     }
 
     fn packets(&mut self) -> Result<Vec<Vec<u8>>, NodeStoreError> {
-        self.run(|blocks| blocks.packets(now_ms()))
-            .map_err(into_node_error)
+        let packets = self.run(|blocks| {
+            let packets = blocks.packets(now_ms())?;
+            let revocations = packets.iter().filter_map(|bytes| revocation_key(bytes));
+            blocks.note_revocations(&revocations.collect::<Vec<_>>())?;
+            Ok(packets)
+        });
+        packets.map_err(into_node_error)
     }
+
+    fn pin(&mut self, cids: &[ContentId], is_pinned: bool) -> Result<(), NodeStoreError> {
+        let keys: Vec<_> = cids.iter().map(ContentId::to_bytes).collect();
+        let pin = || self.run(|blocks| blocks.pin(&keys, is_pinned));
+        // As for `put`.
+        tokio::task::block_in_place(pin).map_err(into_node_error)
+    }
+
+    fn pinned(&mut self) -> Result<Vec<ContentId>, NodeStoreError> {
+        let keys = self.lock().pinned();
+        let cids = keys.iter().map(|key| ContentId::from_bytes(key));
+        cids.collect::<Result<_, _>>()
+            .map_err(|error| NodeStoreError::Io(error.to_string()))
+    }
+}
+
+/// The node verified the packet before: what it says of itself is so.
+fn kind_of_packet(bytes: &[u8]) -> Kind {
+    if revocation_key(bytes).is_some() {
+        Kind::Revocation
+    } else {
+        Kind::Packet
+    }
+}
+
+fn revocation_key(bytes: &[u8]) -> Option<BlockKey> {
+    let packet = UnverifiedPacket::from_cbor(bytes).ok()?;
+    (packet.packet_type() == REVOCATION_TYPE).then(|| packet.cid().to_bytes())
 }
 
 fn into_node_error(error: StoreError) -> NodeStoreError {
@@ -122,17 +160,23 @@ pub(crate) fn now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use chorus_core::{digest::Codec, time::Timestamp};
+    use std::path::Path;
+
+    use chorus_core::{digest::Codec, key::Keypair, packet::Revocation, time::Timestamp};
 
     use super::*;
     use crate::store::{Bounds, Secrets};
 
-    #[test]
-    fn the_node_gets_back_what_it_put_and_the_counters_follow() {
-        let dir = tempfile::tempdir().unwrap();
+    const PACKET: Retention = Retention {
+        expires: Timestamp::from_millis(u64::MAX),
+        is_packet: true,
+        is_pinned: false,
+    };
+
+    fn open(dir: &Path, max_bytes: u64) -> BlockStore {
         let bounds = Bounds {
-            max_bytes: 1000,
-            max_blocks: 16,
+            max_bytes,
+            max_blocks: 64,
         };
         let secrets = || {
             Ok(Secrets {
@@ -140,22 +184,20 @@ mod tests {
                 certificate: String::new().into(),
             })
         };
+        BlockStore::open(dir, bounds, secrets).unwrap()
+    }
+
+    #[test]
+    fn the_node_gets_back_what_it_put_and_the_counters_follow() {
+        let dir = tempfile::tempdir().unwrap();
         let metrics = Metrics::default();
-        let mut store = NodeStore::new(
-            BlockStore::open(dir.path(), bounds, secrets).unwrap(),
-            metrics.clone(),
-        );
+        let mut store = NodeStore::new(open(dir.path(), 1000), metrics.clone());
         let cid = ContentId::of(Codec::Raw, b"block");
-        let retention = Retention {
-            expires: Timestamp::from_millis(u64::MAX),
-            is_packet: true,
-            is_pinned: false,
-        };
-        store.put(&cid, b"block", retention).unwrap();
+        store.put(&cid, b"block", PACKET).unwrap();
         assert_eq!(store.get(&cid).unwrap().unwrap(), b"block");
         assert_eq!(store.packets().unwrap(), [b"block".to_vec()]);
         assert_eq!(metrics.block_bytes.get(), 5);
-        let error = store.put(&cid, &[0; 1001], retention).unwrap_err();
+        let error = store.put(&cid, &[0; 1001], PACKET).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a block of 1001 bytes does not fit, the store holds 1000"
@@ -166,19 +208,46 @@ mod tests {
     }
 
     #[test]
+    fn a_revocation_is_known_by_what_it_says_and_outlives_a_flood_of_other_packets() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = NodeStore::new(open(dir.path(), 8000), Metrics::default());
+        let taken_back = ContentId::of(Codec::DagCbor, b"what was said");
+        let draft = Revocation::new(&[taken_back]).unwrap().draft(60);
+        let at = Timestamp::from_millis(now_ms());
+        let packet = draft
+            .sign(&Keypair::from_seed(&[1; 32]), "main", at)
+            .unwrap();
+        store.put(&packet.cid(), packet.as_cbor(), PACKET).unwrap();
+        for n in 0..20_u8 {
+            let bytes = [n; 1000];
+            let cid = ContentId::of(Codec::DagCbor, &bytes);
+            store.put(&cid, &bytes, PACKET).unwrap();
+        }
+        assert!(store.get(&packet.cid()).unwrap().is_some());
+        let kept = store.packets().unwrap();
+        assert!(kept.len() < 9 && kept.contains(&packet.as_cbor().to_vec()));
+    }
+
+    #[test]
+    fn what_the_node_pins_is_pinned_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = || NodeStore::new(open(dir.path(), 1000), Metrics::default());
+        let mut store = start();
+        let cid = ContentId::of(Codec::Raw, b"packet");
+        store.put(&cid, b"packet", PACKET).unwrap();
+        store.pin(&[cid], true).unwrap();
+        assert_eq!(store.pinned().unwrap(), [cid]);
+        drop(store);
+        let mut store = start();
+        assert_eq!(store.pinned().unwrap(), [cid]);
+        store.pin(&[cid], false).unwrap();
+        assert!(store.pinned().unwrap().is_empty());
+    }
+
+    #[test]
     fn a_block_that_is_not_what_its_id_says_is_reported_with_the_path() {
         let dir = tempfile::tempdir().unwrap();
-        let bounds = Bounds {
-            max_bytes: 1000,
-            max_blocks: 16,
-        };
-        let secrets = || {
-            Ok(Secrets {
-                seed: [1; 32].into(),
-                certificate: String::new().into(),
-            })
-        };
-        let mut blocks = BlockStore::open(dir.path(), bounds, secrets).unwrap();
+        let mut blocks = open(dir.path(), 1000);
         let cid = ContentId::of(Codec::Raw, b"block");
         blocks
             .put(
@@ -186,7 +255,7 @@ mod tests {
                 b"rotten",
                 Keep {
                     expires_at: u64::MAX,
-                    packet: false,
+                    kind: Kind::Block,
                 },
                 0,
             )

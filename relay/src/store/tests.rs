@@ -18,7 +18,7 @@ fn key(n: u8) -> BlockKey {
 fn keep(expires_at: u64) -> Keep {
     Keep {
         expires_at,
-        packet: false,
+        kind: Kind::Block,
     }
 }
 
@@ -44,7 +44,7 @@ fn secrets_and_blocks_are_there_after_reopening() {
             b"two",
             Keep {
                 expires_at: 100,
-                packet: true,
+                kind: Kind::Packet,
             },
             0,
         )
@@ -76,7 +76,7 @@ fn a_block_is_gone_when_its_time_has_passed() {
             b"one",
             Keep {
                 expires_at: 10,
-                packet: true,
+                kind: Kind::Packet,
             },
             0,
         )
@@ -351,4 +351,183 @@ fn flipped_and_cut_files_never_panic() {
             Err(_) => panic!("opening a file damaged at byte {at} panicked"),
         }
     }
+}
+
+fn keep_as(kind: Kind) -> Keep {
+    Keep {
+        expires_at: 100,
+        kind,
+    }
+}
+
+#[test]
+fn other_packets_never_push_out_a_revocation_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds {
+        max_bytes: 800,
+        max_blocks: 40,
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    store
+        .put(&key(1), &[1; 60], keep_as(Kind::Revocation), 0)
+        .unwrap();
+    let flood = |store: &mut BlockStore, from: u8| {
+        for n in from..from + 60 {
+            let size = if n % 2 == 0 { 50 } else { 0 };
+            store
+                .put(&key(n), &vec![n; size], keep_as(Kind::Packet), 0)
+                .unwrap();
+        }
+    };
+    flood(&mut store, 10);
+    assert!(store.has(&key(1), 0));
+    drop(store);
+    let mut store = open(dir.path(), bounds).unwrap();
+    flood(&mut store, 100);
+    assert!(store.has(&key(1), 0));
+    assert!(store.counts().bytes <= 800 && store.counts().blocks <= 40);
+    // Their room is an eighth: 100 bytes. Of two that do not fit there the older leaves, and no other packet.
+    let before = store.counts();
+    store
+        .put(&key(2), &[2; 40], keep_as(Kind::Revocation), 0)
+        .unwrap();
+    assert!(store.has(&key(1), 0) && store.has(&key(2), 0));
+    store
+        .put(&key(3), &[3; 60], keep_as(Kind::Revocation), 0)
+        .unwrap();
+    assert!(!store.has(&key(1), 0) && store.has(&key(3), 0));
+    assert!(store.counts().blocks > before.blocks - 4);
+    let error = store.put(&key(4), &[4; 101], keep_as(Kind::Revocation), 0);
+    assert!(matches!(
+        error,
+        Err(StoreError::TooLarge { got: 101, max: 100 })
+    ));
+}
+
+#[test]
+fn an_expired_revocation_leaves_like_anything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds {
+        max_bytes: 80,
+        max_blocks: 16,
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    store
+        .put(&key(1), &[1; 10], keep_as(Kind::Revocation), 0)
+        .unwrap();
+    store
+        .put(&key(2), &[2; 70], keep_as(Kind::Packet), 0)
+        .unwrap();
+    let late = Keep {
+        expires_at: 200,
+        kind: Kind::Block,
+    };
+    store.put(&key(3), &[3; 10], late, 100).unwrap();
+    assert!(!store.has(&key(1), 0) && store.has(&key(3), 100));
+    assert_eq!((store.counts().expired, store.counts().evicted), (1, 0));
+}
+
+#[test]
+fn what_is_pinned_stays_until_its_time_or_until_it_is_unpinned_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds {
+        max_bytes: 100,
+        max_blocks: 100,
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    store
+        .put(&key(1), &[1; 20], keep_as(Kind::Packet), 0)
+        .unwrap();
+    store.put(&key(2), &[2; 30], keep(100), 0).unwrap();
+    store.pin(&[key(1), key(2), key(9)], true).unwrap();
+    let flood = |store: &mut BlockStore| {
+        for n in 20..40 {
+            store.put(&key(n), &[n; 25], keep(100), 0).unwrap();
+        }
+    };
+    flood(&mut store);
+    assert!(store.has(&key(1), 0) && store.has(&key(2), 0));
+    drop(store);
+    let mut store = open(dir.path(), bounds).unwrap();
+    assert_eq!(store.pinned(), [key(1)], "of its blocks it is the packet");
+    // What comes again stays pinned.
+    store.put(&key(2), &[2; 30], keep(110), 0).unwrap();
+    flood(&mut store);
+    assert!(store.has(&key(1), 0) && store.has(&key(2), 0));
+    let packets = store.packets(0).unwrap();
+    assert_eq!(packets, [vec![1; 20]]);
+
+    store.pin(&[key(1)], false).unwrap();
+    flood(&mut store);
+    assert!(!store.has(&key(1), 0) && store.has(&key(2), 0));
+    store.purge(110).unwrap();
+    assert!(!store.has(&key(2), 0), "its time has passed");
+}
+
+#[test]
+fn at_most_half_of_the_store_is_pinned_and_what_does_not_fit_beside_it_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds {
+        max_bytes: 100,
+        max_blocks: 16,
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    for n in 1..=3 {
+        store.put(&key(n), &[n; 20], keep(100), 0).unwrap();
+    }
+    store.pin(&[key(1), key(2)], true).unwrap();
+    let error = store.pin(&[key(3)], true).unwrap_err();
+    let bound = "pinned bytes must be at most 50, got 60";
+    assert!(error.to_string().contains(bound), "{error}");
+    assert!(store.put(&key(4), &[4; 61], keep(100), 0).is_err());
+    store.put(&key(4), &[4; 60], keep(100), 0).unwrap();
+    assert!(store.has(&key(1), 0) && store.has(&key(2), 0) && !store.has(&key(3), 0));
+
+    for n in 10..20 {
+        store.put(&key(n), &[], keep(100), 0).unwrap();
+    }
+    let many: Vec<_> = (10..17).map(key).collect();
+    let error = store.pin(&many, true).unwrap_err();
+    let bound = "pinned blocks must be at most 8, got 9";
+    assert!(error.to_string().contains(bound), "{error}");
+    store.pin(&many[..6], true).unwrap();
+    drop(store);
+    // Under lower bounds what is pinned makes room, too.
+    let bounds = Bounds {
+        max_bytes: 60,
+        ..bounds
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    store.put(&key(5), &[5; 30], keep(100), 0).unwrap();
+    assert!(store.has(&key(5), 0) && store.has(&key(2), 0) && !store.has(&key(1), 0));
+}
+
+#[test]
+fn a_store_without_marks_opens_and_learns_which_of_its_packets_are_revocations() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds {
+        max_bytes: 800,
+        max_blocks: 40,
+    };
+    let mut store = open(dir.path(), bounds).unwrap();
+    store
+        .put(&key(1), &[1; 60], keep_as(Kind::Packet), 0)
+        .unwrap();
+    let database = store.database.as_ref().unwrap();
+    let transaction = database.begin_write().unwrap();
+    assert!(transaction.delete_table(MARKS).unwrap());
+    transaction.commit().unwrap();
+    drop(store);
+    let mut store = open(dir.path(), bounds).unwrap();
+    store.note_revocations(&[key(1), key(9)]).unwrap();
+    drop(store);
+    let mut store = open(dir.path(), bounds).unwrap();
+    for n in 10..40 {
+        store.put(&key(n), &[n; 50], keep(100), 0).unwrap();
+    }
+    assert!(store.has(&key(1), 0));
+    store.remove(&key(1)).unwrap();
+    let transaction = store.begin_read().unwrap();
+    let marks = transaction.open_table(MARKS).unwrap();
+    assert_eq!(redb::ReadableTableMetadata::len(&marks).unwrap(), 0);
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
-use crate::relay::{EXIT_DEADLINE, Relay, chorus_relay, succeed};
+use crate::relay::{DEADLINE, EXIT_DEADLINE, Relay, chorus_relay, succeed};
 
 fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -20,6 +21,14 @@ fn share(own: &Path, file: &Path, content: &[u8], relay: &Relay) -> String {
 
 fn listed(relay: &Relay, kind: &str) -> String {
     succeed(&["query", "--relay", relay.url(), "--type", kind])
+}
+
+/// Asks `relay` until it lists `cid` as a file, or no longer does. Each question is a process that takes its time.
+fn until_listed(relay: &Relay, cid: &str, is_listed: bool) {
+    let end = Instant::now() + DEADLINE;
+    while listed(relay, "file").contains(cid) != is_listed {
+        assert!(Instant::now() < end, "listed must become {is_listed}");
+    }
 }
 
 fn bytes_stored(relay: &Relay) -> u64 {
@@ -62,6 +71,40 @@ fn a_revoked_file_is_gone_from_the_relay_with_its_blocks_also_after_a_restart() 
     assert!(!listed(&relay, "file").contains(&cid));
     assert!(get(&kept, relay.url()).status.success());
     assert!(!get(&cid, relay.url()).status.success());
+}
+
+#[test]
+fn what_was_revoked_stays_refused_after_a_restart_when_one_who_slept_offers_it_again() {
+    let [data, asleep, own, files] = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let (file, got) = (files.path().join("slip.bin"), files.path().join("got.bin"));
+    let get = |cid: &str, relay: &Relay| {
+        let output = chorus_relay(&["get", cid, "--relay", relay.url(), "-o", arg(&got)]);
+        output.status.success()
+    };
+    let sleeper = Relay::start(asleep.path());
+    let slip = share(own.path(), &file, &[7; 900_000], &sleeper);
+    let relay = Relay::start_with(data.path(), &["--bootstrap", sleeper.url()]);
+    until_listed(&relay, &slip, true);
+    assert!(sleeper.stop("TERM", EXIT_DEADLINE).success());
+
+    let to = ["--relay", relay.url(), "--data-dir", arg(own.path())];
+    succeed(&[&["revoke", slip.as_str()], &to[..]].concat());
+    assert!(relay.stop("TERM", EXIT_DEADLINE).success());
+    let relay = Relay::start(data.path());
+    assert!(!listed(&relay, "file").contains(&slip));
+
+    // It knows nothing of the revocation, and something that the relay lacks.
+    let sleeper = Relay::start(asleep.path());
+    let news = share(own.path(), &file, b"this one is news", &sleeper);
+    assert!(get(&slip, &sleeper), "the sleeper still serves it");
+    assert!(sleeper.stop("TERM", EXIT_DEADLINE).success());
+    let sleeper = Relay::start_with(asleep.path(), &["--bootstrap", relay.url()]);
+    // Both were told in one answer, unless the relay's answer came first; `tests/interop/revoked.test.mjs` is sure of it.
+    until_listed(&relay, &news, true);
+    assert!(!listed(&relay, "file").contains(&slip));
+    until_listed(&sleeper, &slip, false);
+    assert!(!get(&slip, &relay) && !get(&slip, &sleeper));
+    assert!(!listed(&relay, "file").contains(&slip));
 }
 
 #[test]

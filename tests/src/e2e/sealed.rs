@@ -143,7 +143,8 @@ fn each_of_several_recipients_opens_what_the_sender_itself_cannot() {
     let scene = Scene::new();
     let [bob, carol] = ["bob", "carol"].map(|name| scene.introduce(name));
     let file = scene.file(NAME, CLEAR);
-    let json = ["--json", r#"{"packet_type":"payroll","ttl":3600}"#];
+    let json = r#"{"packet_type":"payroll","ttl":3600,"quality_metrics":{"mean_wage":27.5}}"#;
+    let json = ["--json", json];
     let recipients = ["--recipient", &bob, "--recipient", &carol];
     let (cid, said) = scene.shared(
         "alice",
@@ -154,6 +155,14 @@ fn each_of_several_recipients_opens_what_the_sender_itself_cannot() {
     for name in ["bob", "carol"] {
         assert_eq!(scene.opened(name, &cid), CLEAR);
     }
+    // The metrics are read by who opens it, and by nobody else.
+    let data = scene.data("bob");
+    let (output, _) = scene.get(&cid, &["--data-dir", data.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("\"mean_wage\": 27.5"), "{said}");
+    let listed = scene.packets("sealed")[0]["packet"].clone();
+    assert_eq!(listed["quality_metrics"], serde_json::json!({}));
+    assert!(!contains(&scene.stored(), b"mean_wage"));
     let alice = scene.data("alice");
     scene.refused(&cid, &["--data-dir", alice.to_str().unwrap()]);
     assert!(scene.packets("payroll").is_empty());
@@ -178,12 +187,7 @@ fn whoever_has_published_no_key_is_named_and_nothing_leaves() {
 
     let usage: [&[&str]; 2] = [
         &["--recipient", "bob"],
-        &[
-            "--recipient",
-            &bob,
-            "--json",
-            r#"{"quality_metrics":{"accuracy":0.9}}"#,
-        ],
+        &["--recipient", &bob, "--json", r#"{"instructions":{}}"#],
     ];
     for args in usage {
         let output = scene.share("alice", &file, args);

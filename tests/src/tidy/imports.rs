@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 6] = [
     &["sim", "net"],
 ];
 
-const FOUNDATION: &[&str] = &["time", "key", "digest", "wire", "bounds"];
+const FOUNDATION: &[&str] = &["time", "key", "digest", "wire", "bounds", "figure", "flat"];
 
 const DOMAIN: &[&str] = &[
     "aggregate",

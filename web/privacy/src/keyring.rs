@@ -102,6 +102,7 @@ pub struct Opened {
     content: Zeroizing<Vec<u8>>,
     name: String,
     content_type: String,
+    quality: String,
 }
 
 #[wasm_bindgen]
@@ -122,6 +123,12 @@ impl Opened {
     #[wasm_bindgen(getter, js_name = type)]
     pub fn content_type(&self) -> String {
         self.content_type.clone()
+    }
+
+    /// Its metrics: JSON.
+    #[wasm_bindgen(getter)]
+    pub fn quality(&self) -> String {
+        self.quality.clone()
     }
 }
 
@@ -152,6 +159,8 @@ pub fn open(
     Ok(Opened {
         content: Zeroizing::new(parcel.content),
         name: parcel.name,
+        // Numbers that are finite can be written.
+        quality: serde_json::to_string(&parcel.quality).unwrap_or_default(),
         content_type: parcel.content_type,
     })
 }

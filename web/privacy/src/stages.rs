@@ -9,7 +9,7 @@ use chorus_core::privacy::range::{Fact, Ladder};
 use chorus_core::privacy::scrub::{Policy, Salt, Scrubber};
 use chorus_core::privacy::{Anonymiser, PrivacyError};
 use chorus_core::release::{
-    Entry, NoiseWish, Outgoing, Preview, ReleaseError, Rules, prepare, rows, sealing,
+    Entry, Format, NoiseWish, Outgoing, Preview, ReleaseError, Rules, prepare, rows, sealing,
 };
 use chorus_core::time::Timestamp;
 use js_sys::{Array, Uint8Array};
@@ -129,6 +129,7 @@ impl Stages {
         let outgoing = init.outgoing(content);
         let prepared =
             prepare(outgoing, &self.rules, grant.as_mut(), &mut rng).map_err(|e| refused(&e))?;
+        let text = beginning(prepared.content(), prepared.preview().format);
         if to.is_empty() {
             let open = prepared.into_open();
             return Ok(Released {
@@ -136,6 +137,7 @@ impl Stages {
                 packet_type: open.packet_type,
                 instructions: open.instructions.to_bytes(),
                 preview: open.preview,
+                text,
             });
         }
         let sealed = prepared.seal(&to, &self.network, author, &mut rng);
@@ -147,6 +149,7 @@ impl Stages {
             packet_type,
             instructions: Instructions::default().to_bytes(),
             preview,
+            text,
         })
     }
 }
@@ -180,6 +183,7 @@ pub struct Released {
     packet_type: String,
     instructions: Vec<u8>,
     preview: Preview,
+    text: Option<String>,
 }
 
 #[wasm_bindgen]
@@ -209,6 +213,12 @@ impl Released {
         serde_json::to_string(&self.preview).unwrap_or_default()
     }
 
+    /// The beginning of the content as it leaves, before it is sealed, where it is text.
+    #[wasm_bindgen(getter)]
+    pub fn text(&self) -> Option<String> {
+        self.text.clone()
+    }
+
     /// The ledger's entry for the packet `cid` that leaves at `now`: JSON.
     pub fn entry(&self, cid: String, now: f64) -> String {
         serde_json::to_string(&Entry::of(&self.preview, cid, time(now))).unwrap_or_default()
@@ -225,6 +235,17 @@ pub fn key_type() -> String {
 #[wasm_bindgen(js_name = sealedType)]
 pub fn sealed_type() -> String {
     sealing::SEALED_TYPE.into()
+}
+
+/// Returns the beginning of content that is text.
+fn beginning(content: &[u8], format: Format) -> Option<String> {
+    match format {
+        Format::Text | Format::Json => {
+            let text = core::str::from_utf8(content).ok()?;
+            Some(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
+        }
+        Format::Safetensors | Format::Png | Format::Jpeg | Format::Opaque => None,
+    }
 }
 
 fn refused(failed: &ReleaseError) -> JsValue {
@@ -251,5 +272,7 @@ fn refused(failed: &ReleaseError) -> JsValue {
     error(code, failed)
 }
 
+/// Bytes of a text that its owner is shown. Guess: more than anyone reads there.
+const MAX_TEXT: usize = 20_000;
 /// Bytes of a peer's secrets: a salt for hashes, and the secret of its pseudonyms.
 const SECRETS: usize = 64;

@@ -57,10 +57,11 @@ impl Steps {
     #[wasm_bindgen(getter)]
     pub fn spent(&self) -> f64 {
         if self.ledger.sequence() == 0 {
-            0.0
-        } else {
-            self.training.epsilon()
+            return 0.0;
         }
+        // Other tabs book too: their steps are in the ledger once it is read again.
+        let ledger = self.ledger.spent().map_or(0.0, |spent| spent.epsilon);
+        ledger.max(self.training.epsilon())
     }
 
     /// The δ of the budget.

@@ -5,6 +5,7 @@
 mod ledger;
 mod preview;
 
+use chorus_core::figure::{short, size};
 use ledger::Budget;
 pub use ledger::{Ledger, ledger};
 pub use preview::{Offer, preview};
@@ -25,22 +26,6 @@ pub fn escape(text: &str) -> String {
         }
     }
     safe
-}
-
-/// Returns the end of an id, which is what differs between ids.
-fn short(id: &str) -> String {
-    let skip = id.chars().count().saturating_sub(8);
-    let end: String = id.chars().skip(skip).collect();
-    if skip == 0 { end } else { format!("…{end}") }
-}
-
-/// Returns a size in bytes in decimal units: `512 B`, `19.2 kB`, `10.0 MB`.
-fn size(bytes: u64) -> String {
-    match bytes as f64 {
-        value if value < 1e3 => format!("{bytes} B"),
-        value if value < 999_950.0 => format!("{:.1} kB", value / 1e3),
-        value => format!("{:.1} MB", value / 1e6),
-    }
 }
 
 /// Returns `count` with its noun: `1 tab`, `3 tabs`.
@@ -75,15 +60,10 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_told_as_people_say_them() {
-        assert_eq!(
-            [size(999), size(19_200), size(999_949), size(999_950)],
-            ["999 B", "19.2 kB", "999.9 kB", "1.0 MB"]
-        );
+    fn times_are_told_as_people_say_them() {
         assert_eq!(
             [lifetime(1), lifetime(7200), lifetime(86_400)],
             ["1 second", "2 hours", "1 day"]
         );
-        assert_eq!(short("12D3KooWabcdefgh"), "…abcdefgh");
     }
 }

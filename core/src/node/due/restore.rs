@@ -1,14 +1,12 @@
 //! What is due after a restart: that is not stored, but read off the packets that were kept.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Agenda, Item, Kind, Standing, Undue, period};
 use crate::{
     digest::ContentId,
+    flat::{FlatMap, FlatSet},
     packet::Packet,
     time::{Instant, Now, Timestamp},
 };
@@ -33,7 +31,7 @@ impl Agenda {
                 let Some(item) = self.waiting.get(cid).filter(|_| !held.contains(cid)) else {
                     continue;
                 };
-                if self.standing(item, &BTreeSet::new(), now.instant) == Standing::Ready {
+                if self.standing(item, &FlatSet::new(), now.instant) == Standing::Ready {
                     self.count_as_due(*cid, now);
                     is_settled = false;
                 }
@@ -48,11 +46,11 @@ impl Agenda {
         self.make_room(now);
     }
 
-    fn held_while_away(&self) -> BTreeSet<ContentId> {
-        let mut gates: BTreeMap<Kind<'_>, Timestamp> = BTreeMap::new();
+    fn held_while_away(&self) -> FlatSet<ContentId> {
+        let mut gates: FlatMap<Kind<'_>, Timestamp> = FlatMap::new();
         for item in self.waiting.values().filter(|i| i.is_barrier()) {
             let signed_at = item.packet.timestamp();
-            let gate = gates.entry(item.kind()).or_insert(signed_at);
+            let gate = gates.get_or_insert_with(item.kind(), || signed_at);
             *gate = signed_at.min(*gate);
         }
         let is_held = |item: &&Item| {
@@ -86,7 +84,7 @@ impl Agenda {
     fn next_doomed(&self, now: Instant) -> Option<(Packet, ContentId)> {
         self.waiting
             .values()
-            .find_map(|item| match self.standing(item, &BTreeSet::new(), now) {
+            .find_map(|item| match self.standing(item, &FlatSet::new(), now) {
                 Standing::Doomed(predecessor) => Some((item.packet.clone(), predecessor)),
                 Standing::Waits | Standing::Ready => None,
             })

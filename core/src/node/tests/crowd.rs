@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     digest::Codec,
+    flat::FlatSet,
     packet::{REVOCATION_TYPE, Revocation, When},
 };
 
@@ -127,7 +128,7 @@ fn neither_packets_nor_revocations_of_one_key_push_out_the_revocations_of_anothe
     let first = sign(1, 0, REVOCATION_TYPE);
     let mut gone = Vec::new();
     let mut insert = |packet: Packet| {
-        let room = library.insert(packet, &BTreeSet::new(), |_| false);
+        let room = library.insert(packet, &FlatSet::new(), |_| false);
         gone.extend(room.unwrap());
     };
     insert(first.clone());

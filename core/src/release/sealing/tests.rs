@@ -38,6 +38,7 @@ fn parcel() -> Parcel {
     Parcel {
         content_type: "file".into(),
         name: "plan.txt".into(),
+        quality: [("privacy.epsilon".to_string(), 2.0)].into(),
         content: b"meet at noon".to_vec(),
     }
 }

@@ -12,6 +12,8 @@ pub struct Offer {
     preview: Preview,
     /// Who has published a key.
     readers: Vec<Reader>,
+    /// The noise that was asked for last, or that is proposed.
+    wish: Wish,
     /// The packet as JSON, whole.
     json: String,
     /// Bytes of the packet, and of each block that it links to.
@@ -26,11 +28,24 @@ struct Reader {
     is_chosen: bool,
 }
 
+/// What `Noise` is in the API.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wish {
+    clip_norm: f64,
+    noise_multiplier: f64,
+}
+
 /// The part of the API's preview (`www/chorus.d.ts`) that is shown.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Preview {
     name: Option<String>,
+    format: String,
+    /// The beginning of the content as it leaves, where it is text.
+    text: Option<String>,
+    /// Bytes of the content as it leaves.
+    bytes: u64,
     is_searched: bool,
     is_verbatim: bool,
     notes: Vec<String>,
@@ -103,12 +118,15 @@ pub fn preview(offer: &Offer) -> String {
         ),
         readers(offer),
         taken_out(offer),
+        content(offer),
         noise(offer),
         figures(offer),
         exactly(offer),
-        "<div class=\"buttons\"><button type=\"button\" class=\"button\" data-answer=\"no\">Keep it here</button>\
-         <button type=\"button\" class=\"button primary\" data-answer=\"yes\">Share it</button></div>"
-            .into(),
+        format!(
+            "<div class=\"buttons\"><button type=\"button\" class=\"button\" data-answer=\"no\">Keep it here</button>\
+             <button type=\"button\" class=\"button primary\" data-answer=\"yes\">Share it{}</button></div>",
+            if is_exact(offer) { " without noise" } else { "" }
+        ),
     ]
     .concat()
 }
@@ -201,6 +219,23 @@ fn taken_out(offer: &Offer) -> String {
     html
 }
 
+/// The text as others will read it.
+fn content(offer: &Offer) -> String {
+    let Some(text) = &offer.preview.text else {
+        return String::new();
+    };
+    let rest = offer.preview.bytes.saturating_sub(text.len() as u64);
+    let cut = if rest > 0 {
+        format!("<p class=\"note\">And {} more.</p>", size(rest))
+    } else {
+        String::new()
+    };
+    format!(
+        "<section><h3>What others will read</h3><pre class=\"content\" tabindex=\"0\">{}</pre>{cut}</section>",
+        escape(text)
+    )
+}
+
 /// One finding, struck out, with what stands in its place.
 fn row(found: &Found) -> String {
     let (before, after) = (escape(&found.before), escape(&found.after));
@@ -247,9 +282,35 @@ fn kind(name: &str) -> &str {
     }
 }
 
+/// Whether numbers of a model would leave as they are.
+fn is_exact(offer: &Offer) -> bool {
+    offer.preview.format == "safetensors" && offer.preview.noise.is_none()
+}
+
+/// Asks how much noise there is to be.
+fn wish(offer: &Offer) -> String {
+    if !is_exact(offer) || offer.preview.is_verbatim {
+        return String::new();
+    }
+    let input = |name: &str, value: f64| {
+        format!(
+            "<input type=\"number\" min=\"0\" step=\"any\" data-noise=\"{name}\" value=\"{value}\">"
+        )
+    };
+    format!(
+        "<fieldset><legend>Noise</legend><p class=\"warn\">Without noise others get the exact numbers, which can tell what \
+         they were learned from.</p><label>{} Greatest length of all numbers together (clip norm)</label><label>{} Noise, so \
+         many times as large (noise multiplier)</label><p class=\"note\">Noise is paid from your privacy budget when it is drawn, whether or not \
+         you share then. Say before who can read it.</p><button type=\"button\" class=\"button\" data-answer=\"noise\">Add \
+         noise</button></fieldset>",
+        input("clipNorm", offer.wish.clip_norm),
+        input("noiseMultiplier", offer.wish.noise_multiplier),
+    )
+}
+
 fn noise(offer: &Offer) -> String {
     let Some(noise) = &offer.preview.noise else {
-        return String::new();
+        return wish(offer);
     };
     let samples: String = noise
         .sample
@@ -354,7 +415,7 @@ mod tests {
     fn offer() -> serde_json::Value {
         serde_json::json!({
             "preview": {
-                "name": EVIL, "isSearched": true, "isVerbatim": false, "notes": [EVIL], "findingsTotal": 3, "droppedTotal": 14,
+                "name": EVIL, "format": "text", "text": EVIL, "bytes": 1049, "isSearched": true, "isVerbatim": false, "notes": [EVIL], "findingsTotal": 3, "droppedTotal": 14,
                 "findings": [{
                     "place": EVIL, "kind": EVIL, "label": EVIL, "confidence": 95, "action": "mask", "before": EVIL,
                     "after": EVIL.to_owned() + "[email]", "contextBefore": EVIL, "contextAfter": EVIL,
@@ -370,6 +431,7 @@ mod tests {
                 "ttlSecs": 86_400, "lines": [EVIL],
             },
             "readers": [{ "id": EVIL, "isChosen": false }],
+            "wish": { "clipNorm": 1.0, "noiseMultiplier": 4.0 },
             "json": EVIL,
             "leaving": [300, 1000, 200],
         })
@@ -384,7 +446,7 @@ mod tests {
         let html = shown(offer());
         assert!(!html.contains("<script") && !html.contains("alert('x')"));
         // In every place at which it stands.
-        assert_eq!(html.matches("&lt;script&gt;").count(), 15, "{html}");
+        assert_eq!(html.matches("&lt;script&gt;").count(), 16, "{html}");
     }
 
     #[test]
@@ -423,6 +485,38 @@ mod tests {
         assert!(html.contains("1 of 2") && html.contains("1 day"));
         assert!(html.contains("✗ owners: 3, at least 5"), "{html}");
         assert!(html.contains("ε = 2.00 of 8.00"));
+    }
+
+    #[test]
+    fn a_text_is_shown_as_it_leaves_and_the_rest_of_it_counted() {
+        let mut offer = offer();
+        offer["preview"]["text"] = "dear [email]".into();
+        let html = shown(offer.clone());
+        assert!(html.contains("<pre class=\"content\" tabindex=\"0\">dear [email]</pre>"));
+        assert!(html.contains("And 1.0 kB more."), "{html}");
+        offer["preview"]["text"] = serde_json::Value::Null;
+        assert!(!shown(offer).contains("class=\"content\""));
+    }
+
+    #[test]
+    fn noise_is_offered_for_numbers_of_a_model_and_its_lack_is_said() {
+        let mut offer = offer();
+        assert!(!shown(offer.clone()).contains("data-noise"));
+        offer["preview"]["format"] = "safetensors".into();
+        let noised = shown(offer.clone());
+        assert!(!noised.contains("data-noise") && noised.contains(">Share it<"));
+        offer["preview"]["noise"] = serde_json::Value::Null;
+        let exact = shown(offer.clone());
+        assert!(
+            exact.contains("data-noise=\"clipNorm\" value=\"1\""),
+            "{exact}"
+        );
+        assert!(exact.contains("data-noise=\"noiseMultiplier\" value=\"4\""));
+        assert!(exact.contains(">Share it without noise<"));
+        // What leaves as it is cannot have noise.
+        offer["preview"]["isVerbatim"] = true.into();
+        let verbatim = shown(offer);
+        assert!(!verbatim.contains("data-noise") && verbatim.contains("without noise"));
     }
 
     #[test]
