@@ -1,6 +1,5 @@
 use alloc::format;
 use alloc::string::ToString;
-use alloc::vec;
 
 use proptest::collection::vec as several;
 use proptest::prelude::*;
