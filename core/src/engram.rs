@@ -16,6 +16,7 @@
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
 //! | [`layers`] | lossy first, exact at last: a receiver may stop in between |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
+//! | [`memory`] | records of text and embeddings: packed, merged as a set, forgotten with time |
 //! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
 //! | `float`, `mix` | lossless and small: exponents under a learned model |
 //! | `bits`, `foreign` | bits as they are; LZMA and pcodec |
@@ -36,6 +37,7 @@ pub mod integrate;
 pub mod layers;
 mod level;
 pub mod lossy;
+pub mod memory;
 mod mix;
 pub mod pick;
 mod plane;

@@ -80,6 +80,8 @@ pub enum Event<'a> {
         tab: usize,
         /// 4810 parameters in the model's order.
         params: &'a [f32],
+        /// What travels: an update.
+        bytes: &'a [u8],
     },
     /// Tab `tab` has merged what was shared, into `params`.
     Merged {
@@ -156,6 +158,7 @@ fn step(
                 on_event(Event::Shared {
                     tab: me,
                     params: &params,
+                    bytes: &bytes,
                 });
                 shared.push(bytes);
             }

@@ -10,8 +10,9 @@ use chorus_core::{
     },
     net::{Event, Handle, HandleError, ShareOptions},
     node,
-    packet::{How, Instructions, Packet, Payload, What, Where},
+    packet::{Packet, Payload},
     time::{Instant, Timestamp},
+    training::instructions,
 };
 use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
 use futures_timer::Delay;
@@ -360,15 +361,7 @@ impl Run {
             options.quality.insert(EPSILON.into(), private.epsilon());
             options.quality.insert(DELTA.into(), private.0.delta());
         }
-        // In few words: they are longer than what they describe.
-        options.instructions = Instructions {
-            whither: Where::Memory {
-                region: "digits".into(),
-            },
-            how: How::Append,
-            what: What::Parameters { name: "mlp".into() },
-            ..Instructions::default()
-        };
+        options.instructions = instructions();
         let (learned, unnoted) = (self.learned.clone(), self.unnoted.take());
         spawn_local(async move {
             if let Some(records) = unnoted {

@@ -1,0 +1,223 @@
+//! Memory records: short texts with an embedding, an importance and a time. Packed small, merged as a set, forgotten with
+//! time. Does no IO and reads no clock.
+//!
+//! A [`Memory`] keeps one record of each subject: that with the most evidence, then the one that is hotter, that is more
+//! important or later. What there is no room for goes by the same order. So merging is commutative, associative and
+//! idempotent: all who heard the same records hold the same ones, whatever the order and however often.
+//!
+//! What it does not do: it makes no embeddings and judges no truth; evidence is what the caller counts.
+
+pub mod embedding;
+pub mod pack;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+pub use embedding::{Embedding, EmbeddingError, fewest_bits};
+pub use pack::{PackError, dictionary_of, pack, unpack};
+
+use crate::bounds::LimitError;
+use crate::digest::Digest;
+
+/// Names what a record is about.
+pub type Subject = [u8; 32];
+
+/// Something worth remembering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it is about: records about the same contradict or repeat each other.
+    pub subject: Subject,
+    /// What it says.
+    pub text: String,
+    /// Where it lies in meaning.
+    pub embedding: Embedding,
+    /// How important it was at `time`, in 1/65 535; 0 counts as 1.
+    pub importance: u16,
+    /// When it was learned, in milliseconds since 1970.
+    pub time_millis: u64,
+    /// How many independent observations speak for it.
+    pub evidence: u32,
+}
+
+impl Record {
+    /// Makes a record that is about its own words: the same text twice is one record.
+    pub fn of_text(text: impl Into<String>, embedding: Embedding, time_millis: u64) -> Self {
+        let text = text.into();
+        Self {
+            subject: *Digest::sha256(text.as_bytes()).as_bytes(),
+            text,
+            embedding,
+            importance: u16::MAX,
+            time_millis,
+            evidence: 1,
+        }
+    }
+}
+
+/// Settings of a memory. Those that merge need the same, or they keep different records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Config {
+    /// Time in which importance halves, in milliseconds, ≥ 1. Default 30 days. Guess: the longest life of a packet.
+    pub half_life_millis: u64,
+    /// Records that are kept, ≥ 1. Default 4096. Guess: compared with each other in a tenth of a second.
+    pub max_records: usize,
+    /// Bytes of a text, ≤ 2²⁰. Default 4096. Guess: a page.
+    pub max_text: usize,
+    /// Numbers of an embedding, 1..=65 536. Default 4096. Guess: more than common models have.
+    pub max_dimensions: usize,
+    /// Cosine from which two records mean the same, 0..=1. Default 0.95. Guess: paraphrases, not neighbours.
+    pub same_meaning: f32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            half_life_millis: 30 * 86_400_000,
+            max_records: 4096,
+            max_text: 4096,
+            max_dimensions: 4096,
+            same_meaning: 0.95,
+        }
+    }
+}
+
+impl Config {
+    /// Says whether a record is within the bounds.
+    ///
+    /// # Errors
+    /// [`LimitError`] with the value and the bound.
+    pub fn check(&self, record: &Record) -> Result<(), LimitError> {
+        LimitError::check_len("text bytes", record.text.len(), self.max_text)?;
+        let dimensions = record.embedding.dimensions();
+        LimitError::check_len("embedding dimensions", dimensions, self.max_dimensions)
+    }
+
+    /// Returns the importance of `record` at `now_millis`, 0..=1: halved in each half-life since its time.
+    pub fn importance(&self, record: &Record, now_millis: u64) -> f32 {
+        let age = now_millis.saturating_sub(record.time_millis) as f64;
+        let halvings = age / self.half_life_millis.max(1) as f64;
+        (f64::from(record.importance) / f64::from(u16::MAX) * libm::exp2(-halvings)) as f32
+    }
+
+    /// Compares records: who has more evidence, then who is hotter. All importance halves in the same time, so who is
+    /// hotter is so at any time. Then by content, so that no two different records are alike.
+    pub fn order(&self, a: &Record, b: &Record) -> Ordering {
+        let key = |record: &Record| (record.evidence, self.heat(record), record.time_millis);
+        let by_content = |a: &Record, b: &Record| {
+            let (x, y) = (&a.subject, &b.subject);
+            let text = a.text.cmp(&b.text);
+            x.cmp(y).then(text).then(a.importance.cmp(&b.importance))
+        };
+        let content = by_content(a, b).then_with(|| a.embedding.cmp(&b.embedding));
+        key(a).cmp(&key(b)).then(content)
+    }
+
+    /// The logarithm of what the importance was worth in 1970, in 1/1024 halvings.
+    fn heat(&self, record: &Record) -> i128 {
+        let halvings =
+            u128::from(record.time_millis) * 1024 / u128::from(self.half_life_millis.max(1));
+        let importance = libm::log2(f64::from(record.importance.max(1)));
+        halvings as i128 + libm::rint(importance * 1024.0) as i128
+    }
+}
+
+/// A bounded set of records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    config: Config,
+    records: BTreeMap<Subject, Record>,
+}
+
+impl Memory {
+    /// Makes an empty memory.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            records: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a record in, where it is better than what is known of its subject and there is room for it. Says whether
+    /// anything changed. O(records) where it is full.
+    ///
+    /// # Errors
+    /// [`LimitError`] where the record is past the bounds; the memory is as before then.
+    pub fn insert(&mut self, record: Record) -> Result<bool, LimitError> {
+        self.config.check(&record)?;
+        let subject = record.subject;
+        let is_better = |known: &Record| self.config.order(&record, known) == Ordering::Greater;
+        if !self.records.get(&subject).is_none_or(is_better) {
+            return Ok(false);
+        }
+        self.records.insert(subject, record);
+        if self.records.len() <= self.config.max_records.max(1) {
+            return Ok(true);
+        }
+        let order = |a: &&Record, b: &&Record| self.config.order(a, b);
+        let least = self
+            .records
+            .values()
+            .min_by(order)
+            .map(|least| least.subject);
+        if let Some(least) = least {
+            self.records.remove(&least);
+        }
+        Ok(least != Some(subject))
+    }
+
+    /// Takes in all that `other` knows.
+    ///
+    /// # Errors
+    /// [`LimitError`] for the first record past this memory's bounds; those before it are in.
+    pub fn merge(&mut self, other: &Self) -> Result<(), LimitError> {
+        for record in other.records.values() {
+            self.insert(record.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the record about `subject`.
+    pub fn get(&self, subject: &Subject) -> Option<&Record> {
+        self.records.get(subject)
+    }
+
+    /// Returns all records, by subject.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = &Record> {
+        self.records.values()
+    }
+
+    /// Returns the records of which none means the same as a better one, best first: what is worth passing on. It depends
+    /// on the set alone. O(records² × dimensions).
+    pub fn distinct(&self) -> Vec<&Record> {
+        let mut best: Vec<&Record> = self.records.values().collect();
+        best.sort_by(|a, b| self.config.order(b, a));
+        let mut kept: Vec<&Record> = Vec::new();
+        for record in best {
+            let cosine = |other: &&Record| record.embedding.cosine(&other.embedding);
+            if !kept.iter().any(|k| cosine(k) >= self.config.same_meaning) {
+                kept.push(record);
+            }
+        }
+        kept
+    }
+
+    /// Returns up to `count` records nearest to `query` (as many numbers as their embeddings have), nearest first.
+    /// O(records × dimensions).
+    pub fn nearest(&self, query: &[f32], count: usize) -> Vec<&Record> {
+        let near = |record: &Record| record.embedding.cosine_to(query);
+        let mut all: Vec<(f32, &Record)> = self.records.values().map(|r| (near(r), r)).collect();
+        all.sort_by(|a, b| {
+            b.0.total_cmp(&a.0)
+                .then_with(|| self.config.order(b.1, a.1))
+        });
+        all.into_iter()
+            .take(count)
+            .map(|(_, record)| record)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
