@@ -49,6 +49,7 @@ impl Levels {
 
     /// Begins a tensor whose rows have `columns` numbers; what was learned before stays.
     pub(super) fn start(&mut self, columns: usize) {
+        let columns = columns.min(MAX_COLUMNS);
         for row in &mut self.rows {
             row.clear();
             row.resize(columns + EDGE, 0);
@@ -176,6 +177,9 @@ const ESCAPE: u32 = 14;
 const NODES: usize = 16;
 /// The first kind of the bits that tell a length.
 const LENGTH: usize = 40;
+/// Columns that are told apart; wider rows share them, so that memory does not follow what is announced. Guess: as wide as
+/// layers are.
+const MAX_COLUMNS: usize = 1 << 15;
 /// Zeros around a row, so that the first and last places have neighbours.
 const EDGE: usize = 6;
 /// A quarter, before anything was seen.

@@ -247,16 +247,20 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
         let mut values = Vec::new();
         levels.start(shape.columns);
         let mut state = 0;
-        for _ in 0..if shape.columns == 0 { 0 } else { shape.rows } {
+        // Counted above. Memory is taken as numbers come.
+        let mut left = shape.rows.saturating_mul(shape.columns);
+        while left > 0 {
             if reader.is_over() {
                 return Err(LossyError::Truncated { tensor });
             }
-            for _ in 0..shape.columns {
+            let now = left.min(LOOK_AHEAD);
+            for _ in 0..now {
                 let quantiser = trellis.quantiser(state);
                 let level = levels.code(&mut reader, quantiser, 0);
                 state = trellis.next(state, level);
                 values.push(halves(quantiser, level) as f32 * half);
             }
+            left -= now;
         }
         tensors.push(values);
     }

@@ -215,6 +215,14 @@ fn shapes_that_lie_are_refused_before_memory_is_taken() {
         decode(&bytes, &more, 1 << 30),
         Err(LossyError::Truncated { .. })
     ));
+    let wide = [Shape {
+        rows: 1,
+        columns: 1 << 40,
+    }];
+    assert!(matches!(
+        decode(&bytes, &wide, 1 << 40),
+        Err(LossyError::Truncated { .. })
+    ));
     let rows_of_nothing = [Shape {
         rows: usize::MAX,
         columns: 0,
@@ -280,6 +288,23 @@ fn what_cannot_be_written_is_named() {
             Err(LossyError::Step { .. })
         ));
     }
+}
+
+#[test]
+fn rows_wider_than_the_model_knows_come_back() {
+    let values = numbers(100_000, 1000, 9);
+    let tensor = Tensor {
+        values: &values,
+        columns: 50_000,
+        finer: 0,
+    };
+    let bytes = encode(&[tensor], &settings(0.03, Trellis::Eight, Gain::Norm)).unwrap();
+    let shape = Shape {
+        rows: 2,
+        columns: 50_000,
+    };
+    let decoded = decode(&bytes, &[shape], 100_000).unwrap();
+    assert!(quality(&[tensor], &decoded) > 8.0);
 }
 
 #[test]
