@@ -10,7 +10,7 @@ import { Relay } from '../lib/relay.mjs'
 /** Two or three classes each, ten in all. */
 const CLASSES = ['0,1', '2,3,4', '5,6', '7,8,9']
 const MOST_EXCHANGES = 60
-/** Bytes that circuits may carry while weights travel: pings and identify. Ten exchanges of four tabs are 74 kB. */
+/** Bytes that circuits may carry while weights travel: pings and identify. One exchange of four tabs is 230 kB. */
 const MOST_CIRCUIT_BYTES = 64 * 1024
 
 let browser
@@ -45,10 +45,10 @@ test('four tabs with two or three digit classes each pass 90 % together, over di
       direct += connection.bytesReceived
     }
   }
-  // A packet of over 500 bytes for each exchange of each tab, at the least; plain weights would be 19,240.
-  const updates = learned.reduce((sum, { exchanges }) => sum + exchanges, 0) * 500
+  // 4810 parameters of 4 bytes for each exchange of each tab, at the least.
+  const weights = learned.reduce((sum, { exchanges }) => sum + exchanges, 0) * 4810 * 4
   const circuit = await relay.circuitBytes() - circuitBefore
-  assert.ok(direct > updates, `${direct} bytes over direct connections, ${updates} of updates`)
+  assert.ok(direct > weights, `${direct} bytes over direct connections, ${weights} of weights`)
   assert.ok(circuit < MOST_CIRCUIT_BYTES, `${circuit} bytes over circuits while ${direct} went directly`)
   for (const tab of tabs) await tab.close()
 })

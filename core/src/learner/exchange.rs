@@ -6,10 +6,6 @@
 //! their next round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
 //! of what it learned from others, and only the second model, trained on its own digits alone, goes on.
 //!
-//! What is shared is an [`Update`](crate::learner::Update): the quantised difference to the model that the round started
-//! from, which nodes that merged the same set hold to the bit, or to the network's first model where somebody is out of
-//! step. What it leaves out goes out later.
-//!
 //! Which digits are its own a node chooses once it knows what the others hold, or after a bounded time, and it may
 //! change them after an exchange where digits are missing in the mesh (see `holding`). The model trained alone then
 //! starts again, so that it never knows more digits than its node holds; the merged model stays as it is.
@@ -24,8 +20,6 @@
 mod io;
 mod neighbour;
 mod order;
-mod outgoing;
-mod receive;
 mod shard;
 mod train;
 
@@ -35,16 +29,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use io::{Dropped, Input, Output, Refusal};
-use neighbour::{Neighbour, Shared};
+use neighbour::Neighbour;
 use order::Order;
-pub(super) use outgoing::Outgoing;
 
 use crate::learner::classes::Classes;
 use crate::learner::config::{Config, ConfigError};
 use crate::learner::digits::{Digits, Sample};
 use crate::learner::holding::Holdings;
 use crate::learner::merge::{Average, Contribution, Merge};
-use crate::learner::mlp::Mlp;
+use crate::learner::mlp::{Mlp, check_parameters};
 use crate::learner::private::Privatise;
 use crate::time::Instant;
 
@@ -63,8 +56,9 @@ pub struct Exchange<P> {
     model: Mlp,
     alone: Mlp,
     order: Order,
-    /// What of this round goes out.
-    outgoing: Outgoing,
+    /// The merged model that this round's training started from.
+    anchor: Vec<f32>,
+    velocity: Vec<f32>,
     round: u64,
     exchanges: u64,
     alone_turns: u64,
@@ -86,12 +80,7 @@ impl<P: Copy + Ord> Exchange<P> {
     /// [`ConfigError`] where a setting is out of its range.
     pub fn new(me: P, config: Config, digits: Arc<Digits>, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let first = Mlp::new(config.init_seed);
-        let outgoing = Outgoing::new(&first);
-        // Every model is in whole units, the first one too.
-        let mut model = first.clone();
-        let rounded = model.set_parameters(&outgoing.base());
-        debug_assert!(rounded.is_ok(), "as the model that was rounded");
+        let model = Mlp::new(config.init_seed);
         Ok(Self {
             me,
             rule: Box::new(Average),
@@ -100,8 +89,9 @@ impl<P: Copy + Ord> Exchange<P> {
             seed,
             shard: Vec::new(),
             order: Order::new(0, seed),
-            outgoing,
-            alone: first,
+            anchor: model.parameters().to_vec(),
+            velocity: alloc::vec![0.0; model.parameters().len()],
+            alone: model.clone(),
             model,
             config,
             digits,
@@ -191,11 +181,7 @@ impl<P: Copy + Ord> Exchange<P> {
                 said,
                 classes,
             } => self.holdings.on_claim(now, author, said, classes),
-            Input::Update {
-                author,
-                said,
-                bytes,
-            } => self.on_update(now, author, said, &bytes),
+            Input::Weights { .. } if self.is_paused => {}
             Input::Weights {
                 author,
                 round,
@@ -254,6 +240,49 @@ impl<P: Copy + Ord> Exchange<P> {
         }
     }
 
+    fn on_weights(&mut self, now: Instant, author: P, round: u64, params: Vec<f32>) {
+        if author == self.me {
+            return;
+        }
+        let max = self.round.saturating_add(MAX_AHEAD);
+        let checked = match check_parameters(&params) {
+            Ok(()) if round > max => Err(Refusal::TooFarAhead { got: round, max }),
+            checked => checked.map_err(Refusal::Malformed),
+        };
+        if let Err(reason) = checked {
+            self.dropped.refused += 1;
+            self.push(Output::Refused { author, reason });
+            return;
+        }
+        if round < self.round {
+            self.dropped.stale += 1;
+            self.on_straggler(now, author);
+            return;
+        }
+        if !self.make_room(author, false) {
+            self.dropped.full += 1;
+            return;
+        }
+        let neighbour = self.neighbours.entry(author).or_default();
+        neighbour.is_awaited = true;
+        if !neighbour.hold(round, params) {
+            self.dropped.duplicate += 1;
+        }
+    }
+
+    /// A neighbour behind this node has not received this round's weights: shares them again, so that it can catch up.
+    fn on_straggler(&mut self, now: Instant, author: P) {
+        let is_neighbour = self
+            .neighbours
+            .get(&author)
+            .is_some_and(|neighbour| neighbour.is_connected);
+        if let Phase::Waiting { reshare_at, .. } = &mut self.phase
+            && is_neighbour
+        {
+            *reshare_at = (*reshare_at).min(now + self.config.interval);
+        }
+    }
+
     /// Makes room for `peer` among the neighbours held: one that is connected takes the place of one that is not.
     fn make_room(&mut self, peer: P, is_connected: bool) -> bool {
         if self.neighbours.contains_key(&peer) || self.neighbours.len() < self.config.max_neighbours
@@ -305,13 +334,17 @@ impl<P: Copy + Ord> Exchange<P> {
 
     fn merge(&mut self, now: Instant) {
         let round = self.round;
-        let models = self.models();
-        let contributions: Vec<Contribution<'_, P>> = models
+        let contributions: Vec<Contribution<'_, P>> = self
+            .neighbours
             .iter()
-            .map(|(author, round, params)| Contribution {
-                author: *author,
-                round: *round,
-                params,
+            .filter(|(_, neighbour)| neighbour.is_connected)
+            .filter_map(|(&author, neighbour)| {
+                let (round, params) = neighbour.oldest_since(round)?;
+                Some(Contribution {
+                    author,
+                    round,
+                    params,
+                })
             })
             .collect();
         let peers = contributions.len();
@@ -335,10 +368,9 @@ impl<P: Copy + Ord> Exchange<P> {
         };
         let merged = match ahead.split_first() {
             Some((first, others)) if takes_over => self.rule.merge(first.params, others),
-            _ => self.rule.merge(self.outgoing.model(), &contributions),
+            _ => self.rule.merge(self.model.parameters(), &contributions),
         };
-        self.outgoing.adopt(&merged, takes_over);
-        self.restore();
+        self.adopt(&merged, takes_over);
 
         // In step with those who are one message ahead; past those who are further, so that they take the next share.
         self.round = if latest > round + 1 || takes_over {
@@ -368,34 +400,44 @@ impl<P: Copy + Ord> Exchange<P> {
         }
     }
 
-    /// Returns what the neighbours have shared in this round or a later one as models, and notes who will have merged the
-    /// same as this node: where all were told whole, everybody; where there are differences, those that share the base.
-    fn models(&mut self) -> Vec<(P, u64, Vec<f32>)> {
-        let mut models = Vec::new();
-        let mut are_all_whole = self.outgoing.is_whole();
-        for (&author, neighbour) in &self.neighbours {
-            let share = neighbour.oldest_since(self.round);
-            if let (Some((round, shared)), true) = (share, neighbour.is_connected) {
-                are_all_whole &= shared.is_whole();
-                match self.outgoing.read(shared) {
-                    Ok(params) => models.push((author, round, params)),
-                    Err(_) => self.dropped.unknown += 1,
-                }
-            }
+    /// Makes `merged` the model, carried on by the momentum of earlier exchanges.
+    fn adopt(&mut self, merged: &[f32], takes_over: bool) {
+        if check_parameters(merged).is_err() {
+            return;
         }
-        for neighbour in self.neighbours.values_mut() {
-            neighbour.is_behind = false;
-            let share = neighbour.oldest_since(self.round);
-            neighbour.is_in_step = share.is_some_and(|(round, shared)| {
-                round == self.round && (are_all_whole || self.outgoing.is_base_of(shared))
-            });
+        let momentum = if takes_over {
+            0.0
+        } else {
+            self.config.momentum
+        };
+        let mut carried = merged.to_vec();
+        for (((velocity, carried), merged), anchor) in self
+            .velocity
+            .iter_mut()
+            .zip(&mut carried)
+            .zip(merged)
+            .zip(&self.anchor)
+        {
+            *velocity = if takes_over {
+                0.0
+            } else {
+                momentum * *velocity + (merged - anchor)
+            };
+            *carried = if takes_over {
+                *merged
+            } else {
+                anchor + *velocity
+            };
         }
-        models
+        if check_parameters(&carried).is_err() {
+            self.velocity.fill(0.0);
+            carried.copy_from_slice(merged);
+        }
+        self.restore(&carried);
     }
 
-    /// Puts the model that was merged last in the place of the trained one.
-    fn restore(&mut self) {
-        let restored = self.model.set_parameters(&self.outgoing.base());
+    fn restore(&mut self, parameters: &[f32]) {
+        let restored = self.model.set_parameters(parameters);
         debug_assert!(restored.is_ok(), "checked before");
     }
 
@@ -411,24 +453,11 @@ impl<P: Copy + Ord> Exchange<P> {
     }
 
     fn share(&mut self) {
-        let bytes = self
-            .outgoing
-            .bytes(self.round, self.holdings.own(), self.is_in_step());
         self.push(Output::Share {
             round: self.round,
             classes: self.holdings.own(),
-            bytes,
-            params: self.outgoing.model().to_vec(),
+            params: self.model.parameters().to_vec(),
         });
-    }
-
-    /// Says whether all who are waited for hold the model that this round started from.
-    fn is_in_step(&self) -> bool {
-        let is_apart = |neighbour: &Neighbour| {
-            let is_expected = neighbour.is_awaited && !neighbour.is_in_step;
-            neighbour.is_connected && (is_expected || neighbour.is_behind)
-        };
-        !self.neighbours.values().any(is_apart)
     }
 
     fn push(&mut self, output: Output<P>) {

@@ -1,7 +1,6 @@
 //! Nodes that exchange weights in virtual time, with latency, loss, reordering and churn; every run has a seed.
 
 mod choice_tests;
-mod update_tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -35,10 +34,6 @@ struct Node {
     /// Accuracy after each exchange.
     curve: Vec<f32>,
     alone: f32,
-    /// Bytes of each share.
-    shared: Vec<usize>,
-    /// The round that was merged last, and the model that came of it.
-    merged: (u64, Vec<f32>),
     /// What it held, and the others as far as it knew, each time that this changed.
     held: Vec<(Instant, Classes, Classes)>,
 }
@@ -80,8 +75,6 @@ impl Network {
             wake_at: self.now,
             curve: Vec::new(),
             alone: 0.0,
-            shared: Vec::new(),
-            merged: Default::default(),
             held: Vec::new(),
         });
         self.nodes.len() - 1
@@ -164,10 +157,13 @@ impl Network {
         self.nodes[at].exchange.handle(self.now, input);
         loop {
             match self.nodes[at].exchange.poll_output() {
-                Output::Share { round, bytes, .. } => self.broadcast(at, round, bytes),
+                Output::Share {
+                    round,
+                    classes,
+                    params,
+                } => self.broadcast(at, round, classes, &params),
                 Output::Merged {
                     exchange,
-                    round,
                     accuracy,
                     alone_accuracy,
                     peers,
@@ -175,7 +171,6 @@ impl Network {
                 } => {
                     assert!(peers > 0);
                     let node = &mut self.nodes[at];
-                    node.merged = (round, node.exchange.model().parameters().to_vec());
                     node.curve.push(accuracy);
                     node.alone = alone_accuracy;
                     assert_eq!(exchange, node.curve.len() as u64);
@@ -196,8 +191,7 @@ impl Network {
         }
     }
 
-    fn broadcast(&mut self, from: usize, round: u64, bytes: Vec<u8>) {
-        self.nodes[from].shared.push(bytes.len());
+    fn broadcast(&mut self, from: usize, round: u64, classes: Classes, params: &[f32]) {
         let to: Vec<usize> = self
             .links
             .range((from, 0)..(from + 1, 0))
@@ -206,20 +200,22 @@ impl Network {
         for to in to {
             if self.rng.next_u32() % 100 >= self.loss {
                 let delay = self.random_delay();
-                let author = from;
-                let input = match parameters_from_bytes(&bytes) {
-                    Ok(params) => Input::Weights {
-                        author,
-                        round,
-                        params,
-                    },
-                    Err(_) => Input::Update {
-                        author,
-                        said: Timestamp::from_millis(self.now.as_micros() / 1000),
-                        bytes: bytes.clone(),
-                    },
+                // The driver hears of a packet before it has the weights.
+                let claim = Input::Claim {
+                    author: from,
+                    said: Timestamp::from_millis(self.now.as_micros() / 1000),
+                    classes: Some(classes),
                 };
-                self.post(to, delay, input);
+                self.post(to, delay, claim);
+                self.post(
+                    to,
+                    delay,
+                    Input::Weights {
+                        author: from,
+                        round,
+                        params: params.to_vec(),
+                    },
+                );
             }
         }
     }
@@ -253,7 +249,7 @@ fn have(exchanges: usize) -> impl Fn(&[Node]) -> bool {
 }
 
 #[test]
-fn four_nodes_with_two_or_three_classes_each_pass_93_percent_within_60_exchanges_and_alone_stay_under_40()
+fn four_nodes_with_two_or_three_classes_each_pass_92_percent_within_30_exchanges_and_alone_stay_under_40()
  {
     for seed in 0..6 {
         let mut network = Network::new(seed, (1, 30), 0);
@@ -262,12 +258,12 @@ fn four_nodes_with_two_or_three_classes_each_pass_93_percent_within_60_exchanges
         assert!(network.run(120, have(60)), "seed {seed}");
         for (i, node) in network.nodes.iter().enumerate() {
             assert!(
-                node.curve[29] > 0.88,
+                node.curve[29] > 0.92,
                 "seed {seed} node {i}: {:?}",
                 node.curve
             );
             assert!(
-                node.curve[59] > 0.93,
+                node.curve[59] > 0.94,
                 "seed {seed} node {i}: {:?}",
                 node.curve
             );
@@ -316,7 +312,7 @@ fn a_node_that_joins_late_takes_over_what_the_others_know() {
             "seed {seed}"
         );
         assert!(
-            network.nodes[late].curve[0] > 0.85,
+            network.nodes[late].curve[0] > 0.9,
             "seed {seed}: {:?}",
             network.nodes[late].curve
         );

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::learner::{Classes, Config, Digits, Exchange, Input, Output, Privacy, Privatise};
 use crate::privacy::ledger::Ledger;
 use crate::privacy::noise::NoiseError;
-use crate::time::{Instant, Timestamp};
+use crate::time::Instant;
 
 /// Private mode: how the budget is spent, and how the learner steps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,14 +74,12 @@ impl Tab {
 /// What happens in a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// Tab `tab` shared `params`, as everybody reads them.
+    /// Tab `tab` shared `params`, for everybody to see.
     Shared {
         /// Its number.
         tab: usize,
         /// 4810 parameters in the model's order.
         params: &'a [f32],
-        /// What travels: an update.
-        bytes: &'a [u8],
     },
     /// Tab `tab` has merged what was shared, into `params`.
     Merged {
@@ -114,13 +112,13 @@ pub fn run(tabs: &mut [Tab], exchanges: u64, on_event: &mut dyn FnMut(Event<'_>)
         let is_done = tabs[to].exchange.exchanges() >= exchanges;
         if !is_done {
             let shared = step(&mut tabs[to], to, now, input, on_event);
-            for bytes in shared {
+            for (round, params) in shared {
                 mail.extend((0..count).filter(|&peer| peer != to).map(|peer| {
-                    let bytes = bytes.clone();
-                    let input = Input::Update {
+                    let params = params.clone();
+                    let input = Input::Weights {
                         author: to,
-                        said: Timestamp::UNIX_EPOCH,
-                        bytes,
+                        round,
+                        params,
                     };
                     (peer, input)
                 }));
@@ -139,7 +137,7 @@ fn step(
     now: Instant,
     input: Input<usize>,
     on_event: &mut dyn FnMut(Event<'_>),
-) -> Vec<Vec<u8>> {
+) -> Vec<(u64, Vec<f32>)> {
     let mut shared = Vec::new();
     let training = tab.training.as_mut();
     if let Some((training, ledger)) = training {
@@ -154,13 +152,12 @@ fn step(
     }
     loop {
         match tab.exchange.poll_output() {
-            Output::Share { bytes, params, .. } => {
+            Output::Share { round, params, .. } => {
                 on_event(Event::Shared {
                     tab: me,
                     params: &params,
-                    bytes: &bytes,
                 });
-                shared.push(bytes);
+                shared.push((round, params));
             }
             Output::Merged { epsilon, .. } => {
                 tab.epsilon = epsilon;

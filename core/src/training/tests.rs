@@ -7,11 +7,8 @@ use rand_core::SeedableRng;
 use super::lockstep::{Event, Private, Tab, run};
 use super::*;
 use crate::digest::Digest;
-use crate::key::Keypair;
 use crate::learner::{Classes, Digits};
-use crate::packet::PacketDraft;
 use crate::privacy::accountant::Cost;
-use crate::time::Timestamp;
 
 fn digits() -> Arc<Digits> {
     Arc::new(Digits::parse(include_bytes!("../../../www/digits.bin")).unwrap())
@@ -94,20 +91,16 @@ fn a_tab_with_a_spent_budget_shares_what_it_merged_and_goes_on_merging() {
         ..Plan::default()
     };
     let mut tabs = pair([Some(&plan), None]);
-    let mut anchor = tabs[0].exchange.model().parameters().to_vec();
+    let mut anchor = Vec::new();
     let mut shares = Vec::new();
-    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>();
     run(&mut tabs, 12, &mut |event| match event {
-        Event::Shared { tab: 0, params, .. } => {
-            shares.push((distance(params, &anchor), params.to_vec()))
-        }
+        Event::Shared { tab: 0, params } => shares.push((params == anchor, params.to_vec())),
         Event::Merged { tab: 0, params } => anchor = params.to_vec(),
         Event::Shared { .. } | Event::Merged { .. } => {}
     });
-    let moved: Vec<f32> = shares.iter().map(|(moved, _)| *moved).collect();
-    assert!(moved[..5].iter().all(|&moved| moved > 0.0), "{moved:?}");
-    // What updates have left out of the steps that were paid still leaves, less each time; nothing is added to it.
-    assert!(moved[11] < moved[5] && moved[5] > 0.0, "{moved:?}");
+    let is_untrained: Vec<bool> = shares.iter().map(|(same, _)| *same).collect();
+    assert_eq!(is_untrained[..5], [false; 5]);
+    assert_eq!(is_untrained[5..], [true; 7]);
     assert!(
         shares.windows(2).all(|pair| pair[0].1 != pair[1].1),
         "what it merges still teaches it"
@@ -246,37 +239,6 @@ fn four_private_tabs_learn_all_ten_digits_within_the_budget() {
         let accuracy = tab.exchange.model().accuracy(&digits.test);
         assert!(accuracy > 0.9, "{accuracy}");
         assert!(tab.epsilon.unwrap() <= 8.0, "{:?}", tab.epsilon);
-    }
-}
-
-#[test]
-fn whole_packets_of_updates_take_a_thirtieth_of_plain_weights() {
-    let digits = digits();
-    let make = |(me, held): (usize, &str)| Tab::new(me, &digits, classes(held), None, 5).unwrap();
-    let held = ["0,1,2", "3,4,5", "6,7", "8,9"].into_iter().enumerate();
-    let mut tabs: Vec<Tab> = held.filter_map(make).collect();
-    let (key, now) = (
-        Keypair::from_seed(&[1; 32]),
-        Timestamp::from_millis(1_795_233_600_000),
-    );
-    let (mut bytes, mut packets) = (0, 0);
-    run(&mut tabs, 60, &mut |event| {
-        if let Event::Shared { bytes: update, .. } = event {
-            let draft = PacketDraft {
-                instructions: instructions(),
-                ttl_secs: 120,
-                ..PacketDraft::inline("weights", update.to_vec())
-            };
-            bytes += draft.sign(&key, "main", now).unwrap().as_cbor().len();
-            packets += 1;
-        }
-    });
-    assert!(packets >= 240, "{packets}");
-    let mean = bytes as f64 / f64::from(packets);
-    assert!(mean * 30.0 <= 19_240.0, "{mean} bytes a packet");
-    for tab in tabs {
-        let accuracy = tab.exchange.model().accuracy(&digits.test);
-        assert!(accuracy > 0.9, "{accuracy}");
     }
 }
 

@@ -5,14 +5,13 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 use chorus_core::{
     key::PeerId,
     learner::{
-        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETER_BYTES, Privacy, Privatise,
-        Update, parameters_from_bytes,
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Privacy, Privatise,
+        parameters_from_bytes, parameters_to_bytes,
     },
     net::{Event, Handle, HandleError, ShareOptions},
     node,
-    packet::{Packet, Payload},
+    packet::{Instructions, Packet},
     time::{Instant, Timestamp},
-    training::instructions,
 };
 use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
 use futures_timer::Delay;
@@ -253,9 +252,8 @@ impl Run {
                 Output::Share {
                     round,
                     classes,
-                    bytes,
-                    ..
-                } => self.share(round, classes, bytes),
+                    params,
+                } => self.share(round, classes, &params),
                 Output::Held { own, others } => (self.on_lesson)(Lesson::Held { own, others }),
                 Output::Merged {
                     round,
@@ -298,19 +296,8 @@ impl Run {
                 self.handle(Input::PeerDown { peer });
             }
             node::Event::PacketReceived { packet, .. } if packet.packet_type() == WEIGHTS => {
-                match update_in(&packet) {
-                    Some(bytes) if self.tabs.contains(&packet.author()) => {
-                        self.handle(Input::Update {
-                            author: packet.author(),
-                            said: packet.timestamp(),
-                            bytes: bytes.to_vec(),
-                        });
-                    }
-                    _ => {
-                        self.on_claim(&packet);
-                        self.fetch(packet);
-                    }
-                }
+                self.on_claim(&packet);
+                self.fetch(packet);
             }
             _ => {}
         }
@@ -338,30 +325,31 @@ impl Run {
         self.handle(Input::Claim {
             author: packet.author(),
             said: packet.timestamp(),
-            classes: match update_in(packet).map(Update::from_bytes) {
-                Some(update) => update.ok().and_then(|update| update.classes()),
-                None => Classes::from_metrics(packet.quality()),
-            },
+            classes: Classes::from_metrics(packet.quality()),
         });
     }
 
-    fn share(&mut self, round: u64, classes: Classes, bytes: Vec<u8>) {
-        let handle = self.handle.clone();
+    fn share(&mut self, round: u64, classes: Classes, params: &[f32]) {
+        let (handle, bytes) = (self.handle.clone(), parameters_to_bytes(params));
         let mut options = ShareOptions::new(WEIGHTS);
         options.ttl_secs = WEIGHTS_TTL_SECS;
-        if bytes.len() == PARAMETER_BYTES {
-            // Plain weights say neither themselves.
-            options.quality.insert(ROUND.into(), round as f64);
-            let held = classes.metrics();
-            options
-                .quality
-                .extend(held.map(|(name, value)| (name.into(), value)));
-        }
+        options.quality.insert(ROUND.into(), round as f64);
+        let held = classes.metrics();
+        options
+            .quality
+            .extend(held.map(|(name, value)| (name.into(), value)));
         if let Some(private) = &self.private {
             options.quality.insert(EPSILON.into(), private.epsilon());
             options.quality.insert(DELTA.into(), private.0.delta());
         }
-        options.instructions = instructions();
+        options.instructions = Instructions {
+            what: chorus_core::packet::What::Weights {
+                tensor: "digits/mlp".into(),
+                dtype: chorus_core::packet::Dtype::F32,
+                shape: vec![PARAMETERS as u32],
+            },
+            ..Instructions::default()
+        };
         let (learned, unnoted) = (self.learned.clone(), self.unnoted.take());
         spawn_local(async move {
             if let Some(records) = unnoted {
@@ -372,7 +360,7 @@ impl Run {
         });
     }
 
-    /// Fetches the plain weights of a neighbour's packet and gives them to the exchange.
+    /// Fetches the weights of a neighbour's packet and gives them to the exchange.
     fn fetch(&self, packet: Packet) {
         // News of tabs that have left comes along too. Nobody may have their weights any more, and waiting for them
         // would take the place of those that can be had.
@@ -413,14 +401,6 @@ async fn note_and_share(
     learned.note(prepared.packet(), at).await;
     handle.publish(prepared).await?;
     Ok(())
-}
-
-/// Returns the update that `packet` carries, which anybody may have written; `None` where it carries or names plain weights.
-fn update_in(packet: &Packet) -> Option<&[u8]> {
-    match packet.payload() {
-        Payload::Inline(bytes) if bytes.len() != PARAMETER_BYTES => Some(bytes),
-        Payload::Inline(_) | Payload::Link { .. } => None,
-    }
 }
 
 fn now() -> Instant {

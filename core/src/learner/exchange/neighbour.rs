@@ -2,46 +2,21 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use crate::learner::update::Update;
-
-/// What a neighbour shared of its model.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shared {
-    /// All parameters, checked.
-    Plain(Vec<f32>),
-    /// A difference; whether a model comes of it depends on what it is applied to.
-    Update(Update),
-}
-
-impl Shared {
-    /// Says whether everybody can read it.
-    pub(super) fn is_whole(&self) -> bool {
-        match self {
-            Self::Plain(_) => true,
-            Self::Update(update) => update.head.is_whole,
-        }
-    }
-}
-
 #[derive(Clone, Debug, Default)]
 pub(super) struct Neighbour {
     /// Weights of the current round and the next, oldest first, at most [`MAX_HELD`]. Those of an author that is not
     /// connected are held too: a packet may overtake the news of a connection.
-    pub(super) held: VecDeque<(u64, Shared)>,
+    pub(super) held: VecDeque<(u64, Vec<f32>)>,
     pub(super) is_connected: bool,
     pub(super) is_awaited: bool,
-    /// Whether it is known to have merged the same models as this node, so that its next difference can be read.
-    pub(super) is_in_step: bool,
-    /// Whether it has shared in a round that is over: it could not read the differences told since.
-    pub(super) is_behind: bool,
 }
 
 impl Neighbour {
     /// Keeps the first share of a round. Says whether this was it.
-    pub(super) fn hold(&mut self, round: u64, shared: Shared) -> bool {
+    pub(super) fn hold(&mut self, round: u64, params: Vec<f32>) -> bool {
         match self.held.binary_search_by_key(&round, |(held, _)| *held) {
             Ok(_) => return false,
-            Err(index) => self.held.insert(index, (round, shared)),
+            Err(index) => self.held.insert(index, (round, params)),
         }
         if self.held.len() > MAX_HELD {
             // The oldest one makes room: a neighbour that runs ahead is joined where it is.
@@ -50,11 +25,11 @@ impl Neighbour {
         true
     }
 
-    pub(super) fn oldest_since(&self, round: u64) -> Option<(u64, &Shared)> {
+    pub(super) fn oldest_since(&self, round: u64) -> Option<(u64, &[f32])> {
         self.held
             .iter()
             .find(|(held, _)| *held >= round)
-            .map(|(held, shared)| (*held, shared))
+            .map(|(held, params)| (*held, &params[..]))
     }
 }
 

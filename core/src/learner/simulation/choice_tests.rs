@@ -33,8 +33,7 @@ fn changes(nodes: &[Node]) -> usize {
 }
 
 #[test]
-fn four_nodes_started_at_once_hold_all_ten_and_pass_87_percent_within_30_exchanges_and_90_within_60()
- {
+fn four_nodes_started_at_once_hold_all_ten_and_pass_92_percent_within_30_exchanges() {
     for seed in 100..106 {
         let mut network = Network::new(seed, (5, 60), 0);
         (0..4).for_each(|_| {
@@ -50,7 +49,7 @@ fn four_nodes_started_at_once_hold_all_ten_and_pass_87_percent_within_30_exchang
         assert_eq!(changes(&network.nodes), 0, "seed {seed}");
         for (i, node) in network.nodes.iter().enumerate() {
             assert!(
-                node.curve[29] > 0.87 && node.curve[59] > 0.9,
+                node.curve[29] > 0.92,
                 "seed {seed} node {i}: {:?}",
                 node.curve
             );
@@ -115,9 +114,12 @@ fn nodes_that_come_one_after_another_choose_at_once_what_the_others_lack() {
             network.run(6, |_| false);
         }
         assert_eq!(changes(&network.nodes), 0, "seed {seed}");
-        for node in &network.nodes {
-            assert!(*node.curve.last().unwrap() > 0.8, "{:?}", node.curve);
-        }
+        assert!(
+            network
+                .nodes
+                .iter()
+                .all(|node| *node.curve.last().unwrap() > 0.9)
+        );
     }
 }
 
