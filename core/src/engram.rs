@@ -8,7 +8,7 @@
 //! | [`writer`] | writing it in one pass, a chunk at a time |
 //! | [`reader`] | reading it: tensors one by one, chunks from anywhere in any order |
 //! | [`codec`] | the codecs by number |
-//! | [`pick`] | which codec for which tensor |
+//! | [`mod@pick`] | which codec for which tensor |
 //! | `plane`, `prefix` | lossless and fast: planes of bytes under prefix codes |
 //! | `delta` | lossless and fast, against a base |
 //! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |

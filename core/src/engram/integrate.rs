@@ -4,7 +4,7 @@
 //! [`Integration`] holds the model and walks the steps; the caller measures (shadow evaluation on held-out data) and says
 //! what came of it. Every step is an [`Event`]. [`Integration::undo`] gives the model back bit for bit at any time.
 //!
-//! Models that are merged are added up in whole numbers ([`resolve`]), so that all who merge the same set hold the same
+//! Models that are merged are added up in whole numbers ([`mod@resolve`]), so that all who merge the same set hold the same
 //! bits, whatever the order.
 //!
 //! What it does not do: it fetches nothing, trusts no author, and knows no packet but by the digest it is given.
