@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::error::{EngramError, TensorError};
 use super::tensor::{Dtype, Limits, TensorInfo};
@@ -21,7 +21,7 @@ use crate::bounds::LimitError;
 pub struct Header {
     bytes: Vec<u8>,
     tensors: Vec<TensorInfo>,
-    metadata: Vec<(String, String)>,
+    metadata: Pairs,
     data_len: u64,
 }
 
@@ -55,13 +55,20 @@ impl Header {
         if json.first() != Some(&b'{') {
             return Err(wrong(8, "the header must begin with {"));
         }
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let listed = Listed {
-            max_tensors: limits.max_tensors,
-        };
-        let listed = listed
-            .deserialize(&mut deserializer)
-            .and_then(|listed| deserializer.end().map(|()| listed));
+        let mut count = 0;
+        let listed = list(json, |name, form| {
+            count += 1;
+            if count > limits.max_tensors {
+                return Err("too many tensors");
+            }
+            let dtype = Dtype::from_name(&form.dtype).ok_or("type")?;
+            let info = TensorInfo {
+                name,
+                dtype,
+                shape: form.shape,
+            };
+            Ok((info, form.data_offsets))
+        });
         let (mut listed, metadata) = listed.map_err(|error| at_error(json, &error))?;
         // By place; tensors without numbers stay in the order of the header.
         listed.sort_by_key(|(_, place)| *place);
@@ -206,72 +213,67 @@ fn at_error(json: &[u8], error: &serde_json::Error) -> EngramError {
     wrong(8 + before + error.column().saturating_sub(1), reason)
 }
 
-/// Reads what the header lists: tensors with their places, and metadata.
-struct Listed {
-    max_tensors: usize,
-}
+/// Texts by names, in the order of the header.
+pub(crate) type Pairs = Vec<(String, String)>;
 
-type List = (Vec<(TensorInfo, [u64; 2])>, Vec<(String, String)>);
-
+/// What a header says of a tensor beside its name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
-    dtype: String,
-    shape: Vec<u64>,
-    data_offsets: [u64; 2],
+pub(crate) struct Form {
+    /// As safetensors names types; any text.
+    pub(crate) dtype: String,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) data_offsets: [u64; 2],
 }
 
-impl<'de> DeserializeSeed<'de> for Listed {
-    type Value = List;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<List, D::Error> {
-        deserializer.deserialize_map(self)
-    }
+/// Lists the tensors of a header in its order, each as `take` makes it of name and form, and its metadata. No name and no
+/// field stands twice; what `take` refuses is an error at that place.
+///
+/// # Errors
+/// Those of `serde_json`, with category `Data` for JSON that is no header.
+pub(crate) fn list<T>(
+    json: &[u8],
+    take: impl FnMut(String, Form) -> Result<T, &'static str>,
+) -> Result<(Vec<T>, Pairs), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let listed = deserializer.deserialize_map(Listed(take))?;
+    deserializer.end()?;
+    Ok(listed)
 }
 
-impl<'de> Visitor<'de> for Listed {
-    type Value = List;
+struct Listed<F>(F);
+
+impl<'de, T, F: FnMut(String, Form) -> Result<T, &'static str>> Visitor<'de> for Listed<F> {
+    type Value = (Vec<T>, Pairs);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("tensors by name")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List, A::Error> {
-        let (mut tensors, mut metadata, mut names) = (Vec::new(), None, BTreeSet::new());
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut tensors, mut metadata, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
         while let Some(name) = map.next_key::<String>()? {
-            if name == METADATA {
-                let entries: Entries = map.next_value()?;
-                if metadata.replace(entries.0).is_some() {
-                    return Err(A::Error::custom("twice"));
-                }
-                continue;
-            }
-            if tensors.len() == self.max_tensors {
-                return Err(A::Error::custom("too many tensors"));
-            }
-            let form: Form = map.next_value()?;
-            let dtype = Dtype::from_name(&form.dtype).ok_or_else(|| A::Error::custom("type"))?;
             if !names.insert(name.clone()) {
                 return Err(A::Error::custom("twice"));
             }
-            let info = TensorInfo {
-                name,
-                dtype,
-                shape: form.shape,
-            };
-            tensors.push((info, form.data_offsets));
+            if name == METADATA {
+                metadata = map.next_value::<Entries>()?.0;
+            } else {
+                let form = map.next_value()?;
+                tensors.push((self.0)(name, form).map_err(A::Error::custom)?);
+            }
         }
-        Ok((tensors, metadata.unwrap_or_default()))
+        Ok((tensors, metadata))
     }
 }
 
 /// Pairs of texts, none of them twice.
-struct Entries(Vec<(String, String)>);
+struct Entries(Pairs);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
             type Value = Entries;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -289,12 +291,12 @@ impl<'de> Deserialize<'de> for Entries {
                 Ok(Entries(pairs))
             }
         }
-        deserializer.deserialize_map(Pairs)
+        deserializer.deserialize_map(Reader)
     }
 }
 
 /// The entry of a header that is no tensor.
-const METADATA: &str = "__metadata__";
+pub(crate) const METADATA: &str = "__metadata__";
 
 #[cfg(test)]
 mod tests {

@@ -295,7 +295,7 @@ impl Apart {
     fn names(&self, tensors: &Tensors, parts: &Parts) -> Vec<String> {
         let is_noised = matches!(self.body, Body::Tensors(_, true));
         let mut apart = Names::default();
-        apart.take(safetensors::METADATA);
+        apart.take(crate::engram::safetensors::METADATA);
         let name = |place: usize| {
             if is_noised {
                 return parts.tensors.get(place).map(|tensor| &tensor.name);

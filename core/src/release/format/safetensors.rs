@@ -1,16 +1,12 @@
 //! safetensors: eight bytes of length, a header in JSON, and the numbers of all tensors without gap. The header is read
 //! strictly, so that nothing hides in it: known types, known fields, no name twice, no gap, no overlap, nothing after the end.
 
-use alloc::borrow::ToOwned;
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::bounds::LimitError;
+use crate::engram::safetensors::{self, METADATA};
+use crate::engram::tensor::Dtype;
 use crate::privacy::{Embedded, Limits, Tensor};
 use crate::release::error::ReleaseError;
 
@@ -55,7 +51,8 @@ impl Tensors {
         let len = header_len(&content).ok_or(wrong("the header is longer than the file"))?;
         let data = len + 8;
         let header = content.get(8..data).unwrap_or_default();
-        let header: Header = serde_json::from_slice(header).map_err(|error| {
+        let listed = safetensors::list(header, |name, form| Ok((name, form)));
+        let (tensors, metadata) = listed.map_err(|error| {
             wrong(match error.classify() {
                 serde_json::error::Category::Data => {
                     "the header has a field that is missing, unknown, doubled or of another type"
@@ -63,16 +60,17 @@ impl Tensors {
                 _ => "the header is no JSON",
             })
         })?;
-        LimitError::check_len("tensors", header.tensors.len(), max_tensors)?;
+        LimitError::check_len("tensors", tensors.len(), max_tensors)?;
         let bytes = content.len() - data;
-        let mut infos = Vec::with_capacity(header.tensors.len());
-        for (name, form) in header.tensors {
-            let bits = bits(&form.dtype).ok_or(wrong("a tensor is of no known type"))?;
+        let mut infos = Vec::with_capacity(tensors.len());
+        for (name, form) in tensors {
+            let dtype =
+                Dtype::from_name(&form.dtype).ok_or(wrong("a tensor is of no known type"))?;
             let elements = form
                 .shape
                 .iter()
                 .try_fold(1u64, |product, dimension| product.checked_mul(*dimension));
-            let stated = elements.and_then(|elements| elements.checked_mul(bits));
+            let stated = elements.and_then(|elements| elements.checked_mul(dtype.bits()));
             let [start, end] = form.data_offsets;
             let got = end.checked_sub(start).and_then(|len| len.checked_mul(8));
             if stated.is_none() || stated != got || end > bytes as u64 {
@@ -103,7 +101,7 @@ impl Tensors {
             content,
             data,
             infos,
-            metadata: header.metadata,
+            metadata,
         })
     }
 
@@ -287,94 +285,5 @@ fn half(bytes: [u8; 2]) -> f64 {
     }
 }
 
-/// Bits per element of the types that there are.
-fn bits(dtype: &str) -> Option<u64> {
-    Some(match dtype {
-        "F4" => 4,
-        "F6_E2M3" | "F6_E3M2" => 6,
-        "BOOL" | "U8" | "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" => 8,
-        "I16" | "U16" | "F16" | "BF16" => 16,
-        "I32" | "U32" | "F32" => 32,
-        "I64" | "U64" | "F64" | "C64" => 64,
-        _ => return None,
-    })
-}
-
-struct Header {
-    tensors: Vec<(String, Form)>,
-    metadata: Vec<(String, String)>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Form {
-    dtype: String,
-    shape: Vec<u64>,
-    data_offsets: [u64; 2],
-}
-
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Header;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a header of safetensors")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut names = BTreeSet::new();
-                let mut header = Header {
-                    tensors: Vec::new(),
-                    metadata: Vec::new(),
-                };
-                while let Some(name) = map.next_key::<String>()? {
-                    if !names.insert(name.clone()) {
-                        return Err(A::Error::custom("a name stands twice"));
-                    }
-                    if name == METADATA {
-                        header.metadata = map.next_value::<Entries>()?.0;
-                    } else {
-                        header.tensors.push((name, map.next_value()?));
-                    }
-                }
-                Ok(header)
-            }
-        }
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-/// Texts by names, none of which stands twice.
-struct Entries(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("texts by names")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let (mut names, mut entries) = (BTreeSet::new(), Vec::new());
-                while let Some((name, text)) = map.next_entry::<String, String>()? {
-                    if !names.insert(name.to_owned()) {
-                        return Err(A::Error::custom("a name stands twice"));
-                    }
-                    entries.push((name, text));
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(Reader)
-    }
-}
-
-/// The name that no tensor may have.
-pub(super) const METADATA: &str = "__metadata__";
 /// Bytes of a header. Source: the safetensors crate refuses longer ones.
 const MAX_HEADER: usize = 100_000_000;
