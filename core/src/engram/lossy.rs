@@ -134,6 +134,9 @@ pub enum LossyError {
         /// The tag.
         got: u8,
     },
+    /// The caller did not want to go on.
+    #[error("coding was stopped")]
+    Stopped,
     /// The bytes end before the levels do, or after.
     #[error("coded levels must end with their last byte, in tensor {tensor}")]
     Truncated {
@@ -148,50 +151,100 @@ pub enum LossyError {
 /// [`LossyError`] where a number is not finite or further than 2²⁰ steps from 0, where rows do not fill a tensor, and where the
 /// step is no positive number.
 pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, LossyError> {
+    write(tensors, settings, &mut |_, _| {}, &mut |_| true).map(|(bytes, _)| bytes)
+}
+
+/// Does as [`encode`], and returns too what [`decode`] makes of the bytes, so that nobody decodes them to know. `go_on` is told
+/// the share that is done, in 0..=1, and says whether to go on.
+///
+/// # Errors
+/// As [`encode`]; [`LossyError::Stopped`].
+pub(super) fn encode_and_make(
+    tensors: &[Tensor<'_>],
+    settings: &Settings,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<(Vec<u8>, Vec<Vec<f32>>), LossyError> {
+    let mut made: Vec<Vec<f32>> = tensors.iter().map(|_| Vec::new()).collect();
+    let mut keep = |tensor: usize, halves: i32| {
+        if let Some(values) = made.get_mut(tensor) {
+            values.push(halves as f32);
+        }
+    };
+    let (bytes, steps) = write(tensors, settings, &mut keep, go_on)?;
+    for (values, half) in made.iter_mut().zip(steps) {
+        let half = from_short(half);
+        values.iter_mut().for_each(|value| *value *= half);
+    }
+    Ok((bytes, made))
+}
+
+/// Writes tensors, and tells `keep` for each number its tensor and its half steps. Returns half the step of each tensor too.
+fn write(
+    tensors: &[Tensor<'_>],
+    settings: &Settings,
+    keep: &mut impl FnMut(usize, i32),
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<(Vec<u8>, Vec<u16>), LossyError> {
     check(tensors, settings)?;
     let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
     let mut search = Search::new(settings.trellis, settings.bit_weight);
-    if count < TWICE {
+    let is_twice = count < TWICE;
+    let (mut done, all_work) = (0, (count * if is_twice { 3 } else { 2 }).max(1) as f64);
+    let mut go_on = |numbers: usize| {
+        done += numbers;
+        if go_on(done as f64 / all_work) {
+            Ok(())
+        } else {
+            Err(LossyError::Stopped)
+        }
+    };
+    if is_twice {
         // So few numbers that what levels cost is not known until all have been seen.
         for tensor in tensors {
-            choose(&mut search, tensor, settings.step);
+            choose(&mut search, tensor, settings.step, &mut go_on)?;
         }
     }
     let (mut levels, mut writer) = (Levels::new(), Writer::new());
-    let (mut all, mut halves) = (Sums::default(), Vec::new());
-    for tensor in tensors {
-        let (chosen, sums) = choose(&mut search, tensor, settings.step);
+    let (mut all, mut halves_of) = (Sums::default(), Vec::new());
+    for (place, tensor) in tensors.iter().enumerate() {
+        let (chosen, sums) = choose(&mut search, tensor, settings.step, &mut go_on)?;
         levels.start(tensor.columns);
         let mut state = 0;
-        for level in chosen {
-            levels.code(&mut writer, settings.trellis.quantiser(state), level);
-            state = settings.trellis.next(state, level);
+        for chosen in chosen.chunks(LONGEST) {
+            for level in chosen {
+                let quantiser = settings.trellis.quantiser(state);
+                levels.code(&mut writer, quantiser, *level);
+                keep(place, halves(quantiser, *level));
+                state = settings.trellis.next(state, *level);
+            }
+            go_on(chosen.len())?;
         }
         let gain = if matches!(settings.gain, Gain::Even(_)) {
             sums.gain(settings.gain)
         } else {
             1.0
         };
-        halves.push(refined(settings.step, tensor.finer) * 0.5 * gain);
+        halves_of.push(refined(settings.step, tensor.finer) * 0.5 * gain);
         all.add(&sums);
     }
     let has_own =
         matches!(settings.gain, Gain::Even(_)) || tensors.iter().any(|tensor| tensor.finer != 0);
-    if !has_own {
-        halves = alloc::vec![settings.step * 0.5];
-    }
     if !matches!(settings.gain, Gain::Even(_)) {
         let gain = all.gain(settings.gain);
-        halves.iter_mut().for_each(|half| *half *= gain);
+        halves_of.iter_mut().for_each(|half| *half *= gain);
+        if !has_own {
+            halves_of = alloc::vec![settings.step * 0.5 * gain; tensors.len().max(1)];
+        }
     }
     let mut bytes = alloc::vec![settings.trellis as u8 | if has_own { OWN_STEPS } else { 0 }];
-    let halves: Vec<u16> = halves.into_iter().map(to_short).collect();
-    bytes.extend(halves.iter().flat_map(|half| half.to_be_bytes()));
-    if halves.iter().any(|half| *half != 0) {
+    let halves_of: Vec<u16> = halves_of.into_iter().map(to_short).collect();
+    let told = if has_own { halves_of.len() } else { 1 };
+    bytes.extend((halves_of.iter().take(told)).flat_map(|half| half.to_be_bytes()));
+    if halves_of.iter().any(|half| *half != 0) {
         levels.check(&mut writer);
         bytes.extend(writer.finish());
     }
-    Ok(bytes)
+    Ok((bytes, halves_of))
 }
 
 /// Reads the tensors of `shapes`, of at most `most` numbers in all. Memory is 4 bytes a number as they come, and 300 KiB.
@@ -199,6 +252,19 @@ pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, Lo
 /// # Errors
 /// [`LossyError`] where the bytes are none of [`encode`] for these shapes, and where the shapes have more numbers than `most`.
 pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32>>, LossyError> {
+    decode_on(bytes, shapes, most, &mut |_| true)
+}
+
+/// Does as [`decode`]; `go_on` is told the share that is done, in 0..=1, and says whether to go on.
+///
+/// # Errors
+/// As [`decode`]; [`LossyError::Stopped`].
+pub(super) fn decode_on(
+    bytes: &[u8],
+    shapes: &[Shape],
+    most: usize,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Vec<Vec<f32>>, LossyError> {
     let mut count: usize = 0;
     for shape in shapes {
         count = count.saturating_add(shape.rows.saturating_mul(shape.columns));
@@ -238,7 +304,7 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
             .collect());
     }
     let (mut levels, mut reader) = (Levels::new(), Reader::new(rest));
-    let mut tensors = Vec::new();
+    let (mut tensors, mut done) = (Vec::new(), 0);
     for (tensor, shape) in shapes.iter().enumerate() {
         let half = halves_of
             .get(if has_own { tensor } else { 0 })
@@ -261,6 +327,10 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
                 values.push(halves(quantiser, level) as f32 * half);
             }
             left -= now;
+            done += now;
+            if !go_on(done as f64 / count as f64) {
+                return Err(LossyError::Stopped);
+            }
         }
         tensors.push(values);
     }
@@ -329,7 +399,12 @@ fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> 
 }
 
 /// Chooses the levels of a tensor, and sums up what they make.
-fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sums) {
+fn choose(
+    search: &mut Search,
+    tensor: &Tensor<'_>,
+    step: f32,
+    go_on: &mut impl FnMut(usize) -> Result<(), LossyError>,
+) -> Result<(Vec<i32>, Sums), LossyError> {
     let half = refined(step, tensor.finer) * 0.5;
     let scale = 1.0 / half;
     let mut levels = Vec::with_capacity(tensor.values.len());
@@ -343,6 +418,7 @@ fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sum
         scaled.clear();
         scaled.extend(values.iter().map(|value| value * scale));
         search.block(&scaled, &mut levels);
+        go_on(values.len())?;
     }
     let (mut state, mut sums) = (0, Sums::default());
     for (level, value) in levels.iter().zip(tensor.values) {
@@ -352,7 +428,7 @@ fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sum
         sums.made += made * made;
         state = search.trellis().next(state, *level);
     }
-    (levels, sums)
+    Ok((levels, sums))
 }
 
 /// Squares and products of what was given and what was made of it.
@@ -414,7 +490,7 @@ const OWN_STEPS: u8 = 4;
 /// Cosine of given and decoded numbers below which evening would blow up what is mostly error. Guess.
 const LEAST_LIKE: f64 = 0.5;
 /// Steps that a number may be away from 0.
-const FURTHEST: u32 = MOST / 4;
+pub(super) const FURTHEST: u32 = MOST / 4;
 /// Numbers below which levels are chosen twice. Guess: a second at most.
 const TWICE: usize = 1 << 18;
 /// Numbers that are chosen together, at least. Guess: the trellis forgets where it ends in about 40.
