@@ -25,6 +25,7 @@ use crate::bounds::LimitError;
 use crate::digest::Digest;
 use crate::wire::{Reader, Writer};
 
+mod curve;
 mod error;
 mod exact;
 mod header;
@@ -32,6 +33,7 @@ mod number;
 mod search;
 mod source;
 
+pub use curve::{Method, Point, curve};
 pub use error::{HybridError, Part};
 pub use header::{HEAD, Header, Layer, is_hybrid};
 
@@ -173,7 +175,12 @@ pub fn pack(
                 done += bytes;
                 work.go_on(done as f64 / all as f64)
             };
-            exact::write(floats.info, floats.raw(), Some(&restored), (&mut last, go_on))?;
+            exact::write(
+                floats.info,
+                floats.raw(),
+                Some(&restored),
+                (&mut last, go_on),
+            )?;
         }
         layers.push(last.into_bytes());
         ratios.push(f64::INFINITY);
@@ -182,6 +189,9 @@ pub fn pack(
     header.layers = (layers.iter().zip(ratios))
         .map(|(bytes, ratio)| Layer::new(bytes, ratio))
         .collect();
+    if !progress(1.0) {
+        return Err(HybridError::Stopped);
+    }
     finish(header, &others, &layers, limits)
 }
 
@@ -288,7 +298,10 @@ pub fn unpack(
         let more = more.map_err(lossy_error(layer + 1, floats))?;
         work.step(1);
         if told.is_empty() {
-            told = more.iter().map(|more| alloc::vec![0.0; more.len()]).collect();
+            told = more
+                .iter()
+                .map(|more| alloc::vec![0.0; more.len()])
+                .collect();
         }
         add(&mut told, &more);
     }
@@ -353,7 +366,10 @@ fn bases_of<'a>(
     let base = File::parse(base, limits)?;
     let found = based(header, &base);
     let got = source::digest_of(&found);
-    let is_there = found.iter().map(Option::is_some).eq(header.is_based.iter().copied());
+    let is_there = found
+        .iter()
+        .map(Option::is_some)
+        .eq(header.is_based.iter().copied());
     if got == expected && is_there {
         Ok(found)
     } else {
@@ -363,10 +379,13 @@ fn bases_of<'a>(
 
 /// Returns the bytes of a part, as they were written.
 fn part<'a>(header: &Header, bytes: &'a [u8], part: Part) -> Result<&'a [u8], HybridError> {
-    let (place, own) = (header.place_of(part), match part {
-        Part::Others => Some(&header.others),
-        Part::Layer(layer) => header.layers.get(layer.saturating_sub(1)),
-    });
+    let (place, own) = (
+        header.place_of(part),
+        match part {
+            Part::Others => Some(&header.others),
+            Part::Layer(layer) => header.layers.get(layer.saturating_sub(1)),
+        },
+    );
     let short = HybridError::PartLength {
         part,
         expected: place.end,

@@ -53,7 +53,9 @@ pub enum HybridError {
         got: f64,
     },
     /// A number is infinite or none at all, and no last layer restores it.
-    #[error("tensor {name:?}: number {offset} must be finite, got {got}; only an exact layer keeps it")]
+    #[error(
+        "tensor {name:?}: number {offset} must be finite, got {got}; only an exact layer keeps it"
+    )]
     NotFinite {
         /// The tensor.
         name: String,

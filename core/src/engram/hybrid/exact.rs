@@ -93,7 +93,7 @@ pub(super) fn middle(raw: &[u8]) -> &[u8] {
     raw.get(offset..offset + len).unwrap_or_default()
 }
 
-fn error(info: &TensorInfo, offset: u64, problem: CodecError) -> HybridError {
+pub(super) fn error(info: &TensorInfo, offset: u64, problem: CodecError) -> HybridError {
     let name = short(&info.name);
     HybridError::Exact {
         name,

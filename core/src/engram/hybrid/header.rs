@@ -7,9 +7,9 @@ use core::ops::Range;
 use super::super::lossy::Shape;
 use super::super::safetensors;
 use super::super::tensor::{Limits, TensorInfo};
+use super::MAX_LAYERS;
 use super::error::{HybridError, Part};
 use super::number::Float;
-use super::MAX_LAYERS;
 use crate::bounds::LimitError;
 use crate::digest::Digest;
 use crate::wire::{Reader, Writer};
@@ -53,7 +53,7 @@ impl Layer {
         Self {
             len: bytes.len() as u64,
             digest: Digest::sha256(bytes),
-            snr_decibels,
+            snr_decibels: from_hundredths(to_hundredths(snr_decibels)),
         }
     }
 }
@@ -202,8 +202,7 @@ impl Header {
             body.u8(u8::from(*is_based));
         }
         write_layer(&mut body, &self.others);
-        body.u8(self.layers.len() as u8)
-            .u8(u8::from(self.is_exact));
+        body.u8(self.layers.len() as u8).u8(u8::from(self.is_exact));
         for layer in &self.layers {
             write_layer(&mut body, layer);
         }
@@ -291,11 +290,7 @@ fn read_layer(reader: &mut Reader<'_>, limits: &Limits) -> Result<Layer, HybridE
     let len = reader.uvarint()?;
     LimitError::check("bytes of a layer", len, limits.max_bytes)?;
     let digest = Digest::from_bytes(reader.array()?);
-    let snr_decibels = match reader.u32()? as i32 {
-        i32::MAX => f64::INFINITY,
-        i32::MIN => f64::NEG_INFINITY,
-        hundredths => f64::from(hundredths) / 100.0,
-    };
+    let snr_decibels = from_hundredths(reader.u32()? as i32);
     Ok(Layer {
         len,
         digest,
@@ -303,12 +298,23 @@ fn read_layer(reader: &mut Reader<'_>, limits: &Limits) -> Result<Layer, HybridE
     })
 }
 
-fn write_layer(body: &mut Writer, layer: &Layer) {
+fn from_hundredths(hundredths: i32) -> f64 {
+    match hundredths {
+        i32::MAX => f64::INFINITY,
+        i32::MIN => f64::NEG_INFINITY,
+        hundredths => f64::from(hundredths) / 100.0,
+    }
+}
+
+fn to_hundredths(decibels: f64) -> i32 {
     // Infinities become the ends of the range.
-    let hundredths = libm::round(layer.snr_decibels * 100.0) as i32;
+    libm::round(decibels * 100.0) as i32
+}
+
+fn write_layer(body: &mut Writer, layer: &Layer) {
     body.uvarint(layer.len)
         .put(layer.digest.as_bytes())
-        .u32(hundredths as u32);
+        .u32(to_hundredths(layer.snr_decibels) as u32);
 }
 
 pub(super) const fn state(what: &'static str) -> HybridError {

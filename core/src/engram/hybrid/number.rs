@@ -156,7 +156,10 @@ mod tests {
         }
         // Known bits. Source: IEEE 754-2019, 3.4.
         let half = |bits: u16| Float::F16.read(&bits.to_le_bytes()).next().unwrap();
-        assert_eq!([half(0x3c00), half(0xc000), half(0x0001)], [1.0, -2.0, SMALLEST_HALF]);
+        assert_eq!(
+            [half(0x3c00), half(0xc000), half(0x0001)],
+            [1.0, -2.0, SMALLEST_HALF]
+        );
         assert_eq!((half(0x7c00), half(0x7bff)), (f32::INFINITY, 65_504.0));
         assert!(half(0x7e00).is_nan());
     }
