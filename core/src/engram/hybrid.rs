@@ -151,6 +151,7 @@ pub fn pack(
     work.step(2);
     let mut layers = alloc::vec![first.bytes];
     let mut told = first.made;
+    start(&mut told);
     let mut ratios = alloc::vec![decibels(whole.signal, first.noise)];
     let mut step = first.step;
     for layer in 1..options.layers {
@@ -219,6 +220,14 @@ fn refine(
     Ok(bytes)
 }
 
+/// Makes sums of what the first layer tells.
+fn start(told: &mut [Vec<f32>]) {
+    // A sum with 0 is never −0.
+    told.iter_mut()
+        .flatten()
+        .for_each(|told| *told = sum(0.0, *told));
+}
+
 fn add(told: &mut [Vec<f32>], more: &[Vec<f32>]) {
     for (told, more) in told.iter_mut().zip(more) {
         for (told, more) in told.iter_mut().zip(more) {
@@ -284,12 +293,12 @@ pub fn unpack(
     let bases = bases_of(&header, base, limits)?;
     let needed = check_memory(&header)?;
 
-    let mut work = Work::new(progress, layers + 1);
     let last = if header.is_exact && layers == header.layers.len() {
         parts.pop()
     } else {
         None
     };
+    let mut work = Work::new(progress, parts.len() + 1);
     let shapes = header.shapes()?;
     let mut told: Vec<Vec<f32>> = Vec::new();
     for (layer, bytes) in parts.iter().enumerate() {
@@ -297,13 +306,12 @@ pub fn unpack(
         let more = decode_on(bytes, &shapes, needed, &mut |done| work.go_on(done));
         let more = more.map_err(lossy_error(layer + 1, floats))?;
         work.step(1);
-        if told.is_empty() {
-            told = more
-                .iter()
-                .map(|more| alloc::vec![0.0; more.len()])
-                .collect();
+        if layer == 0 {
+            told = more;
+            start(&mut told);
+        } else {
+            add(&mut told, &more);
         }
-        add(&mut told, &more);
     }
     let mut out = Vec::new();
     reserve(&mut out, header.source_len())?;
@@ -312,8 +320,11 @@ pub fn unpack(
     let (mut told, all) = (told.iter(), header.source_len() as f64);
     let empty = Vec::new();
     for (info, base) in header.tensors.iter().zip(bases) {
-        let done = out.len();
-        let go_on = &mut |bytes: usize| work.go_on((done + bytes) as f64 / all);
+        let mut done = out.len();
+        let go_on = &mut |bytes: usize| {
+            done += bytes;
+            work.go_on(done as f64 / all)
+        };
         let Some(float) = Float::of(info.dtype) else {
             exact::read(info, &mut others, base, (&mut out, go_on))?;
             continue;
@@ -332,6 +343,9 @@ pub fn unpack(
     others.finish()?;
     if let Some(last) = last {
         last.finish()?;
+    }
+    if !progress(1.0) {
+        return Err(HybridError::Stopped);
     }
     Ok(out)
 }
@@ -451,3 +465,8 @@ impl<'a> Work<'a> {
         self.done += parts;
     }
 }
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;

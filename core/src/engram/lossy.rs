@@ -422,7 +422,9 @@ fn choose(
     }
     let (mut state, mut sums) = (0, Sums::default());
     for (level, value) in levels.iter().zip(tensor.values) {
-        let made = f64::from(halves(search.trellis().quantiser(state), *level) as f32 * half);
+        let made = halves(search.trellis().quantiser(state), *level) as f32 * half;
+        // Rounding up the largest numbers may lead past them.
+        let made = f64::from(made.clamp(f32::MIN, f32::MAX));
         sums.given += f64::from(*value) * f64::from(*value);
         sums.both += f64::from(*value) * made;
         sums.made += made * made;

@@ -102,7 +102,7 @@ impl Whole {
         Self {
             count,
             signal,
-            deviation: deviation.clamp(finest, f32::MAX * 1e-6),
+            deviation: deviation.clamp(finest, COARSE.max(finest)),
             finest,
             extra: header + head_of(floats.len()),
         }
@@ -110,7 +110,7 @@ impl Whole {
 
     /// Returns the settings for a step: the one of all that travels as it is, where steps are so fine that gains do not matter.
     pub(super) fn settings(&self, step: f32, gain: Gain) -> Settings {
-        let step = step.max(self.finest);
+        let step = step.clamp(self.finest, COARSE.max(self.finest));
         let mut settings = Settings::new(step);
         settings.gain = gain;
         if step <= self.deviation * FINE {
@@ -351,17 +351,13 @@ pub(super) fn first(
     })?;
     drop(sample);
     let mut octaves = found.octaves;
-    let mut best: Option<(f64, First)> = None;
-    for time in 0..TIMES {
+    let (mut best, mut left): (Option<(f64, First)>, f64) = (None, 1.0 - LOOKING);
+    for _ in 0..TIMES {
         let settings = whole.settings(whole.step(octaves), aim.gain());
-        // Most often the second one is the last.
-        let (from, share) = (
-            1.0 - (1.0 - LOOKING) * 0.5_f64.powi(time),
-            0.5_f64.powi(time + 1),
-        );
-        let new = write(floats, settings, &mut |done| {
-            go_on(from + (1.0 - LOOKING) * share * done)
-        })?;
+        // Each takes half of what is left: most often the first one is the last.
+        let (from, share) = (1.0 - left, left * 0.5);
+        left -= share;
+        let new = write(floats, settings, &mut |done| go_on(from + share * done))?;
         let tried = Tried {
             octaves,
             bits: {
@@ -422,13 +418,15 @@ const BANDS: usize = 4;
 /// Steps tried on a sample, at most.
 const TRIES: usize = 10;
 /// Times that all numbers are written, at most.
-const TIMES: i32 = 3;
+const TIMES: usize = 3;
 /// The part of the work that the sample is, as progress has it.
 const LOOKING: f64 = 0.2;
 /// How near a sample comes to its aim, in octaves of the step.
 const CLOSE: f64 = 0.004;
 /// The coarsest step: nothing is left at 64 deviations.
 const COARSEST: f64 = 6.0;
+/// Products with larger steps might be infinite.
+const COARSE: f32 = 1e35;
 /// Where the search starts: with steps of so many octaves over deviation a number would take no bits. Measured on weights.
 const START: f64 = 2.0;
 /// Steps below a quarter of the deviation leave no number's size to be mended, and are told exactly. Guess.
