@@ -242,8 +242,7 @@ fn finish(
     layers: &[Vec<u8>],
     limits: &Limits,
 ) -> Result<Packed, HybridError> {
-    let mut bytes = header.write();
-    header.set_len(bytes.len());
+    let mut bytes = header.finish();
     // What is written can be read.
     Header::len_of(&bytes, limits)?;
     bytes.extend_from_slice(others);
@@ -285,11 +284,9 @@ pub fn unpack(
             got,
         });
     }
-    let others = part(&header, bytes, Part::Others)?;
-    let mut parts = Vec::new();
-    for layer in 0..layers {
-        parts.push(part(&header, bytes, Part::Layer(layer + 1))?);
-    }
+    let mut parts = parts(&header, bytes, layers)?.into_iter();
+    let mut others = Reader::new(parts.next().unwrap_or_default());
+    let mut parts: Vec<&[u8]> = parts.collect();
     let bases = bases_of(&header, base, limits)?;
     let needed = check_memory(&header)?;
 
@@ -316,7 +313,7 @@ pub fn unpack(
     let mut out = Vec::new();
     reserve(&mut out, header.source_len())?;
     out.extend_from_slice(&header.source);
-    let (mut others, mut last) = (Reader::new(others), last.map(Reader::new));
+    let mut last = last.map(Reader::new);
     let (mut told, all) = (told.iter(), header.source_len() as f64);
     let empty = Vec::new();
     for (info, base) in header.tensors.iter().zip(bases) {
@@ -391,35 +388,37 @@ fn bases_of<'a>(
     }
 }
 
-/// Returns the bytes of a part, as they were written.
-fn part<'a>(header: &Header, bytes: &'a [u8], part: Part) -> Result<&'a [u8], HybridError> {
-    let (place, own) = (
-        header.place_of(part),
-        match part {
-            Part::Others => Some(&header.others),
-            Part::Layer(layer) => header.layers.get(layer.saturating_sub(1)),
-        },
-    );
-    let short = HybridError::PartLength {
-        part,
-        expected: place.end,
-        got: bytes.len() as u64,
-    };
-    let (Ok(from), Ok(to)) = (usize::try_from(place.start), usize::try_from(place.end)) else {
-        return Err(short);
-    };
-    let Some(bytes) = bytes.get(from..to) else {
-        return Err(short);
-    };
-    let got = Digest::sha256(bytes);
-    match own.map(|own| own.digest) {
-        Some(expected) if expected != got => Err(HybridError::PartDigest {
-            part,
-            expected,
-            got,
-        }),
-        _ => Ok(bytes),
+/// Returns the bytes of the parts that `layers` need, as they were written: first that of other tensors.
+fn parts<'a>(
+    header: &Header,
+    bytes: &'a [u8],
+    layers: usize,
+) -> Result<Vec<&'a [u8]>, HybridError> {
+    let mut parts = Vec::new();
+    for (part, place, expected) in header.parts().take(1 + layers) {
+        let end = place.end;
+        let place = usize::try_from(place.start)
+            .ok()
+            .zip(usize::try_from(end).ok());
+        let Some(own) = place.and_then(|(from, to)| bytes.get(from..to)) else {
+            let (expected, got) = (end, bytes.len() as u64);
+            return Err(HybridError::PartLength {
+                part,
+                expected,
+                got,
+            });
+        };
+        let got = Digest::sha256(own);
+        if got != expected {
+            return Err(HybridError::PartDigest {
+                part,
+                expected,
+                got,
+            });
+        }
+        parts.push(own);
     }
+    Ok(parts)
 }
 
 /// Asks whether there is memory for what the header announces, and returns how many numbers the layers tell.

@@ -11,6 +11,7 @@ use crate::{
 
 mod bench;
 mod file;
+mod hybrid;
 mod info;
 mod pack;
 mod progress;

@@ -34,6 +34,7 @@ pub struct Header {
     /// Whether the last layer brings back every bit.
     pub is_exact: bool,
     len: usize,
+    digest: Digest,
 }
 
 /// A part of the file.
@@ -123,7 +124,22 @@ impl Header {
             layers,
             is_exact: is_exact == 1,
             len,
+            digest: expected,
         })
+    }
+
+    /// Returns the engram's id: the digest of its header, and so of all its parts.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Returns the parts in the order of the file: which, where, and their digests.
+    pub fn parts(&self) -> impl Iterator<Item = (Part, Range<u64>, Digest)> {
+        let layers = self.layers.iter().zip(1..);
+        let layers = layers.map(|(layer, place)| (Part::Layer(place), layer.digest));
+        core::iter::once((Part::Others, self.others.digest))
+            .chain(layers)
+            .map(|(part, digest)| (part, self.place_of(part), digest))
     }
 
     /// Returns the bytes of the header itself, which are the first of a file.
@@ -173,7 +189,7 @@ impl Header {
         }
     }
 
-    /// Returns where in the file a layer is, from 0.
+    /// Returns where in the file a part is.
     pub(super) fn place_of(&self, part: Part) -> Range<u64> {
         match part {
             Part::Others => self.len as u64..self.end_of(0),
@@ -233,12 +249,17 @@ impl Header {
             layers: Vec::new(),
             is_exact: false,
             len: 0,
+            digest: none.digest,
         }
     }
 
-    /// Notes how long the header is once it is written.
-    pub(super) const fn set_len(&mut self, len: usize) {
-        self.len = len;
+    /// Writes the header, and notes its length and digest.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let bytes = self.write();
+        let body = bytes.split_last_chunk::<DIGEST>();
+        self.digest = Digest::from_bytes(body.map_or([0; DIGEST], |(_, digest)| *digest));
+        self.len = bytes.len();
+        bytes
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     beside,
     file::{Output, Tensors},
-    in_file, peak_resident_bytes,
+    hybrid, in_file, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -25,6 +25,9 @@ use crate::{
 /// # Errors
 /// A file cannot be read or written, is no safetensors file, or stands where the output goes.
 pub(super) fn pack(args: PackArgs) -> Result<(), Failure> {
+    if let Some(options) = hybrid::options(&args) {
+        return hybrid::pack(args, &options);
+    }
     let limits = Limits::default();
     let output = args
         .output

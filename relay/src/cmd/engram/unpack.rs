@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     beside,
     file::{Output, Packed, Tensors},
-    limits, peak_resident_bytes,
+    hybrid, limits, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -20,6 +20,14 @@ use crate::{
 /// # Errors
 /// A file cannot be read or written, a chunk is damaged, the base is another one, or a file stands where the output goes.
 pub(super) fn unpack(args: UnpackArgs) -> Result<(), Failure> {
+    if hybrid::is_hybrid(&args.file)? {
+        return hybrid::unpack(args);
+    }
+    if args.layers.is_some() {
+        let file = args.file.display();
+        let message = format!("{file}: --layers is for engrams packed with --bits or --decibels");
+        return Err(Failure::Usage(message));
+    }
     let limits = limits(args.max_bytes);
     let mut packed = Packed::open(&args.file, &limits)?;
     let base = args
