@@ -2,6 +2,7 @@
 
 mod blocks;
 mod engram;
+mod engram_layers;
 mod faults;
 mod life;
 mod order;

@@ -45,7 +45,8 @@ use source::{File, Floats, decibels, finest, lossy_error, restore};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// Bits a number of all floats, the header included, the other tensors not. Met within 2 %, from below, where the file has
-    /// 100,000 numbers or more and the bits are 0.3 to 12; else as near as three tries come.
+    /// 100,000 numbers or more and the bits are 0.3 to 12; else as near as three tries come. With a base each tensor keeps its
+    /// share of the difference, which is worth more to a model than the least error.
     Bits(f64),
     /// Signal to noise of all floats (of their differences from the base, where there is one), in dB. Met from above, within
     /// 0.25 dB where numbers of the type are that fine.
@@ -110,7 +111,7 @@ pub fn pack(
         let (got, most) = (options.layers, MAX_LAYERS);
         return Err(HybridError::Layers { got, most });
     }
-    search::Aim::of(options.target)?;
+    search::Aim::of(options.target, base.is_some())?;
     let file = File::parse(file, limits)?;
     let base = base.map(|base| File::parse(base, limits)).transpose()?;
     let infos = file.header.tensors();
@@ -145,9 +146,8 @@ pub fn pack(
     let dummy = Layer::new(&[], 0.0);
     header.layers = alloc::vec![dummy; options.layers + is_exact];
     let whole = Whole::of(&floats, header.write().len());
-    let first = first(&floats, whole, options.target, &mut |done| {
-        work.go_on(2.0 * done)
-    })?;
+    let target = (options.target, base.is_some());
+    let first = first(&floats, whole, target, &mut |done| work.go_on(2.0 * done))?;
     work.step(2);
     let mut layers = alloc::vec![first.bytes];
     let mut told = first.made;

@@ -10,7 +10,7 @@ use super::Target;
 use super::error::HybridError;
 use super::exact::middle;
 use super::header::Header;
-use super::search::{Aim, SAMPLE, Sample, Tried, Whole};
+use super::search::{Aim, Care, SAMPLE, Sample, Tried, Whole};
 use super::source::{File, Floats, lossy_error};
 
 /// A kind of coding.
@@ -70,12 +70,14 @@ pub fn curve(
     let sample = Sample::new(&floats, whole, SAMPLE);
     let is_estimated = sample.count() < whole.count;
     let mut points = Vec::new();
-    // What was tried for one target helps the next: at the same gain it says the same.
+    // What was tried for one target helps the next, where the same matters.
     let (mut in_bits, mut in_decibels) = (Vec::<Tried>::new(), Vec::<Tried>::new());
     for target in targets {
-        let aim = Aim::of(*target)?;
+        let aim = Aim::of(*target, base.is_some())?;
         let tried = match (&aim, target) {
-            (None, Target::Step(step)) => sample.at_step(*step)?,
+            (None, Target::Step(step)) => {
+                sample.at_step(*step, Care::of(*target, base.is_some()))?
+            }
             (None, _) => continue,
             (Some(aim), target) => {
                 let tried = match target {

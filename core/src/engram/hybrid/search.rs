@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 use super::super::lossy::{Gain, Settings, Tensor, encode_and_make};
+use super::super::target::even;
 use super::Target;
 use super::error::HybridError;
 use super::source::{Floats, decibels, energy, finest, lossy_error};
@@ -17,6 +18,31 @@ pub(super) struct Aim {
     middle: f64,
     /// What it is content with.
     range: RangeInclusive<f64>,
+    /// What numbers are to keep.
+    pub(super) care: Care,
+}
+
+/// What numbers are to keep when steps are so coarse that not all can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// The least error. For who asks for decibels.
+    Error,
+    /// Their size. For whole weights. Source: algorithms.md, section 2: centroids shrink them.
+    Size,
+    /// Each tensor's share of a difference: [`even`]. Measured on a fine-tuning delta of a transformer at 1.05 bits: 99.5 % of
+    /// the gain is kept, with [`Care::Size`] 96.5 %; the signal to noise is lower.
+    Share,
+}
+
+impl Care {
+    /// Returns what matters for `target`, with a base or without.
+    pub(super) const fn of(target: Target, has_base: bool) -> Self {
+        match (target, has_base) {
+            (Target::Decibels(_), _) => Self::Error,
+            (Target::Bits(_) | Target::Step(_), false) => Self::Size,
+            (Target::Bits(_) | Target::Step(_), true) => Self::Share,
+        }
+    }
 }
 
 impl Aim {
@@ -24,7 +50,7 @@ impl Aim {
     ///
     /// # Errors
     /// [`HybridError::Target`].
-    pub(super) fn of(target: Target) -> Result<Option<Self>, HybridError> {
+    pub(super) fn of(target: Target, has_base: bool) -> Result<Option<Self>, HybridError> {
         let (got, is_signed) = match target {
             Target::Bits(bits) => (bits, false),
             Target::Decibels(decibels) => (decibels, true),
@@ -33,13 +59,16 @@ impl Aim {
         if !got.is_finite() || (got <= 0.0 && !is_signed) {
             return Err(HybridError::Target { got });
         }
+        let care = Care::of(target, has_base);
         Ok(match target {
             Target::Bits(bits) => Some(Self {
+                care,
                 is_decibels: false,
                 middle: bits * 0.99,
                 range: bits * 0.98..=bits,
             }),
             Target::Decibels(decibels) => Some(Self {
+                care,
                 is_decibels: true,
                 middle: decibels + 0.1,
                 range: decibels..=decibels + 0.25,
@@ -66,15 +95,6 @@ impl Aim {
     /// What an octave changes at many bits a number.
     const fn octave(&self) -> f64 {
         if self.is_decibels { 6.02 } else { 1.0 }
-    }
-
-    pub(super) const fn gain(&self) -> Gain {
-        // Who asks for decibels wants the least error; else numbers keep their size. Source: algorithms.md, section 2.
-        if self.is_decibels {
-            Gain::Projection
-        } else {
-            Gain::Norm
-        }
     }
 }
 
@@ -109,10 +129,15 @@ impl Whole {
     }
 
     /// Returns the settings for a step: the one of all that travels as it is, where steps are so fine that gains do not matter.
-    pub(super) fn settings(&self, step: f32, gain: Gain) -> Settings {
+    pub(super) fn settings(&self, step: f32, care: Care) -> Settings {
         let step = step.clamp(self.finest, COARSE.max(self.finest));
-        let mut settings = Settings::new(step);
-        settings.gain = gain;
+        let mut settings = match care {
+            Care::Share => even(step),
+            Care::Error | Care::Size => Settings::new(step),
+        };
+        if care == Care::Error {
+            settings.gain = Gain::Projection;
+        }
         if step <= self.deviation * FINE {
             settings.step = f32::from_bits(step.to_bits().saturating_add(0x8000) & 0xffff_0000);
             settings.gain = Gain::Fixed(1.0);
@@ -227,14 +252,14 @@ impl<'a> Sample<'a> {
     ///
     /// # Errors
     /// [`HybridError::Lossy`].
-    pub(super) fn at_step(&self, step: f32) -> Result<Tried, HybridError> {
+    pub(super) fn at_step(&self, step: f32, care: Care) -> Result<Tried, HybridError> {
         let octaves = libm::log2(f64::from(step) / f64::from(self.whole.deviation));
-        self.measure(octaves, Gain::Norm)
+        self.measure(octaves, care)
     }
 
-    fn measure(&self, octaves: f64, gain: Gain) -> Result<Tried, HybridError> {
+    fn measure(&self, octaves: f64, care: Care) -> Result<Tried, HybridError> {
         let tensors = self.tensors();
-        let settings = self.whole.settings(self.whole.step(octaves), gain);
+        let settings = self.whole.settings(self.whole.step(octaves), care);
         let infos = (self.bands.iter()).filter_map(|(place, ..)| self.floats.get(*place));
         let (bytes, made) = encode_and_make(&tensors, &settings, &mut |_| true)
             .map_err(lossy_error(1, infos.map(|floats| floats.info)))?;
@@ -255,8 +280,8 @@ impl<'a> Sample<'a> {
         })
     }
 
-    /// Finds about the step that `aim` wants, and what an octave changes there. `tried` is what was tried before at the same
-    /// gain; it grows.
+    /// Finds about the step that `aim` wants, and what an octave changes there. `tried` is what was tried before with
+    /// the same care; it grows.
     ///
     /// # Errors
     /// [`HybridError::Lossy`], [`HybridError::Stopped`].
@@ -308,7 +333,7 @@ impl<'a> Sample<'a> {
             if !go_on() {
                 return Err(HybridError::Stopped);
             }
-            let new = self.measure(octaves, aim.gain())?;
+            let new = self.measure(octaves, aim.care)?;
             tried.push(new);
             best = best.or(Some(new));
         }
@@ -333,15 +358,16 @@ pub(super) struct First {
 pub(super) fn first(
     floats: &[Floats<'_>],
     whole: Whole,
-    target: Target,
+    (target, has_base): (Target, bool),
     go_on: &mut dyn FnMut(f64) -> bool,
 ) -> Result<First, HybridError> {
-    let Some(aim) = Aim::of(target)? else {
+    let Some(aim) = Aim::of(target, has_base)? else {
         let step = match target {
             Target::Step(step) => step,
             Target::Bits(_) | Target::Decibels(_) => whole.deviation,
         };
-        return write(floats, whole.settings(step, Gain::Norm), go_on);
+        let care = Care::of(target, has_base);
+        return write(floats, whole.settings(step, care), go_on);
     };
     let sample = Sample::new(floats, whole, SAMPLE);
     let mut looks = 0.0;
@@ -353,7 +379,7 @@ pub(super) fn first(
     let mut octaves = found.octaves;
     let (mut best, mut left): (Option<(f64, First)>, f64) = (None, 1.0 - LOOKING);
     for _ in 0..TIMES {
-        let settings = whole.settings(whole.step(octaves), aim.gain());
+        let settings = whole.settings(whole.step(octaves), aim.care);
         // Each takes half of what is left: most often the first one is the last.
         let (from, share) = (1.0 - left, left * 0.5);
         left -= share;
