@@ -163,8 +163,11 @@ export interface Preview {
   /** Type and name as they leave; with recipients, inside the envelope. */
   readonly packetType: string
   readonly name: string | null
-  /** What the content was read as. Of `opaque` content only plain text is searched, and nothing is changed. */
-  readonly format: 'text' | 'json' | 'safetensors' | 'png' | 'jpeg' | 'opaque'
+  /**
+   * What the content was read as. Of `opaque` content only plain text is searched, and nothing is changed. Of an `engram`
+   * names and metadata are searched, and nothing is changed: what is found there refuses it, unless it leaves verbatim.
+   */
+  readonly format: 'text' | 'json' | 'safetensors' | 'engram' | 'png' | 'jpeg' | 'opaque'
   /** Whether all that can be read of the content was searched. */
   readonly isSearched: boolean
   readonly isVerbatim: boolean
