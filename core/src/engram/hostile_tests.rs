@@ -8,6 +8,12 @@ use super::tests::{SMALL, Tensor, codecs_for, info, packed, plan, small, unpacke
 use super::*;
 use crate::digest::Digest;
 
+/// An engram of some tensors.
+pub(super) fn small_file() -> Vec<u8> {
+    let tensors = small();
+    packed(plan(&tensors, &SMALL), &tensors)
+}
+
 #[test]
 fn each_flipped_byte_of_a_small_engram_is_an_error() {
     let tensors = small();

@@ -231,7 +231,7 @@ pub(crate) struct Form {
 ///
 /// # Errors
 /// Those of `serde_json`, with category `Data` for JSON that is no header.
-pub(crate) fn list<T>(
+fn list<T>(
     json: &[u8],
     take: impl FnMut(String, Form) -> Result<T, &'static str>,
 ) -> Result<(Vec<T>, Pairs), serde_json::Error> {
@@ -239,6 +239,14 @@ pub(crate) fn list<T>(
     let listed = deserializer.deserialize_map(Listed(take))?;
     deserializer.end()?;
     Ok(listed)
+}
+
+/// Lists the tensors of a header in its order as they are written, and its metadata.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn forms(json: &[u8]) -> Result<(Vec<(String, Form)>, Pairs), serde_json::Error> {
+    list(json, |name, form| Ok((name, form)))
 }
 
 struct Listed<F>(F);

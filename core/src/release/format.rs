@@ -1,7 +1,6 @@
 //! What content is, taken apart for the stages and put together again.
 
 mod bytes;
-mod engram;
 mod jpeg;
 pub(super) mod json;
 mod png;
@@ -14,11 +13,11 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use self::bytes::Wide;
-use self::engram::Engram;
 use self::safetensors::Tensors;
 use super::error::ReleaseError;
 use super::preview::Measured;
 use super::reader::{Reader, Slot};
+use crate::engram::outline::{Outline, begins};
 use crate::packet::{Instructions, What};
 use crate::privacy::{Draft, Embedded, Limits, Names, Parts, Side};
 
@@ -48,7 +47,7 @@ impl Format {
         // The length that safetensors begin with is mostly zeros, which are UTF-8 too.
         if safetensors::is_safetensors(content) {
             Self::Safetensors
-        } else if Engram::read(content).is_some() {
+        } else if outline(content).is_some() {
             Self::Engram
         } else if png::is_png(content) {
             Self::Png
@@ -149,7 +148,7 @@ impl Apart {
                 draft.texts.insert(Slot::Content.key(), text);
             }
             Format::Opaque => {
-                if engram::begins(&content) {
+                if begins(&content) {
                     apart.notes.push(NO_ENGRAM.into());
                 }
                 apart.is_searched = inspect(&content, reader)?;
@@ -165,7 +164,7 @@ impl Apart {
             Format::Png => apart.take_picture((png::read(&content), &content), draft, reader)?,
             Format::Jpeg => apart.take_picture((jpeg::read(&content), &content), draft, reader)?,
             Format::Engram => {
-                if let Some(engram) = Engram::read(&content) {
+                if let Some(engram) = outline(&content) {
                     apart.notes = inspect_engram(&engram, reader)?;
                 }
                 reader.refuse_kept(PACKED)?;
@@ -247,7 +246,7 @@ impl Apart {
                 }
             },
             Format::Engram => {
-                if let Some(engram) = Engram::read(&content) {
+                if let Some(engram) = outline(&content) {
                     notes = inspect_engram(&engram, reader)?;
                 }
                 (content, true)
@@ -393,11 +392,15 @@ fn inspect(content: &[u8], reader: &mut Reader<'_>) -> Result<bool, ReleaseError
     Ok(text.is_some())
 }
 
+fn outline(content: &[u8]) -> Option<Outline> {
+    Outline::read(content, &crate::engram::Limits::default())
+}
+
 /// Searches what an engram says in words, which stays as it is. Returns what is to be known of the rest.
 ///
 /// # Errors
 /// [`ReleaseError::Refused`].
-fn inspect_engram(engram: &Engram, reader: &mut Reader<'_>) -> Result<Vec<String>, ReleaseError> {
+fn inspect_engram(engram: &Outline, reader: &mut Reader<'_>) -> Result<Vec<String>, ReleaseError> {
     for name in &engram.names {
         reader.inspect_entry(None, name)?;
     }

@@ -51,7 +51,7 @@ impl Tensors {
         let len = header_len(&content).ok_or(wrong("the header is longer than the file"))?;
         let data = len + 8;
         let header = content.get(8..data).unwrap_or_default();
-        let listed = safetensors::list(header, |name, form| Ok((name, form)));
+        let listed = safetensors::forms(header);
         let (tensors, metadata) = listed.map_err(|error| {
             wrong(match error.classify() {
                 serde_json::error::Category::Data => {
