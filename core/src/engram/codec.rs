@@ -8,7 +8,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use miniz_oxide::deflate::compress_to_vec;
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 use super::delta::Delta;
 use super::error::CodecError;
@@ -261,16 +263,22 @@ impl Coder {
     }
 }
 
-fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
-    let damaged = CodecError::Foreign { codec: "deflate" };
-    // Never more than was announced.
-    let bytes = decompress_to_vec_with_limit(coded, raw.len()).map_err(|_| damaged)?;
-    if bytes.len() != raw.len() {
-        return Err(damaged);
+/// Unpacks deflate: `coded` from its first byte to its last makes `raw` from its first byte to its last.
+///
+/// # Errors
+/// [`CodecError::Foreign`].
+pub(super) fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    let mut state = Box::<DecompressorOxide>::default();
+    let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (status, read, written) = decompress(&mut state, coded, raw, 0, flags);
+    if status == TINFLStatus::Done && read == coded.len() && written == raw.len() {
+        return Ok(());
     }
-    raw.copy_from_slice(&bytes);
-    Ok(())
+    Err(CodecError::Foreign { codec: "deflate" })
 }
+
+/// Bytes that deflate makes of one at most. Source: zlib's technical details, "Maximum compression factor".
+pub(super) const MAX_DEFLATE_RATIO: usize = 1032;
 
 /// Returns the format of a type of floats that the learned model knows.
 const fn float_of(dtype: Dtype) -> Option<Float> {

@@ -56,14 +56,21 @@ mod with_lzma {
     /// Unpacks LZMA.
     ///
     /// # Errors
-    /// [`CodecError::Foreign`] for bytes that are damaged or too short.
+    /// [`CodecError::Foreign`] for bytes that are damaged, too short or too long.
     pub(in crate::engram) fn unlzma(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
         let options = options();
         let (lc, lp, pb) = (options.lc, options.lp, options.pb);
         let len = raw.len() as u64;
         let mut reader = LzmaReader::new(coded, len, lc, lp, pb, options.dict_size, None)
             .map_err(|_| DAMAGED)?;
-        reader.read_exact(raw).map_err(|_| DAMAGED)
+        reader.set_relaxed_end_condition(false);
+        reader.read_exact(raw).map_err(|_| DAMAGED)?;
+        let (left, unused) = reader.into_parts();
+        if left.is_empty() && unused.is_empty() {
+            Ok(())
+        } else {
+            Err(DAMAGED)
+        }
     }
 }
 
@@ -259,9 +266,18 @@ mod with_pco {
             };
             let config = ChunkConfig::default;
             assert_eq!(other(config()), Ok(()));
-            assert_eq!(other(config().with_mode_spec(ModeSpec::TryIntMult(1_000_003))), Ok(()));
-            assert_eq!(other(config().with_delta_spec(DeltaSpec::TryConsecutive(2))), Ok(()));
-            assert_eq!(other(config().with_mode_spec(ModeSpec::TryDict)), Err(DAMAGED));
+            assert_eq!(
+                other(config().with_mode_spec(ModeSpec::TryIntMult(1_000_003))),
+                Ok(())
+            );
+            assert_eq!(
+                other(config().with_delta_spec(DeltaSpec::TryConsecutive(2))),
+                Ok(())
+            );
+            assert_eq!(
+                other(config().with_mode_spec(ModeSpec::TryDict)),
+                Err(DAMAGED)
+            );
             let pages = pco::PagingSpec::EqualPagesUpTo(20_000);
             assert_eq!(other(config().with_paging_spec(pages)), Err(DAMAGED));
         }

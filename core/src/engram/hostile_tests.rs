@@ -132,7 +132,7 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
         assert!(error.contains(said), "{rest:?}: {error}");
     }
     assert!(refused(&[16]).contains("262144"));
-    // A header of a gigabyte of zeros in a thousand bytes.
+    // A header of a mebibyte of zeros in a thousand bytes, which says that it has 256.
     let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 1 << 20], 9);
     let mut body = chunk.to_vec();
     body.extend([
@@ -157,14 +157,74 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
 }
 
 #[test]
-fn coded_bytes_that_unpack_to_more_than_was_announced_are_refused() {
-    let info = info("w", Dtype::U8, &[100]);
-    let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 1 << 20], 9);
-    let mut coder = Coder::new(Codec::Deflate, &[], &info, false).unwrap();
+fn coded_bytes_that_unpack_to_more_or_less_than_was_announced_are_refused() {
+    let info = info("w", Dtype::U8, &[3000]);
     let damaged = CodecError::Foreign { codec: "deflate" };
-    assert_eq!(coder.decode(&bomb[..99], None, &mut [0; 100]), Err(damaged));
-    let short = miniz_oxide::deflate::compress_to_vec(&[0; 10], 9);
-    assert_eq!(coder.decode(&short, None, &mut [0; 100]), Err(damaged));
+    let mut coder = Coder::new(Codec::Deflate, &[], &info, false).unwrap();
+    let mut decoded = |len: usize| {
+        let coded = miniz_oxide::deflate::compress_to_vec(&vec![7; len], 9);
+        assert!(coded.len() < 3000, "whole, and not taken for the numbers");
+        let mut raw = vec![0; 3000];
+        coder.decode(&coded, None, &mut raw).map(|()| raw)
+    };
+    assert_eq!(decoded(3000), Ok(vec![7; 3000]));
+    for len in [0, 1, 2999, 3001, 1 << 20] {
+        assert_eq!(decoded(len), Err(damaged), "{len} bytes");
+    }
+}
+
+#[test]
+fn bytes_behind_the_last_number_of_a_chunk_are_refused() {
+    // A tensor without numbers has no chunks.
+    for (info, raw, base) in small().into_iter().filter(|(_, raw, _)| !raw.is_empty()) {
+        for codec in codecs_for(&info, base.is_some()) {
+            let coder = || Coder::new(codec, &[], &info, base.is_some()).unwrap();
+            let mut coded = Vec::new();
+            coder().encode(&raw, base.as_deref(), &mut coded).unwrap();
+            let mut back = vec![0; raw.len()];
+            coder().decode(&coded, base.as_deref(), &mut back).unwrap();
+            assert!(back == raw, "{codec:?}");
+            for garbage in [&[0][..], &[1], &[0; 7], &[1, 2, 3, 4, 5, 6, 7]] {
+                let longer = [&coded, garbage].concat();
+                // As long as the numbers are, it would be the numbers.
+                if longer.len() != raw.len() {
+                    let error = coder().decode(&longer, base.as_deref(), &mut back);
+                    assert!(error.is_err(), "{codec:?} {info:?} and {garbage:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_the_packed_header_of_an_index_are_refused() {
+    let (tensors, json) = (vec![], b"\x08\0\0\0\0\0\0\0{}      ");
+    let mut plan = plan(&tensors, &[]);
+    plan.source = json.to_vec();
+    let file = packed(plan, &tensors);
+    assert_eq!(
+        Index::parse(&file, &Limits::default()).unwrap().source(),
+        json
+    );
+    // Digests, and the length of the index before its varints.
+    let body = &file[HEAD..file.len() - 32];
+    let (before, packed) = (&body[..4], &body[5..body.len() - 1]);
+    assert_eq!(
+        (before, usize::from(body[4])),
+        (&[0x80, 0x80, 0x10, 16][..], packed.len())
+    );
+    let with = |garbage: &[u8]| {
+        let len = (packed.len() + garbage.len()) as u8;
+        Index::parse(
+            &forged(&[before, &[len], packed, garbage, &[0]].concat()),
+            &Limits::default(),
+        )
+    };
+    assert!(with(&[]).is_ok());
+    for garbage in [&[0][..], &[1, 2, 3]] {
+        let error = with(garbage).unwrap_err().to_string();
+        assert!(error.contains("packed header"), "{error}");
+    }
 }
 
 #[test]

@@ -15,9 +15,10 @@
 //! The length of an index follows from what is known before anything is coded, so a file is written in one pass.
 
 use alloc::collections::BTreeSet;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::codec::Codec;
+use super::codec::{Codec, MAX_DEFLATE_RATIO, inflate};
 use super::error::{ChunkError, EngramError, TensorError};
 use super::safetensors::Header;
 use super::tensor::{CHUNK, Dtype, Limits, TensorInfo, short};
@@ -407,16 +408,7 @@ fn read_plan(reader: &mut Reader<'_>, limits: &Limits) -> Result<Plan, EngramErr
     let source_len = reader.uvarint()?;
     LimitError::check("bytes of a header", source_len, limits.max_header as u64)?;
     let packed = reader.bytes("bytes of a packed header", limits.max_header)?;
-    let source = match (source_len as usize, packed) {
-        (0, []) => Vec::new(),
-        (len, packed) => match miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len) {
-            Ok(source) if source.len() == len && len > 0 => source,
-            _ => {
-                let what = "the packed header must be whole and of the announced length";
-                return Err(EngramError::State { what });
-            }
-        },
-    };
+    let source = unpacked_source(packed, source_len as usize)?;
     let count = reader.uvarint()?;
     LimitError::check("tensors", count, limits.max_tensors as u64)?;
     let mut tensors = Vec::new();
@@ -438,6 +430,23 @@ fn read_plan(reader: &mut Reader<'_>, limits: &Limits) -> Result<Plan, EngramErr
         .into());
     }
     Ok(plan)
+}
+
+/// Unpacks the header of the source, `len` bytes; none where both are empty. Asks for no more memory than `packed` can fill.
+fn unpacked_source(packed: &[u8], len: usize) -> Result<Vec<u8>, EngramError> {
+    if len == 0 && packed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let what = "the packed header must be whole and of the announced length";
+    let damaged = EngramError::State { what };
+    if len == 0 || len / MAX_DEFLATE_RATIO > packed.len() {
+        return Err(damaged);
+    }
+    let mut source = vec![0; len];
+    match inflate(packed, &mut source) {
+        Ok(()) => Ok(source),
+        Err(_) => Err(damaged),
+    }
 }
 
 fn read_tensor(reader: &mut Reader<'_>, limits: &Limits) -> Result<PlannedTensor, EngramError> {
