@@ -56,6 +56,12 @@ pub enum CodecError {
         /// Bytes there are.
         got: usize,
     },
+    /// There is a base, and the codec codes against none.
+    #[error("codec {codec} does not code against a base")]
+    NoBase {
+        /// The codec.
+        codec: &'static str,
+    },
     /// A base of another length was given, or none, or one where none is used.
     #[error("a base of {expected} bytes is needed, got {got}")]
     Base {
