@@ -228,6 +228,53 @@ fn bytes_behind_the_packed_header_of_an_index_are_refused() {
 }
 
 #[test]
+fn a_tensor_with_a_chunk_that_cannot_be_decoded_is_never_taken_for_complete() {
+    let body = |coded: &[&[u8]]| {
+        // One tensor of 2^17 numbers, two chunks.
+        let mut body = vec![
+            0x80, 0x80, 0x10, 0, 0, 1, 1, b'w', 15, 1, 0x80, 0x80, 0x08, 0, 1, 1, 0,
+        ];
+        for coded in coded {
+            body.extend((coded.len() as u32).to_be_bytes());
+            body.extend(Digest::sha256(coded).as_bytes());
+        }
+        body
+    };
+    let (mut good, raw) = (Vec::new(), vec![5; 1 << 18]);
+    let info = info("w", Dtype::F32, &[1 << 17]);
+    let mut coder = Coder::new(Codec::Plane, &[], &info, false).unwrap();
+    coder.encode(&raw, None, &mut good).unwrap();
+    let bad = [9; 5];
+    let index = forged(&body(&[&good, &bad]));
+    let index = Index::parse(&index, &Limits::default()).unwrap();
+    let mut reader = LayerReader::new(&index, (0, 0), None).unwrap();
+    let mut back = Vec::new();
+    reader.push(&good, None, &mut back).unwrap();
+    assert!(back == raw && !reader.is_broken());
+
+    // Not the chunk: nothing of the one before is left, and the right one may still come.
+    assert!(reader.push(&good, None, &mut back).is_err());
+    assert!(back.is_empty() && !reader.is_broken());
+    let chunk = *reader.wanted().unwrap();
+    // The chunk, and no code of anything.
+    assert!(reader.push(&bad, None, &mut back).is_err());
+    assert!(back.is_empty() && reader.is_broken());
+    assert_eq!(reader.wanted(), Some(&chunk));
+    let error = reader.push(&bad, None, &mut back).unwrap_err().to_string();
+    assert!(error.contains("could not be decoded"), "{error}");
+}
+
+#[test]
+fn a_codec_that_takes_no_base_says_so() {
+    let info = info("w", Dtype::U8, &[4]);
+    let error = Coder::new(Codec::Deflate, &[], &info, true).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "codec deflate does not code against a base"
+    );
+}
+
+#[test]
 fn plans_that_cannot_be_coded_are_refused() {
     let refused = |tensors: &[Tensor], codecs: &[Codec]| {
         EngramWriter::new(plan(tensors, codecs), &Limits::default())
