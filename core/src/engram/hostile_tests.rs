@@ -106,7 +106,7 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
         ),
         (
             &[0, 0, 1, 1, b'w', 20, 0, 0, 1, 0, 0],
-            "tensor \"w\": its type is not known",
+            "tensor \"w\": type 20 is not known",
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 0, 1, 99, 0],
@@ -114,19 +114,23 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 0, 5],
-            "layers must be at most 4, got 5",
+            "tensor \"w\": layers must be at most 4, got 5",
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 0, 0],
-            "tensor \"w\": its codec and its base do not fit",
+            "tensor \"w\": it must have a layer",
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 2],
-            "tensor \"w\": its codec and its base do not fit",
+            "tensor \"w\": what says whether it has a base must be at most 1, got 2",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 17],
+            "tensor \"w\": dimensions must be at most 16, got 17",
         ),
         (&[0, 0, 1, 1, 0xff, 15, 0, 0, 1, 0, 0], "UTF-8"),
         (&[5, 3, 0x4b, 4, 0], "packed header"),
-        (&[0, 0, 0, 9], "0 more needed, 1 left"),
+        (&[0, 0, 0, 9], "index: 1 bytes left over at byte 18"),
     ] {
         let error = refused(&body(rest));
         assert!(error.contains(said), "{rest:?}: {error}");
@@ -145,7 +149,7 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
     assert!(refused(&body).contains("packed header"));
     assert!(Index::parse(b"ENGRAM\0\x02\0\0\0\0", &Limits::default()).is_err());
     let limits = Limits {
-        max_header: 8,
+        max_index: 8,
         ..Limits::default()
     };
     let error = Index::len_of(b"ENGRAM\0\x01\0\0\0\x09", &limits).unwrap_err();
@@ -287,7 +291,12 @@ fn plans_that_cannot_be_coded_are_refused() {
     let based = refused(&[tensor(Some(vec![0; 4]))], &[Codec::Deflate]);
     assert_eq!(
         based.unwrap(),
-        "tensor \"w\": its codec and its base do not fit"
+        "tensor \"w\": codec deflate does not code against a base"
+    );
+    let wide = (info("w", Dtype::U8, &[0, u64::MAX]), vec![], None);
+    assert_eq!(
+        refused(&[wide], &[Codec::Plain]).unwrap(),
+        "tensor \"w\": a dimension must be at most 9223372036854775807, got 18446744073709551615"
     );
     let mut writer =
         EngramWriter::new(plan(&[tensor(None)], &[Codec::Neural]), &Limits::default()).unwrap();
