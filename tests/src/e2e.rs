@@ -9,3 +9,4 @@ mod revoked;
 mod scene;
 mod sealed;
 mod share;
+mod unfinished;
