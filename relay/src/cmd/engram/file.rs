@@ -24,6 +24,8 @@ pub(super) struct Tensors {
     header: Header,
     /// Where in the file each tensor begins.
     starts: Vec<u64>,
+    /// The places of the tensors by their names.
+    by_name: Vec<usize>,
 }
 
 impl Tensors {
@@ -52,11 +54,14 @@ impl Tensors {
             starts.push(start);
             start += info.bytes().unwrap_or_default();
         }
+        let mut by_name: Vec<usize> = (0..starts.len()).collect();
+        by_name.sort_unstable_by_key(|place| &header.tensors()[*place].name);
         Ok(Self {
             path: path.to_path_buf(),
             file,
             header,
             starts,
+            by_name,
         })
     }
 
@@ -64,9 +69,13 @@ impl Tensors {
         &self.header
     }
 
-    /// Returns the place of the tensor with the name, type and shape of `info`.
+    /// Returns the place of the tensor with the name, type and shape of `info`. O(log n).
     pub(super) fn find(&self, info: &TensorInfo) -> Option<usize> {
-        self.header.tensors().iter().position(|own| own == info)
+        let tensors = self.header.tensors();
+        let name = |place: &usize| tensors[*place].name.as_str();
+        let found = (self.by_name).binary_search_by_key(&info.name.as_str(), name);
+        let place = self.by_name[found.ok()?];
+        (tensors[place] == *info).then_some(place)
     }
 
     /// Reads `into.len()` bytes of a tensor from `offset` on.
@@ -247,6 +256,8 @@ fn exists(path: &Path) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use chorus_core::engram::Dtype;
+
     use super::*;
 
     #[test]
@@ -264,6 +275,28 @@ mod tests {
         assert!(other.finish(&[]).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         assert!(left.exists());
+    }
+
+    #[test]
+    fn a_tensor_is_found_by_name_type_and_shape() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in");
+        let info = |name: &str, dtype| TensorInfo {
+            name: name.into(),
+            dtype,
+            shape: vec![2],
+        };
+        let infos: Vec<_> = (0..300)
+            .map(|at| info(&format!("layer {}", at * 7 % 300), Dtype::U8))
+            .collect();
+        let header = Header::new(infos.clone(), Vec::new(), &Limits::default()).unwrap();
+        fs::write(&path, [header.bytes(), &[0; 600]].concat()).unwrap();
+        let tensors = Tensors::open(&path, &Limits::default()).unwrap();
+        for (at, info) in infos.iter().enumerate() {
+            assert_eq!(tensors.find(info), Some(at));
+        }
+        assert_eq!(tensors.find(&info("layer 7", Dtype::I8)), None);
+        assert_eq!(tensors.find(&info("layer", Dtype::U8)), None);
     }
 
     #[test]
