@@ -114,8 +114,8 @@ pub(crate) struct UnpackArgs {
     /// The safetensors file that it was packed against.
     #[arg(long, value_name = "FILE")]
     pub(crate) base: Option<PathBuf>,
-    /// Unpacks this tensor alone, and reads nothing of the others.
-    #[arg(long, value_name = "NAME")]
+    /// Unpacks this tensor alone to the --output, and reads nothing of the others.
+    #[arg(long, value_name = "NAME", requires = "output")]
     pub(crate) tensor: Option<String>,
     /// Largest content to unpack, bytes.
     #[arg(long, value_name = "BYTES", default_value_t = chorus_core::engram::Limits::default().max_bytes)]

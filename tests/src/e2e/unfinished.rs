@@ -50,3 +50,15 @@ fn a_command_that_is_asked_to_end_leaves_nothing_unfinished() {
         assert_eq!(desk.files(), before, "SIG{signal}");
     }
 }
+
+#[test]
+fn one_tensor_alone_never_goes_where_the_whole_model_is() {
+    let desk = Desk::new();
+    fs::copy(desk.path("model"), desk.path("m.safetensors")).unwrap();
+    desk.done(&["pack", "@m.safetensors", "-o", "@m.engram"]);
+    let output = desk.engram(&["unpack", "@m.engram", "--tensor", "n", "--force"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--output"), "{said}");
+    assert!(fs::read(desk.path("m.safetensors")).unwrap() == fs::read(desk.path("model")).unwrap());
+}
