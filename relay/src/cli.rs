@@ -117,7 +117,7 @@ pub(crate) struct UnpackArgs {
     /// Unpacks this tensor alone to the --output, and reads nothing of the others.
     #[arg(long, value_name = "NAME", requires = "output")]
     pub(crate) tensor: Option<String>,
-    /// Largest content to unpack, bytes.
+    /// Most bytes of numbers to unpack.
     #[arg(long, value_name = "BYTES", default_value_t = chorus_core::engram::Limits::default().max_bytes)]
     pub(crate) max_bytes: u64,
     /// Replaces what is at the output.

@@ -62,3 +62,27 @@ fn one_tensor_alone_never_goes_where_the_whole_model_is() {
     assert!(said.contains("--output"), "{said}");
     assert!(fs::read(desk.path("m.safetensors")).unwrap() == fs::read(desk.path("model")).unwrap());
 }
+
+#[test]
+fn the_most_bytes_to_unpack_count_what_is_unpacked_and_nothing_else() {
+    let desk = Desk::new();
+    desk.done(&["pack", "@model", "--base", "@base"]);
+    let unpack = |more: &[&'static str]| {
+        [
+            &["unpack", "@model.engram", "-o", "@back", "--base", "@base"],
+            more,
+        ]
+        .concat()
+    };
+    // Three bytes of a model of 400,003, and of a base as large.
+    desk.done(&unpack(&["--tensor", "n", "--max-bytes", "3"]));
+    fs::remove_file(desk.path("back")).unwrap();
+    let said = desk.refused(&unpack(&["--tensor", "n", "--max-bytes", "2"]), 1);
+    assert!(
+        said.contains("bytes to unpack must be at most 2, got 3"),
+        "{said}"
+    );
+    let said = desk.refused(&unpack(&["--max-bytes", "400002"]), 1);
+    assert!(said.contains("at most 400002, got 400003"), "{said}");
+    desk.done(&unpack(&["--max-bytes", "400003"]));
+}

@@ -3,8 +3,7 @@
 use chorus_core::{
     digest::Digest,
     engram::{
-        EngramWriter, LayerPlan, Limits, Plan, PlannedTensor, TensorInfo, pick, pick::SAMPLE,
-        tensor::CHUNK,
+        EngramWriter, LayerPlan, Plan, PlannedTensor, TensorInfo, pick, pick::SAMPLE, tensor::CHUNK,
     },
 };
 use serde_json::json;
@@ -12,7 +11,7 @@ use serde_json::json;
 use super::{
     beside,
     file::{Output, Tensors},
-    in_file, peak_resident_bytes,
+    in_file, limits, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -25,7 +24,8 @@ use crate::{
 /// # Errors
 /// A file cannot be read or written, is no safetensors file, or stands where the output goes.
 pub(super) fn pack(args: PackArgs) -> Result<(), Failure> {
-    let limits = Limits::default();
+    // What is on one's own disk may be as large as it is.
+    let limits = limits(u64::MAX);
     let output = args
         .output
         .unwrap_or_else(|| beside(&args.file, ".engram", ""));
