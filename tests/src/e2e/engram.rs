@@ -269,6 +269,32 @@ fn info_lists_tensors_and_bench_measures_codecs() {
 const MOST_MEMORY: u64 = 64 << 20;
 
 #[test]
+fn a_model_of_ten_thousand_tensors_is_packed_and_unpacked_in_64_mib() {
+    let desk = Desk::new();
+    let infos: Vec<_> = (0..10_000)
+        .map(|at| {
+            let (from, to) = (at * 16, at * 16 + 16);
+            format!("\"model.layers.{at}.self_attn.q_proj.weight\":{{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[{from},{to}]}}")
+        })
+        .collect();
+    let json = format!("{{{}}}", infos.join(","));
+    let numbers: Vec<u8> = (0..160_000u32)
+        .map(|at| (at.wrapping_mul(at) >> 7) as u8)
+        .collect();
+    let len = (json.len() as u64).to_le_bytes();
+    let model = [&len[..], json.as_bytes(), &numbers].concat();
+    fs::write(desk.path("many"), &model).unwrap();
+    let packed = desk.done(&["pack", "@many", "--base", "@many"]);
+    let unpack = ["unpack", "@many.engram", "-o", "@back", "--base", "@many"];
+    let back = desk.done(&unpack);
+    for command in [packed, back] {
+        let peak = command["peak_resident_bytes"].as_u64().unwrap();
+        assert!(peak < MOST_MEMORY, "{peak} bytes were resident: {command}");
+    }
+    assert!(fs::read(desk.path("back")).unwrap() == model);
+}
+
+#[test]
 fn a_gigabyte_is_packed_and_unpacked_in_64_mib() {
     let desk = Desk::new();
     let block: Vec<u8> = real_weights();

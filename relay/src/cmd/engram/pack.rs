@@ -38,8 +38,9 @@ pub(super) fn pack(args: PackArgs) -> Result<(), Failure> {
     let mut out = Output::create(&output, args.force)?;
     let wrong = in_file(&args.file);
 
-    let mut planned = Vec::new();
-    for (place, info) in tensors.header().tensors().to_vec().into_iter().enumerate() {
+    let mut planned = Vec::with_capacity(tensors.header().tensors().len());
+    for place in 0..tensors.header().tensors().len() {
+        let info = tensors.header().tensors()[place].clone();
         let level = args.level.into();
         planned.push(plan(&mut tensors, base.as_mut(), (place, info), level)?);
     }
