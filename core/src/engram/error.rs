@@ -144,9 +144,12 @@ pub enum TensorError {
     /// It has no layer.
     #[error("it must have a layer")]
     Layers,
+    /// A codec that uses no base has one, or one that needs one has none.
+    #[error("its codec and its base do not fit")]
+    Base,
     /// A codec that uses no base has one.
     #[error("codec {codec} does not code against a base")]
-    Base {
+    BaseUnused {
         /// The codec.
         codec: &'static str,
     },

@@ -258,7 +258,7 @@ impl PlannedTensor {
             let has_base = layer > 0 || self.base.is_some();
             if has_base && !planned.codec.takes_base() {
                 let codec = planned.codec.name();
-                return Err(TensorError::Base { codec });
+                return Err(TensorError::BaseUnused { codec });
             }
         }
         Ok(())

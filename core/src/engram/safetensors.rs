@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 mod list;
 
-pub(crate) use list::{METADATA, list};
-use list::{Pairs, check_metadata};
+pub(crate) use list::{METADATA, forms};
+use list::{Pairs, check_metadata, list};
 
 use super::error::{EngramError, TensorError};
 use super::tensor::{Dtype, Limits, TensorInfo, short};

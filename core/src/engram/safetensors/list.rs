@@ -47,7 +47,7 @@ pub(crate) struct Form {
 /// # Errors
 /// [`EngramError::Header`] for what is no header, [`EngramError::Tensor`], [`EngramError::Limit`],
 /// [`EngramError::Metadata`], and what `take` returns.
-pub(crate) fn list<T>(
+pub(super) fn list<T>(
     json: &[u8],
     limits: &Limits,
     take: impl FnMut(&str, Form) -> Result<T, EngramError>,
@@ -62,6 +62,17 @@ pub(crate) fn list<T>(
     let listed = deserializer.deserialize_map(listed);
     let listed = listed.and_then(|listed| deserializer.end().map(|()| listed));
     listed.map_err(|error| problem.unwrap_or_else(|| at_error(json, &error)))
+}
+
+/// Lists the tensors of a header in its order as they are written, and its metadata.
+///
+/// # Errors
+/// As [`list`].
+pub(crate) fn forms(
+    json: &[u8],
+    limits: &Limits,
+) -> Result<(Vec<(String, Form)>, Pairs), EngramError> {
+    list(json, limits, |name, form| Ok((name.into(), form)))
 }
 
 /// Reads a header; keeps what was wrong, because serde's errors have no room for it.

@@ -56,8 +56,7 @@ impl Tensors {
             max_tensors,
             ..tensor::Limits::default()
         };
-        let listed =
-            safetensors::list(header, &limits, |name, form| Ok((String::from(name), form)));
+        let listed = safetensors::forms(header, &limits);
         let (tensors, metadata) = listed.map_err(|error| match error {
             EngramError::Limit(past)
             | EngramError::Tensor {
