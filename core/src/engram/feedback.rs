@@ -42,7 +42,8 @@ impl Feedback {
     /// comes back nothing has changed.
     ///
     /// # Errors
-    /// [`LossyError::Columns`] where `delta` has other shapes, and others of [`encode`].
+    /// [`LossyError::Columns`] where `delta` has other shapes, [`LossyError::NotFinite`] where it or its sum with what is owed
+    /// is no number, and others of [`encode`].
     pub fn send(
         &mut self,
         delta: &[&[f32]],
@@ -72,6 +73,12 @@ impl Feedback {
         let wanted: Vec<Vec<f32>> = (delta.iter().zip(&self.owed))
             .map(|(delta, owed)| delta.iter().zip(owed).map(|(a, b)| a + b).collect())
             .collect();
+        // Before anything is left for later: a NaN would be owed for good.
+        for (tensor, wanted) in wanted.iter().enumerate() {
+            if let Some(offset) = wanted.iter().position(|value| !value.is_finite()) {
+                return Err(LossyError::NotFinite { tensor, offset });
+            }
+        }
         let leaving = largest(&wanted, share.largest);
         let tensors: Vec<Tensor<'_>> = (leaving.iter().zip(&self.shapes))
             .map(|(values, shape)| Tensor {
@@ -240,10 +247,21 @@ mod tests {
         let [mut a, b] = delta(0);
         feedback.send(&[&a, &b], &share(1.0)).unwrap();
         let before = feedback.clone();
-        a[3] = f32::NAN;
-        assert!(feedback.send(&[&a, &b], &share(1.0)).is_err());
         assert!(feedback.send(&[&b, &b], &share(1.0)).is_err());
         assert!(feedback.send(&[&b], &share(1.0)).is_err());
+        for largest in [1.0, 0.1] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                a[3] = bad;
+                assert_eq!(
+                    feedback.send(&[&a, &b], &share(largest)),
+                    Err(LossyError::NotFinite {
+                        tensor: 0,
+                        offset: 3
+                    }),
+                    "{bad} where {largest} leaves"
+                );
+            }
+        }
         assert_eq!(feedback, before);
     }
 }
