@@ -128,6 +128,12 @@ pub enum LossyError {
         /// The most.
         most: usize,
     },
+    /// So many numbers cannot leave.
+    #[error("the share of numbers that leaves must be > 0 and at most 1, got {got}")]
+    Share {
+        /// The share.
+        got: f32,
+    },
     /// The tag says nothing that this version knows.
     #[error("the tag of a lossy stream must be a known one, got {got}")]
     Tag {
