@@ -44,31 +44,24 @@ impl Feedback {
     /// comes back nothing has changed.
     ///
     /// # Errors
-    /// [`LossyError::Columns`] where `delta` has other shapes, [`LossyError::NotFinite`] where it or its sum with what is owed
-    /// is no number, [`LossyError::Share`], and others of [`encode`].
+    /// [`LossyError::Tensors`] and [`LossyError::Length`] where `delta` has other shapes, [`LossyError::NotFinite`] where it or
+    /// its sum with what is owed is no number, [`LossyError::Share`], and others of [`encode`].
     pub fn send(
         &mut self,
         delta: &[&[f32]],
         share: &Share,
     ) -> Result<(Vec<u8>, Vec<Vec<f32>>), LossyError> {
-        if delta.len() != self.owed.len() {
-            let (tensor, count) = (delta.len().min(self.owed.len()), delta.len());
-            return Err(LossyError::Columns {
-                tensor,
-                count,
-                columns: 0,
-            });
+        let (got, expected) = (delta.len(), self.owed.len());
+        if got != expected {
+            return Err(LossyError::Tensors { got, expected });
         }
         for (tensor, (delta, owed)) in delta.iter().zip(&self.owed).enumerate() {
-            if delta.len() != owed.len() {
-                let (count, columns) = (
-                    delta.len(),
-                    self.shapes.get(tensor).map_or(0, |shape| shape.columns),
-                );
-                return Err(LossyError::Columns {
+            let (got, expected) = (delta.len(), owed.len());
+            if got != expected {
+                return Err(LossyError::Length {
                     tensor,
-                    count,
-                    columns,
+                    got,
+                    expected,
                 });
             }
         }
@@ -132,16 +125,22 @@ impl Feedback {
     /// Returns the state that `bytes` hold for tensors of these shapes.
     ///
     /// # Errors
-    /// [`LossyError::Truncated`] for another length, [`LossyError::NotFinite`].
+    /// [`LossyError::State`] for another length, [`LossyError::NotFinite`].
     pub fn from_bytes(bytes: &[u8], shapes: &[Shape]) -> Result<Self, LossyError> {
+        let expected = shapes.iter().fold(0_usize, |sum, shape| {
+            let numbers = shape.rows.saturating_mul(shape.columns);
+            sum.saturating_add(numbers.saturating_mul(4))
+        });
+        let got = bytes.len();
+        let state = LossyError::State { got, expected };
+        if got != expected {
+            return Err(state);
+        }
         let mut rest = bytes;
         let mut owed = Vec::new();
         for (tensor, shape) in shapes.iter().enumerate() {
-            let truncated = LossyError::Truncated { tensor };
-            let len = (shape.rows.checked_mul(shape.columns))
-                .and_then(|count| count.checked_mul(4))
-                .ok_or(truncated)?;
-            let (own, others) = rest.split_at_checked(len).ok_or(truncated)?;
+            let len = shape.rows.saturating_mul(shape.columns).saturating_mul(4);
+            let (own, others) = rest.split_at_checked(len).ok_or(state)?;
             rest = others;
             let values: Vec<f32> = (own.as_chunks::<4>().0.iter())
                 .map(|bytes| f32::from_le_bytes(*bytes))
@@ -150,11 +149,6 @@ impl Feedback {
                 return Err(LossyError::NotFinite { tensor, offset });
             }
             owed.push(values);
-        }
-        if !rest.is_empty() {
-            return Err(LossyError::Truncated {
-                tensor: shapes.len(),
-            });
         }
         Ok(Self {
             shapes: shapes.to_vec(),
@@ -202,6 +196,8 @@ const FINER: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     const SHAPES: [Shape; 2] = [
@@ -263,8 +259,19 @@ mod tests {
         );
         assert_eq!(loaded, feedback);
         let bytes = feedback.to_bytes();
-        assert!(Feedback::from_bytes(&bytes[1..], &SHAPES).is_err());
-        assert!(Feedback::from_bytes(&[&bytes[..], &[0; 4]].concat(), &SHAPES).is_err());
+        let refused = |bytes: &[u8]| {
+            Feedback::from_bytes(bytes, &SHAPES)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            refused(&bytes[1..]),
+            "the state must have 532 bytes, got 531"
+        );
+        assert_eq!(
+            refused(&[&bytes[..], &[0; 4]].concat()),
+            "the state must have 532 bytes, got 536"
+        );
     }
 
     #[test]
@@ -273,8 +280,10 @@ mod tests {
         let [mut a, b] = delta(0);
         feedback.send(&[&a, &b], &share(1.0)).unwrap();
         let before = feedback.clone();
-        assert!(feedback.send(&[&b, &b], &share(1.0)).is_err());
-        assert!(feedback.send(&[&b], &share(1.0)).is_err());
+        let mut refused =
+            |delta: &[&[f32]]| feedback.send(delta, &share(1.0)).unwrap_err().to_string();
+        assert_eq!(refused(&[&b, &b]), "tensor 0 must have 128 numbers, got 5");
+        assert_eq!(refused(&[&b]), "there must be 2 tensors, got 1");
         for largest in [1.0, 0.1] {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 a[3] = bad;

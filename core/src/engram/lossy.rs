@@ -114,6 +114,32 @@ pub enum LossyError {
         /// Numbers of a row.
         columns: usize,
     },
+    /// A delta has not as many tensors as the one before.
+    #[error("there must be {expected} tensors, got {got}")]
+    Tensors {
+        /// Tensors.
+        got: usize,
+        /// Tensors before.
+        expected: usize,
+    },
+    /// A tensor is not as long as before.
+    #[error("tensor {tensor} must have {expected} numbers, got {got}")]
+    Length {
+        /// Which tensor, from 0.
+        tensor: usize,
+        /// Its numbers.
+        got: usize,
+        /// Its numbers before.
+        expected: usize,
+    },
+    /// Bytes of a state are too few or too many for its tensors.
+    #[error("the state must have {expected} bytes, got {got}")]
+    State {
+        /// Bytes.
+        got: usize,
+        /// Bytes of as many numbers.
+        expected: usize,
+    },
     /// The step is no step.
     #[error("the step must be > 0 and finite, got {got}")]
     Step {
