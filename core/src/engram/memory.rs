@@ -10,7 +10,7 @@
 pub mod embedding;
 pub mod pack;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -104,14 +104,21 @@ impl Config {
     /// Compares records: who has more evidence, then who is hotter. All importance halves in the same time, so who is
     /// hotter is so at any time. Then by content, so that no two different records are alike.
     pub fn order(&self, a: &Record, b: &Record) -> Ordering {
-        let key = |record: &Record| (record.evidence, self.heat(record), record.time_millis);
-        let by_content = |a: &Record, b: &Record| {
-            let (x, y) = (&a.subject, &b.subject);
-            let text = a.text.cmp(&b.text);
-            x.cmp(y).then(text).then(a.importance.cmp(&b.importance))
-        };
-        let content = by_content(a, b).then_with(|| a.embedding.cmp(&b.embedding));
-        key(a).cmp(&key(b)).then(content)
+        (self.rank(a).cmp(&self.rank(b)))
+            .then_with(|| a.text.cmp(&b.text))
+            .then_with(|| a.importance.cmp(&b.importance))
+            .then_with(|| a.embedding.cmp(&b.embedding))
+    }
+
+    /// Where a record stands among those about other subjects.
+    fn rank(&self, record: &Record) -> Rank {
+        let Record {
+            evidence,
+            time_millis,
+            subject,
+            ..
+        } = *record;
+        (evidence, self.heat(record), time_millis, subject)
     }
 
     /// The logarithm of what the importance was worth in 1970, in 1/1024 halvings.
@@ -123,11 +130,16 @@ impl Config {
     }
 }
 
+/// Evidence, heat, time and subject.
+type Rank = (u32, i128, u64, Subject);
+
 /// A bounded set of records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     config: Config,
     records: BTreeMap<Subject, Record>,
+    /// The same records, the one that goes first at the front.
+    ranks: BTreeSet<Rank>,
 }
 
 impl Memory {
@@ -136,35 +148,37 @@ impl Memory {
         Self {
             config,
             records: BTreeMap::new(),
+            ranks: BTreeSet::new(),
         }
     }
 
     /// Takes a record in, where it is better than what is known of its subject and there is room for it. Says whether
-    /// anything changed. O(records) where it is full.
+    /// anything changed. O(log records).
     ///
     /// # Errors
     /// [`LimitError`] where the record is past the bounds; the memory is as before then.
     pub fn insert(&mut self, record: Record) -> Result<bool, LimitError> {
         self.config.check(&record)?;
-        let subject = record.subject;
-        let is_better = |known: &Record| self.config.order(&record, known) == Ordering::Greater;
-        if !self.records.get(&subject).is_none_or(is_better) {
+        let known = self.records.get(&record.subject);
+        if known.is_some_and(|known| self.config.order(&record, known) != Ordering::Greater) {
             return Ok(false);
         }
-        self.records.insert(subject, record);
-        if self.records.len() <= self.config.max_records.max(1) {
-            return Ok(true);
+        let rank = self.config.rank(&record);
+        if let Some(known) = known {
+            self.ranks.remove(&self.config.rank(known));
+        } else if self.records.len() >= self.config.max_records.max(1) {
+            // Room is what the least one leaves, unless that is this one.
+            match self.ranks.first() {
+                Some(least) if *least < rank => {
+                    self.records.remove(&least.3);
+                    self.ranks.pop_first();
+                }
+                _ => return Ok(false),
+            }
         }
-        let order = |a: &&Record, b: &&Record| self.config.order(a, b);
-        let least = self
-            .records
-            .values()
-            .min_by(order)
-            .map(|least| least.subject);
-        if let Some(least) = least {
-            self.records.remove(&least);
-        }
-        Ok(least != Some(subject))
+        self.ranks.insert(rank);
+        self.records.insert(record.subject, record);
+        Ok(true)
     }
 
     /// Takes in all that `other` knows.
@@ -191,8 +205,8 @@ impl Memory {
     /// Returns the records of which none means the same as a better one, best first: what is worth passing on. It depends
     /// on the set alone. O(records² × dimensions).
     pub fn distinct(&self) -> Vec<&Record> {
-        let mut best: Vec<&Record> = self.records.values().collect();
-        best.sort_by(|a, b| self.config.order(b, a));
+        let best = self.ranks.iter().rev();
+        let best = best.filter_map(|(.., subject)| self.records.get(subject));
         let mut kept: Vec<&Record> = Vec::new();
         for record in best {
             let cosine = |other: &&Record| record.embedding.cosine(&other.embedding);

@@ -149,6 +149,47 @@ fn importance_halves_in_a_half_life_and_what_matters_least_goes_first() {
     assert_eq!(memory.records().len(), 2);
 }
 
+/// A record about a number, as late as that.
+fn numbered(number: u32, evidence: u32) -> Record {
+    let mut subject = [0; 32];
+    subject[..4].copy_from_slice(&number.to_le_bytes());
+    Record {
+        subject,
+        ..record(0, "", evidence, u64::from(number))
+    }
+}
+
+#[test]
+fn a_full_memory_takes_in_as_many_records_again_without_a_look_at_all_for_each() {
+    // Looking at all of them for each took minutes here.
+    const COUNT: u32 = 20_000;
+    let config = Config {
+        max_records: COUNT as usize,
+        ..Config::default()
+    };
+    let (mut memory, mut backwards) = (Memory::new(config), Memory::new(config));
+    for number in 0..2 * COUNT {
+        assert_eq!(memory.insert(numbered(number, 1)), Ok(true));
+        let number = 2 * COUNT - 1 - number;
+        assert_eq!(
+            backwards.insert(numbered(number, 1)),
+            Ok(number >= COUNT),
+            "{number}"
+        );
+    }
+    assert_eq!(memory, backwards);
+    assert!(
+        memory
+            .records()
+            .all(|record| record.time_millis >= COUNT.into())
+    );
+    // One that is known already makes nobody go.
+    assert_eq!(memory.insert(numbered(2 * COUNT - 1, 2)), Ok(true));
+    assert_eq!(memory.records().len(), COUNT as usize);
+    assert_eq!(memory.insert(numbered(0, 2)), Ok(true));
+    assert_eq!(memory.get(&numbered(COUNT, 1).subject), None);
+}
+
 #[test]
 fn the_same_text_is_one_record_and_the_same_meaning_is_passed_on_once() {
     let mut memory = Memory::new(Config::default());
