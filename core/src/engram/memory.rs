@@ -5,7 +5,8 @@
 //! important or later. What there is no room for goes by the same order. So merging is commutative, associative and
 //! idempotent: all who heard the same records hold the same ones, whatever the order and however often.
 //!
-//! What it does not do: it makes no embeddings and judges no truth; evidence is what the caller counts.
+//! What it does not do: it makes no embeddings and judges no truth. Evidence is what the caller counts: records from others
+//! arrive with an evidence of 1, and no later than now, so that no stranger's outrank what has more, or stay for ever.
 
 pub mod embedding;
 pub mod pack;
@@ -37,7 +38,7 @@ pub struct Record {
     pub importance: u16,
     /// When it was learned, in milliseconds since 1970.
     pub time_millis: u64,
-    /// How many independent observations speak for it.
+    /// How many independent observations speak for it. The caller counts them; it does not travel.
     pub evidence: u32,
 }
 
@@ -67,6 +68,9 @@ pub struct Config {
     pub max_text: usize,
     /// Numbers of an embedding, 1..=65 536. Default 4096. Guess: more than common models have.
     pub max_dimensions: usize,
+    /// How much later than now a record from others may be, in milliseconds. Default 2 minutes. Guess: as much as
+    /// packets may be.
+    pub max_skew_millis: u64,
     /// Cosine from which two records mean the same, 0..=1. Default 0.95. Guess: paraphrases, not neighbours.
     pub same_meaning: f32,
 }
@@ -78,6 +82,7 @@ impl Default for Config {
             max_records: 4096,
             max_text: 4096,
             max_dimensions: 4096,
+            max_skew_millis: 120_000,
             same_meaning: 0.95,
         }
     }

@@ -6,10 +6,12 @@
 //! | 4 | the start of the dictionary's SHA-256 |
 //! | varint × 3 | records, bytes of all texts, bytes of the deflate stream |
 //! | of each record: 1 | bits of the embedding; 128 more where the subject is the text itself |
-//! | varint × 5 | dimensions, importance, time, evidence, bytes of the text |
+//! | varint × 4 | dimensions, importance, time, bytes of the text |
 //! | 32 | the subject, unless it is the text itself |
 //! | rest | the embedding |
 //! | at the end | the texts, deflated (RFC 1951) |
+//!
+//! Evidence does not travel: whoever packs could claim any. What comes out is one observation, that of the sender.
 
 use alloc::string::String;
 use alloc::vec;
@@ -40,6 +42,16 @@ pub enum PackError {
         index: u64,
         /// What is wrong.
         error: EmbeddingError,
+    },
+    /// A record is from the future, beyond the tolerance for clocks: it would stay hotter than all others.
+    #[error("record {index} must be of {latest} ms since 1970 or earlier, got {got}")]
+    Future {
+        /// Which record.
+        index: u64,
+        /// Its time, in milliseconds since 1970.
+        got: u64,
+        /// The latest time that is taken.
+        latest: u64,
     },
     /// A version that this one does not know.
     #[error("version of packed records must be 1, got {got}")]
@@ -94,7 +106,6 @@ pub fn pack<'a>(records: impl IntoIterator<Item = &'a Record>, dictionary: &[u8]
         heads.uvarint(record.embedding.dimensions() as u64);
         heads.uvarint(record.importance.into());
         heads.uvarint(record.time_millis);
-        heads.uvarint(record.evidence.into());
         heads.uvarint(record.text.len() as u64);
         if !is_text {
             heads.put(&record.subject);
@@ -110,12 +121,19 @@ pub fn pack<'a>(records: impl IntoIterator<Item = &'a Record>, dictionary: &[u8]
     writer.into_bytes()
 }
 
-/// Reads records that anybody may have packed. Memory is bounded by what was announced and by `config`: its records, times
-/// its bytes of text and embedding.
+/// Reads records that anybody may have packed. Each has an evidence of 1: it is the caller who knows how many independent peers
+/// told it, and raises it. `now_millis` is the time in milliseconds since 1970; records are at most
+/// [`Config::max_skew_millis`] later. Memory is bounded by what was announced and by `config`: its records, times its bytes of
+/// text and embedding.
 ///
 /// # Errors
 /// [`PackError`] that names what is wrong.
-pub fn unpack(bytes: &[u8], dictionary: &[u8], config: &Config) -> Result<Vec<Record>, PackError> {
+pub fn unpack(
+    bytes: &[u8],
+    dictionary: &[u8],
+    config: &Config,
+    now_millis: u64,
+) -> Result<Vec<Record>, PackError> {
     let mut reader = Reader::new(bytes);
     let got = reader.u8()?;
     if got != VERSION {
@@ -135,7 +153,15 @@ pub fn unpack(bytes: &[u8], dictionary: &[u8], config: &Config) -> Result<Vec<Re
 
     let mut heads = Vec::new();
     for index in 0..count {
-        heads.push(head(&mut reader, index, config)?);
+        let (record, len, is_text) = head(&mut reader, index, config)?;
+        let (got, latest) = (
+            record.time_millis,
+            now_millis.saturating_add(config.max_skew_millis),
+        );
+        if got > latest {
+            return Err(PackError::Future { index, got, latest });
+        }
+        heads.push((record, len, is_text));
     }
     let deflated = reader.take(packed as usize)?;
     reader.finish()?;
@@ -173,8 +199,6 @@ fn head(
     let importance = reader.uvarint()?;
     LimitError::check("importance", importance, u16::MAX.into())?;
     let time_millis = reader.uvarint()?;
-    let evidence = reader.uvarint()?;
-    LimitError::check("evidence", evidence, u32::MAX.into())?;
     let len = reader.uvarint()?;
     LimitError::check("text bytes", len, config.max_text as u64)?;
     let is_text = flags & IS_TEXT != 0;
@@ -188,7 +212,7 @@ fn head(
         embedding: embedding.map_err(|error| PackError::Embedding { index, error })?,
         importance: importance as u16,
         time_millis,
-        evidence: evidence as u32,
+        evidence: 1,
     };
     Ok((record, len as usize, is_text))
 }

@@ -11,6 +11,9 @@ use super::embedding::recall;
 use super::*;
 use crate::wire::Writer;
 
+/// In 2026, in milliseconds since 1970.
+const NOW: u64 = 1_790_000_000_000;
+
 fn embedding(values: &[f32]) -> Embedding {
     Embedding::quantise(values, 8).unwrap()
 }
@@ -91,9 +94,11 @@ proptest! {
         let mut records = records;
         for record in &mut records {
             record.embedding = Embedding::quantise(&[0.5, -1.0, 0.25], bits).unwrap();
+            // It does not travel.
+            record.evidence = 1;
         }
         let bytes = pack(&records, &dictionary);
-        prop_assert_eq!(unpack(&bytes, &dictionary, &Config::default()), Ok(records));
+        prop_assert_eq!(unpack(&bytes, &dictionary, &Config::default(), NOW), Ok(records));
     }
 
     #[test]
@@ -102,7 +107,7 @@ proptest! {
         let head = pack(&[], &[]);
         bytes.splice(0..0, head[..5].to_vec());
         let config = Config { max_records: 9, max_text: 50, ..Config::default() };
-        if let Ok(records) = unpack(&bytes, &[], &config) {
+        if let Ok(records) = unpack(&bytes, &[], &config, NOW) {
             prop_assert!(records.len() <= 9 && records.iter().all(|r| config.check(r).is_ok()));
         }
     }
@@ -270,8 +275,11 @@ fn a_dictionary_that_both_have_makes_like_texts_small() {
     );
     let bytes = pack(&records[10..], &dictionary);
     let config = Config::default();
-    assert_eq!(unpack(&bytes, &dictionary, &config).unwrap(), records[10..]);
-    let error = unpack(&bytes, &dictionary[1..], &config)
+    assert_eq!(
+        unpack(&bytes, &dictionary, &config, NOW).unwrap(),
+        records[10..]
+    );
+    let error = unpack(&bytes, &dictionary[1..], &config, NOW)
         .unwrap_err()
         .to_string();
     assert!(
@@ -281,9 +289,34 @@ fn a_dictionary_that_both_have_makes_like_texts_small() {
     // 40 KiB: the end of it counts, on both sides.
     let long = [&[7; 40_000][..], &dictionary].concat();
     assert_eq!(
-        unpack(&pack(&records, &long), &long, &config).unwrap(),
+        unpack(&pack(&records, &long), &long, &config, NOW).unwrap(),
         records
     );
+}
+
+#[test]
+fn a_stranger_claims_no_evidence_and_no_time_to_come() {
+    let mut memory = Memory::new(Config {
+        max_records: 2,
+        ..Config::default()
+    });
+    for subject in [1, 2] {
+        memory.insert(record(subject, "known", 2, NOW)).unwrap();
+    }
+    let before = memory.clone();
+    let claims = |time| [3, 4].map(|subject| record(subject, "loud", u32::MAX, time));
+    let config = Config::default();
+    let read = |time| unpack(&pack(&claims(time), &[]), &[], &config, NOW);
+    let latest = NOW + config.max_skew_millis;
+    for got in [latest + 1, u64::MAX >> 1] {
+        let (index, refused) = (0, read(got));
+        assert_eq!(refused, Err(PackError::Future { index, got, latest }));
+    }
+    for record in read(latest).unwrap() {
+        assert_eq!(record.evidence, 1);
+        assert_eq!(memory.insert(record), Ok(false));
+    }
+    assert_eq!(memory, before);
 }
 
 #[test]
@@ -295,7 +328,7 @@ fn lies_are_refused_before_anything_is_allocated_for_them() {
         ..Config::default()
     };
     let refused =
-        |bytes: &[u8], config: &Config| unpack(bytes, &[], config).unwrap_err().to_string();
+        |bytes: &[u8], config: &Config| unpack(bytes, &[], config, NOW).unwrap_err().to_string();
     assert_eq!(refused(&good, &small), "records must be at most 1, got 2");
     let short = Config {
         max_text: 8,
@@ -319,14 +352,14 @@ fn lies_are_refused_before_anything_is_allocated_for_them() {
     );
     for cut in 0..good.len() {
         assert!(
-            unpack(&good[..cut], &[], &Config::default()).is_err(),
+            unpack(&good[..cut], &[], &Config::default(), NOW).is_err(),
             "{cut}"
         );
     }
     for bit in 0..good.len() * 8 {
         let mut flipped = good.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(records) = unpack(&flipped, &[], &Config::default()) {
+        if let Ok(records) = unpack(&flipped, &[], &Config::default(), NOW) {
             assert!(records.iter().all(|r| Config::default().check(r).is_ok()));
         }
     }
