@@ -81,8 +81,15 @@ proptest! {
         prop_assert_eq!(merged(&merged(&a, &b), &b), merged(&a, &b));
         prop_assert!(merged(&a, &b).records().len() <= 4);
         let both = merged(&a, &b);
-        let distinct: Vec<&Record> = both.distinct();
-        prop_assert_eq!(distinct.len() <= both.records().len(), true);
+        let distinct = both.distinct();
+        let near = |a: &Record, b: &Record| a.embedding.cosine(&b.embedding) >= 0.95;
+        for (place, record) in distinct.iter().enumerate() {
+            prop_assert!(distinct[..place].iter().all(|better| !near(better, record)));
+        }
+        for left_out in both.records().filter(|record| !distinct.contains(record)) {
+            let is_better = |other: &&&Record| both.config.order(other, left_out) == Ordering::Greater;
+            prop_assert!(distinct.iter().filter(is_better).any(|better| near(better, left_out)));
+        }
     }
 
     #[test]
@@ -193,6 +200,28 @@ fn a_full_memory_takes_in_as_many_records_again_without_a_look_at_all_for_each()
     assert_eq!(memory.records().len(), COUNT as usize);
     assert_eq!(memory.insert(numbered(0, 2)), Ok(true));
     assert_eq!(memory.get(&numbered(COUNT, 1).subject), None);
+}
+
+#[test]
+fn what_is_compared_with_each_other_is_bounded_and_the_best() {
+    let mut memory = Memory::new(Config::default());
+    let count = MAX_COMPARED as u32 + 100;
+    // In 13 dimensions each combination of signs is another meaning.
+    let signs =
+        |number: u32| (0..13).map(move |bit| if number >> bit & 1 == 1 { 1.0 } else { -1.0 });
+    for number in 0..count {
+        let values: Vec<f32> = signs(number).collect();
+        let record = Record {
+            embedding: Embedding::quantise(&values, 1).unwrap(),
+            ..numbered(number, 1)
+        };
+        memory.insert(record).unwrap();
+    }
+    let times = memory
+        .distinct()
+        .into_iter()
+        .map(|record| record.time_millis);
+    assert!(times.eq((100..u64::from(count)).rev()));
 }
 
 #[test]
