@@ -94,12 +94,20 @@ pub fn dictionary_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u
 }
 
 /// Packs `records`. Of `dictionary`, which the receiver must have, the last [`MAX_DICTIONARY`] bytes count.
-pub fn pack<'a>(records: impl IntoIterator<Item = &'a Record>, dictionary: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// [`LimitError`] where all texts have more bytes than [`MAX_TEXTS`], which nobody unpacks.
+pub fn pack<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    dictionary: &[u8],
+) -> Result<Vec<u8>, LimitError> {
     let mut texts = Vec::new();
     let mut heads = Writer::new();
     let mut count = 0u64;
     for record in records {
         count += 1;
+        let len = texts.len() as u64 + record.text.len() as u64;
+        LimitError::check(ALL_TEXTS, len, MAX_TEXTS)?;
         texts.extend_from_slice(record.text.as_bytes());
         let is_text = record.subject == *Digest::sha256(record.text.as_bytes()).as_bytes();
         heads.u8(record.embedding.bits() | if is_text { IS_TEXT } else { 0 });
@@ -118,7 +126,7 @@ pub fn pack<'a>(records: impl IntoIterator<Item = &'a Record>, dictionary: &[u8]
     writer.uvarint(texts.len() as u64);
     writer.uvarint(deflated.len() as u64);
     writer.put(&heads.into_bytes()).put(&deflated);
-    writer.into_bytes()
+    Ok(writer.into_bytes())
 }
 
 /// Reads records that anybody may have packed. Each has an evidence of 1: it is the caller who knows how many independent peers
@@ -147,11 +155,12 @@ pub fn unpack(
     LimitError::check("records", count, config.max_records as u64)?;
     let announced = reader.uvarint()?;
     let most = (config.max_text as u64).saturating_mul(count);
-    LimitError::check("bytes of all texts", announced, most.min(MAX_TEXTS))?;
+    LimitError::check(ALL_TEXTS, announced, most.min(MAX_TEXTS))?;
     let packed = reader.uvarint()?;
     LimitError::check("bytes of the stream", packed, reader.remaining() as u64)?;
 
     let mut heads = Vec::new();
+    let mut shared_out = 0u64;
     for index in 0..count {
         let (record, len, is_text) = head(&mut reader, index, config)?;
         let (got, latest) = (
@@ -161,11 +170,16 @@ pub fn unpack(
         if got > latest {
             return Err(PackError::Future { index, got, latest });
         }
+        shared_out = shared_out.saturating_add(len as u64);
         heads.push((record, len, is_text));
     }
     let deflated = reader.take(packed as usize)?;
     reader.finish()?;
     let wrong = PackError::Texts { announced };
+    if shared_out != announced {
+        // Known before a byte is inflated.
+        return Err(wrong);
+    }
     let text = inflate(tail(dictionary), deflated, announced as usize);
     let text = text.and_then(|text| String::from_utf8(text).ok());
     let mut rest = text.as_deref().ok_or_else(|| wrong.clone())?;
@@ -264,6 +278,7 @@ fn name(dictionary: &[u8]) -> [u8; 4] {
 /// Bytes of a dictionary: how far deflate refers back. Source: RFC 1951, section 2.
 pub const MAX_DICTIONARY: usize = 32 * 1024;
 /// Bytes of all texts of one pack. Guess: a full memory of pages.
-const MAX_TEXTS: u64 = 1 << 24;
+pub const MAX_TEXTS: u64 = 1 << 24;
+const ALL_TEXTS: &str = "bytes of all texts";
 const VERSION: u8 = 1;
 const IS_TEXT: u8 = 0x80;

@@ -104,14 +104,14 @@ proptest! {
             // It does not travel.
             record.evidence = 1;
         }
-        let bytes = pack(&records, &dictionary);
+        let bytes = pack(&records, &dictionary).unwrap();
         prop_assert_eq!(unpack(&bytes, &dictionary, &Config::default(), NOW), Ok(records));
     }
 
     #[test]
     fn any_bytes_are_refused_or_records_within_the_bounds(bytes in several(any::<u8>(), 0..100)) {
         let mut bytes = bytes;
-        let head = pack(&[], &[]);
+        let head = pack(&[], &[]).unwrap();
         bytes.splice(0..0, head[..5].to_vec());
         let config = Config { max_records: 9, max_text: 50, ..Config::default() };
         if let Ok(records) = unpack(&bytes, &[], &config, NOW) {
@@ -295,14 +295,14 @@ fn a_dictionary_that_both_have_makes_like_texts_small() {
         .map(|i| Record::of_text(text(i), embedding(&[1.0]), 9))
         .collect();
     let dictionary = dictionary_of(&records[..10]);
-    let size = |dictionary: &[u8]| pack(&records[10..11], dictionary).len();
+    let size = |dictionary: &[u8]| pack(&records[10..11], dictionary).unwrap().len();
     assert!(
         size(&dictionary) + 40 < size(&[]),
         "{} {}",
         size(&dictionary),
         size(&[])
     );
-    let bytes = pack(&records[10..], &dictionary);
+    let bytes = pack(&records[10..], &dictionary).unwrap();
     let config = Config::default();
     assert_eq!(
         unpack(&bytes, &dictionary, &config, NOW).unwrap(),
@@ -318,7 +318,7 @@ fn a_dictionary_that_both_have_makes_like_texts_small() {
     // 40 KiB: the end of it counts, on both sides.
     let long = [&[7; 40_000][..], &dictionary].concat();
     assert_eq!(
-        unpack(&pack(&records, &long), &long, &config, NOW).unwrap(),
+        unpack(&pack(&records, &long).unwrap(), &long, &config, NOW).unwrap(),
         records
     );
 }
@@ -335,7 +335,7 @@ fn a_stranger_claims_no_evidence_and_no_time_to_come() {
     let before = memory.clone();
     let claims = |time| [3, 4].map(|subject| record(subject, "loud", u32::MAX, time));
     let config = Config::default();
-    let read = |time| unpack(&pack(&claims(time), &[]), &[], &config, NOW);
+    let read = |time| unpack(&pack(&claims(time), &[]).unwrap(), &[], &config, NOW);
     let latest = NOW + config.max_skew_millis;
     for got in [latest + 1, u64::MAX >> 1] {
         let (index, refused) = (0, read(got));
@@ -349,9 +349,21 @@ fn a_stranger_claims_no_evidence_and_no_time_to_come() {
 }
 
 #[test]
+fn what_nobody_would_unpack_is_not_packed() {
+    let long = "x".repeat(1 << 20);
+    let record = record(1, &long, 1, 1);
+    let packed = |count| pack(core::iter::repeat_n(&record, count), &[]);
+    assert!(packed(16).is_ok());
+    assert_eq!(
+        packed(17).unwrap_err().to_string(),
+        "bytes of all texts must be at most 16777216, got 17825792"
+    );
+}
+
+#[test]
 fn lies_are_refused_before_anything_is_allocated_for_them() {
     let records = [record(1, "some text", 1, 1), record(2, "some text", 1, 1)];
-    let good = pack(&records, &[]);
+    let good = pack(&records, &[]).unwrap();
     let small = Config {
         max_records: 1,
         ..Config::default()
@@ -378,6 +390,20 @@ fn lies_are_refused_before_anything_is_allocated_for_them() {
     assert_eq!(
         refused(&[2; 9], &short),
         "version of packed records must be 1, got 2"
+    );
+    // Heads that share out less than was announced.
+    let mut lying = Writer::new();
+    lying.put(&good[..5]).uvarint(1).uvarint(1 << 12).uvarint(4);
+    lying
+        .u8(8 | 0x80)
+        .uvarint(0)
+        .uvarint(1)
+        .uvarint(1)
+        .uvarint(9);
+    lying.put(&[0xff; 4]);
+    assert_eq!(
+        refused(&lying.into_bytes(), &Config::default()),
+        "texts must unpack to 4096 bytes of UTF-8 that the records share out"
     );
     for cut in 0..good.len() {
         assert!(
