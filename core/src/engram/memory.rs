@@ -61,15 +61,15 @@ impl Record {
 /// Settings of a memory. Those that merge need the same, or they keep different records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
-    /// Time in which importance halves, in milliseconds, ≥ 1. Default 30 days. Guess: the longest life of a packet.
+    /// Time in which importance halves, in milliseconds, 1..=2⁶². Default 30 days. Guess: the longest life of a packet.
     pub half_life_millis: u64,
-    /// Records that are kept, ≥ 1. Default 4096. Guess: some megabytes.
+    /// Records that are kept, 1..=2²⁰. Default 4096. Guess: some megabytes.
     pub max_records: usize,
     /// Bytes of a text, ≤ 2²⁰. Default 4096. Guess: a page.
     pub max_text: usize,
     /// Numbers of an embedding, 1..=65 536. Default 4096. Guess: more than common models have.
     pub max_dimensions: usize,
-    /// How much later than now a record from others may be, in milliseconds. Default 2 minutes. Guess: as much as
+    /// How much later than now a record from others may be, in milliseconds, at most a day. Default 2 minutes. Guess: as much as
     /// packets may be.
     pub max_skew_millis: u64,
     /// Cosine from which two records mean the same, 0..=1. Default 0.95. Guess: paraphrases, not neighbours.
@@ -89,7 +89,59 @@ impl Default for Config {
     }
 }
 
+/// A setting out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("memory.{field} must be within {min}..={max}, got {got}")]
+pub struct ConfigError {
+    /// The setting.
+    pub field: &'static str,
+    /// Its value.
+    pub got: f64,
+    /// Least value allowed.
+    pub min: f64,
+    /// Greatest value allowed.
+    pub max: f64,
+}
+
 impl Config {
+    /// Says whether every setting is within its range.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the field, its value and its bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let longest = 4_611_686_018_427_387_904.0;
+        let checks = [
+            (
+                "half_life_millis",
+                self.half_life_millis as f64,
+                1.0,
+                longest,
+            ),
+            ("max_records", self.max_records as f64, 1.0, 1_048_576.0),
+            ("max_text", self.max_text as f64, 0.0, 1_048_576.0),
+            ("max_dimensions", self.max_dimensions as f64, 1.0, 65_536.0),
+            (
+                "max_skew_millis",
+                self.max_skew_millis as f64,
+                0.0,
+                86_400_000.0,
+            ),
+            ("same_meaning", f64::from(self.same_meaning), 0.0, 1.0),
+        ];
+        for (field, got, min, max) in checks {
+            // Also refuses what is not a number.
+            if !(got >= min && got <= max) {
+                return Err(ConfigError {
+                    field,
+                    got,
+                    min,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Says whether a record is within the bounds.
     ///
     /// # Errors
@@ -149,7 +201,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Makes an empty memory.
+    /// Makes an empty memory. `config` is what [`Config::validate`] takes.
     pub fn new(config: Config) -> Self {
         Self {
             config,

@@ -361,6 +361,33 @@ fn what_nobody_would_unpack_is_not_packed() {
 }
 
 #[test]
+fn settings_out_of_their_ranges_are_refused_by_name() {
+    assert_eq!(Config::default().validate(), Ok(()));
+    let refused = |config: Config| config.validate().unwrap_err().to_string();
+    let usual = Config::default();
+    assert_eq!(
+        refused(Config {
+            max_records: 0,
+            ..usual
+        }),
+        "memory.max_records must be within 1..=1048576, got 0"
+    );
+    for same_meaning in [f32::NAN, -0.1, 1.1] {
+        let error = refused(Config {
+            same_meaning,
+            ..usual
+        });
+        assert!(error.starts_with("memory.same_meaning must be"), "{error}");
+    }
+    let error = refused(Config {
+        half_life_millis: 0,
+        max_text: 1 << 21,
+        ..usual
+    });
+    assert!(error.starts_with("memory.half_life_millis must"), "{error}");
+}
+
+#[test]
 fn lies_are_refused_before_anything_is_allocated_for_them() {
     let records = [record(1, "some text", 1, 1), record(2, "some text", 1, 1)];
     let good = pack(&records, &[]).unwrap();
