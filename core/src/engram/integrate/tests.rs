@@ -346,6 +346,41 @@ fn dare_keeps_the_sum_in_the_mean_and_drops_the_same_for_the_same_seed() {
 }
 
 #[test]
+fn deltas_of_many_parameters_are_resolved_to_known_bits() {
+    // More than two blocks, and a part of one.
+    let values: Vec<Vec<f32>> = (0..5)
+        .map(|id| {
+            (0..10_000)
+                .map(|n| libm::rintf(libm::sinf((n * (id + 3)) as f32) * 1e4) / 1024.0)
+                .collect()
+        })
+        .collect();
+    let all: Vec<_> = (values.iter().zip(1..))
+        .map(|(values, id)| contribution(id, u64::from(id), values))
+        .collect();
+    let shown = [
+        Resolution::Mean,
+        Resolution::Ties { keep: 0.25 },
+        Resolution::Dare { drop: 0.5, seed: 9 },
+    ]
+    .map(|how| {
+        let (values, disagreement) = resolve(how, &all).unwrap();
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let digest = crate::digest::Digest::sha256(&bytes).to_string();
+        (digest[..16].to_string(), disagreement)
+    });
+    let expected = [
+        ("be0dd3c242102c06", 0.8577),
+        ("9c03cca977bfe932", 0.2246),
+        ("ca78f4b1acccb741", 0.5409),
+    ];
+    assert_eq!(
+        shown,
+        expected.map(|(digest, disagreement)| (digest.to_string(), disagreement))
+    );
+}
+
+#[test]
 fn slerp_keeps_the_length_and_halves_the_angle() {
     let half = slerp(&[2.0, 0.0], &[0.0, 2.0], 0.5);
     assert!(
