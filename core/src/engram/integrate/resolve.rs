@@ -1,7 +1,7 @@
 //! Step three: several deltas at once. Where they contradict each other, who prevails?
 //!
-//! [`resolve`] quantises every delta to whole units of 2⁻²⁴ and adds in 128-bit integers, so that the same set gives the
-//! same bits in any order. Ties and what is dropped depend on nothing but the set: a delta's drop-out is seeded by its own
+//! [`resolve`] quantises every delta to whole units of 2⁻⁴⁰ and adds in 128-bit integers, so that the same set gives the
+//! same bits in any order. What is below half a unit, 4.5 · 10⁻¹³, counts as 0. Ties and what is dropped depend on nothing but the set: a delta's drop-out is seeded by its own
 //! id, and where votes are even the sum is zero.
 
 use alloc::vec;
@@ -235,7 +235,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// Within ±2⁴⁴ units × 2³² × 2¹² contributions: no sum overflows.
+    /// Within ±2⁶⁰ units × 2³² × 2¹² contributions: no sum overflows, nor its double.
     fn add(&mut self, units: i64, weight: u64) {
         let size = i128::from(units.unsigned_abs()) * i128::from(weight);
         if units > 0 {
@@ -344,7 +344,7 @@ const BLOCK: usize = 4096;
 pub const MAX_CONTRIBUTIONS: usize = 4096;
 /// Greatest size of a number that is added up: 2²⁰. Guess: no weight of a model comes near.
 pub const MAX_VALUE: f32 = 1_048_576.0;
-/// Units of 1: 2²⁴, what a single near 1 resolves.
-const UNITS: f64 = 16_777_216.0;
+/// Units of 1: 2⁴⁰. Every number from 2⁻¹⁷ on keeps all its bits, and the largest fits 2⁶⁰ units.
+const UNITS: f64 = 1_099_511_627_776.0;
 /// The sine below which two directions count as one.
 const STRAIGHT: f64 = 1e-6;
