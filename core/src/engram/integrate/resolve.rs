@@ -11,6 +11,8 @@ use core::cmp::Ordering;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use super::super::feedback::part_of;
+
 /// One delta among several.
 #[derive(Clone, Copy, Debug)]
 pub struct Contribution<'a> {
@@ -274,8 +276,7 @@ fn mean(sum: i128, weight: u128) -> i64 {
 /// Returns the units that the largest `keep` of all numbers reach; ties are kept. Counts bit patterns, which stand in the order
 /// of the sizes, instead of sorting: first by their upper half, then those of one upper half by their lower.
 fn least_kept(values: &[f32], keep: f32) -> u64 {
-    let kept = libm::ceil(values.len() as f64 * f64::from(keep)) as usize;
-    let Some(left_out) = values.len().checked_sub(kept) else {
+    let Some(left_out) = values.len().checked_sub(part_of(values.len(), keep)) else {
         return 0;
     };
     let sizes = || values.iter().map(|value| value.abs().to_bits());

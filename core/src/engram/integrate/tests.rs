@@ -330,6 +330,23 @@ fn ties_lets_the_heavier_sign_win_and_drops_what_is_small() {
 }
 
 #[test]
+fn ties_keeps_no_more_than_the_share_for_all_that_singles_round() {
+    let ten: Vec<f32> = (1..=10u8).map(f32::from).collect();
+    for (count, keep, kept) in [
+        (5, 0.2, 1),
+        (10, 0.1, 1),
+        (10, 0.3, 3),
+        (10, 0.31, 4),
+        (10, 1e-9, 1),
+    ] {
+        let one = [contribution(1, 1, &ten[..count])];
+        let (values, _) = resolve(Resolution::Ties { keep }, &one).unwrap();
+        let of = values.iter().filter(|value| **value != 0.0).count();
+        assert_eq!(of, kept, "{keep} of {count}");
+    }
+}
+
+#[test]
 fn dare_keeps_the_sum_in_the_mean_and_drops_the_same_for_the_same_seed() {
     let ones = vec![1.0; 20_000];
     let how = |seed| Resolution::Dare { drop: 0.9, seed };
