@@ -1,8 +1,8 @@
 //! Step three: several deltas at once. Where they contradict each other, who prevails?
 //!
 //! [`resolve`] quantises every delta to whole units of 2⁻⁴⁰ and adds in 128-bit integers, so that the same set gives the
-//! same bits in any order. What is below half a unit, 4.5 · 10⁻¹³, counts as 0. Ties and what is dropped depend on nothing but the set: a delta's drop-out is seeded by its own
-//! id, and where votes are even the sum is zero.
+//! same bits in any order. What is below half a unit, 4.5 · 10⁻¹³, counts as 0. Ties and what is dropped depend on nothing but
+//! the set: a delta's drop-out is seeded by its own id, and where votes are even the sum is zero.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub enum Resolution {
     /// A random share of each delta is dropped and the rest made larger by as much, then the mean. Source: DARE (Yu et al.
     /// 2024, arXiv 2311.03099, section 3.2); their drop rates go to 0.9.
     Dare {
-        /// Share of each delta that is dropped, 0..1.
+        /// Share of each delta that is dropped, 0..=0.99.
         drop: f32,
         /// Makes the choice, together with each delta's id.
         seed: u64,
@@ -84,9 +84,9 @@ pub enum ResolveError {
         got: u64,
     },
     /// A share is out of its range.
-    #[error("{what} must be within 0..=1 and leave something, got {got}")]
+    #[error("{what}, got {got}")]
     Share {
-        /// Which.
+        /// Which, and its range.
         what: &'static str,
         /// Its value.
         got: f32,
@@ -158,9 +158,10 @@ fn check(how: Resolution, contributions: &[Contribution<'_>]) -> Result<usize, R
     let share = match how {
         Resolution::Mean => Ok(()),
         Resolution::Ties { keep } if keep > 0.0 && keep <= 1.0 => Ok(()),
+        // What is left is made up to a hundred times larger.
         Resolution::Dare { drop, .. } if (0.0..=0.99).contains(&drop) => Ok(()),
-        Resolution::Ties { keep } => Err(("share to keep", keep)),
-        Resolution::Dare { drop, .. } => Err(("share to drop", drop)),
+        Resolution::Ties { keep } => Err(("share to keep must be > 0 and at most 1", keep)),
+        Resolution::Dare { drop, .. } => Err(("share to drop must be within 0..=0.99", drop)),
     };
     share.map_err(|(what, got)| ResolveError::Share { what, got })?;
     let got = contributions.len();

@@ -169,6 +169,7 @@ fn without_data_size_and_direction_decide() {
     let far = integration.proxy(&[]);
     assert!((far.relative_norm - 3.0).abs() < 1e-3 && far.cosine > 0.999);
     assert_eq!(integration.assess(far), Ok(Step::RolledBack));
+    assert_eq!(events(&integration).last(), Some(&Event::Refused));
     let mut integration = begin(Config::default(), &DELTA);
     let against = DELTA.map(|d| -d);
     let proxy = integration.proxy(&against);
@@ -271,8 +272,22 @@ fn a_delta_that_would_make_a_parameter_infinite_is_refused_by_name() {
     );
     assert_eq!(
         integration.unwrap_err().to_string(),
-        "element 0 of tensor \"w\" must be finite, got inf"
+        "element 0 of tensor \"w\" must stay finite, got 3e38 and a delta of 3e38"
     );
+}
+
+#[test]
+fn the_shadow_has_the_bits_of_the_model_where_the_delta_says_nothing() {
+    let mut integration = begin(Config::default(), &[0.0, 0.0, 1.0, -0.0]);
+    let bits_of = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let shadow = integration.shadow();
+    assert_eq!(bits_of(&shadow), bits_of(&[-0.0, 1e-40, 1.1, 1e7]));
+    let assessment = integration.proxy(&[]).with_measured(0.5, 0.6);
+    integration.assess(assessment).unwrap();
+    while integration.step() == Step::Blend {
+        integration.measured(0.6).unwrap();
+    }
+    assert_eq!(bits(&integration), bits_of(&shadow));
 }
 
 #[test]
@@ -454,8 +469,20 @@ fn contributions_that_cannot_be_added_up_are_refused_by_number() {
     );
     assert!(refused(mean, &[contribution(1, u64::MAX, &ones)]).contains("2³²"));
     let one = [contribution(1, 1, &ones)];
-    assert!(refused(Resolution::Ties { keep: 0.0 }, &one).starts_with("share to keep"));
-    assert!(refused(Resolution::Dare { drop: 1.0, seed: 0 }, &one).starts_with("share to drop"));
+    assert_eq!(
+        refused(Resolution::Ties { keep: 0.0 }, &one),
+        "share to keep must be > 0 and at most 1, got 0"
+    );
+    assert_eq!(
+        refused(
+            Resolution::Dare {
+                drop: 0.995,
+                seed: 0
+            },
+            &one
+        ),
+        "share to drop must be within 0..=0.99, got 0.995"
+    );
 }
 
 proptest! {
