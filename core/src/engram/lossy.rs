@@ -193,7 +193,9 @@ pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, Lo
     let (mut all, mut halves) = (Sums::default(), Vec::new());
     for tensor in tensors {
         let (chosen, sums) = choose(&mut search, tensor, settings.step);
-        levels.start(tensor.columns);
+        if !chosen.is_empty() {
+            levels.start(tensor.columns);
+        }
         let mut state = 0;
         for level in chosen {
             levels.code(&mut writer, settings.trellis.quantiser(state), level);
@@ -277,10 +279,12 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
             .copied()
             .unwrap_or(0.0);
         let mut values = Vec::new();
-        levels.start(shape.columns);
-        let mut state = 0;
         // Counted above. Memory is taken as numbers come.
         let mut left = shape.rows.saturating_mul(shape.columns);
+        if left > 0 {
+            levels.start(shape.columns);
+        }
+        let mut state = 0;
         while left > 0 {
             if reader.is_over() {
                 return Err(LossyError::Truncated { tensor });
@@ -362,6 +366,10 @@ fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> 
 
 /// Chooses the levels of a tensor, and sums up what they make.
 fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sums) {
+    if tensor.values.is_empty() {
+        // However wide the rows are that it does not have.
+        return (Vec::new(), Sums::default());
+    }
     let half = refined(step, tensor.finer) * 0.5;
     let scale = 1.0 / half;
     let mut levels = Vec::with_capacity(tensor.values.len());

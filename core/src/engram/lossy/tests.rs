@@ -251,6 +251,37 @@ fn zeros_and_nothing_take_three_bytes() {
 }
 
 #[test]
+fn tensors_without_numbers_cost_nothing_however_wide_they_are_said_to_be() {
+    let one = [3.0];
+    let given = [
+        Tensor {
+            values: &[],
+            columns: usize::MAX / 2,
+            finer: 0,
+        },
+        Tensor {
+            values: &one,
+            columns: 1,
+            finer: 0,
+        },
+    ];
+    let shapes = [
+        Shape {
+            rows: 0,
+            columns: usize::MAX / 2,
+        },
+        Shape {
+            rows: 1,
+            columns: 1,
+        },
+    ];
+    for gain in [Gain::Fixed(1.0), Gain::Even(1.0)] {
+        let bytes = encode(&given, &settings(1.0, Trellis::Eight, gain)).unwrap();
+        assert_eq!(decode(&bytes, &shapes, 1), Ok(vec![vec![], vec![3.0]]));
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_named() {
     fn tensor(values: &[f32], columns: usize) -> Tensor<'_> {
         Tensor {
