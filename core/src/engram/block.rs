@@ -84,7 +84,7 @@ pub fn encode(values: &[f32], format: Format) -> Result<Vec<u8>, LossyError> {
 /// Reads `count` numbers. Memory is 4 bytes for each, and never more than 8 times the bytes given.
 ///
 /// # Errors
-/// [`LossyError::Truncated`] where `bytes` are not as long as blocks of so many numbers, [`LossyError::Step`] for a scale that
+/// [`LossyError::Truncated`] where `bytes` are not as long as blocks of so many numbers, [`LossyError::Scale`] for a scale that
 /// is negative, infinite or none.
 pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, LossyError> {
     let truncated = LossyError::Truncated { tensor: 0 };
@@ -101,7 +101,7 @@ pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, Lo
         let (scale, codes) = block.split_first_chunk().ok_or(truncated)?;
         let scale = f32::from_bits(u32::from(u16::from_le_bytes(*scale)) << 16);
         if !(scale.is_sign_positive() && scale.is_finite()) {
-            return Err(LossyError::Step { got: scale });
+            return Err(LossyError::Scale { got: scale });
         }
         let here = BLOCK.min(count - values.len());
         let halves = codes
@@ -228,7 +228,7 @@ mod tests {
         bytes[..2].copy_from_slice(&[0x80, 0x7f]);
         assert_eq!(
             decode(&bytes, 3, Format::Nf4),
-            Err(LossyError::Step { got: f32::INFINITY })
+            Err(LossyError::Scale { got: f32::INFINITY })
         );
     }
 }

@@ -6,7 +6,9 @@
 
 use alloc::vec::Vec;
 
-use super::lossy::{Gain, LossyError, Settings, Shape, Tensor, decode, deviation, encode};
+use super::lossy::{
+    Gain, LEAST_STEP, LossyError, Settings, Shape, Tensor, decode, deviation, encode,
+};
 
 /// What is owed to the next delta.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,12 +88,11 @@ impl Feedback {
         let all: usize = leaving.iter().map(Vec::len).sum();
         let part = left.max(1) as f64 / all.max(1) as f64;
         let deviation = deviation(&tensors) / libm::sqrt(part) as f32;
+        let step = deviation * share.step;
+        // What is too small for a step counts as nothing, and waits.
+        let is_nothing = deviation == 0.0 || (step > 0.0 && step < LEAST);
         let mut settings = Settings {
-            step: if deviation > 0.0 {
-                deviation * share.step
-            } else {
-                1.0
-            },
+            step: if is_nothing { 1.0 } else { step },
             gain: Gain::Projection,
             ..share.settings
         };
@@ -99,7 +100,7 @@ impl Feedback {
         let mut said = decode(&bytes, &self.shapes, usize::MAX)?;
         // Where bits weigh more than numbers of one size, they would weigh more for ever, however large what is owed becomes.
         for _ in 0..FINER {
-            if deviation == 0.0 || said.iter().flatten().any(|value| *value != 0.0) {
+            if is_nothing || said.iter().flatten().any(|value| *value != 0.0) {
                 break;
             }
             settings.step *= 0.5;
@@ -193,6 +194,8 @@ pub(super) fn part_of(count: usize, share: f32) -> usize {
 
 /// How often a step is halved until something leaves. Guess: numbers of eight half steps are told whatever their bits weigh.
 const FINER: usize = 3;
+/// Least step that can be halved so often.
+const LEAST: f32 = LEAST_STEP * 16.0;
 
 #[cfg(test)]
 mod tests {
@@ -349,6 +352,21 @@ mod tests {
             assert_eq!(numbers(&[1.0], got), Err(LossyError::Share { got }));
         }
         assert!(numbers(&[1.0], f32::NAN).is_err());
+    }
+
+    #[test]
+    fn what_is_too_small_for_any_step_waits_until_it_is_not() {
+        let mut feedback = Feedback::new(&SHAPES);
+        let [a, b] = delta(0).map(|values| values.iter().map(|v| v * 1e-38).collect::<Vec<_>>());
+        for round in 1..=3 {
+            let (_, said) = feedback.send(&[&a, &b], &share(1.0)).unwrap();
+            assert!(said.iter().flatten().all(|value| *value == 0.0));
+            assert!((feedback.owed[0][3] / a[3] - round as f32).abs() < 0.01);
+        }
+        let (_, said) = feedback
+            .send(&[&delta(0)[0], &delta(0)[1]], &share(1.0))
+            .unwrap();
+        assert!(said.iter().flatten().any(|value| *value != 0.0));
     }
 
     #[test]

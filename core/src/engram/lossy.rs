@@ -92,14 +92,14 @@ pub enum LossyError {
     },
     /// A number is too many steps away from 0.
     #[error(
-        "number {offset} of tensor {tensor} must be at most {most} steps, for a step of {step}"
+        "number {offset} of tensor {tensor} must be at most {most} steps of {step:e} away from 0"
     )]
     Far {
         /// Which tensor, from 0.
         tensor: usize,
         /// Which number, from 0.
         offset: usize,
-        /// The step.
+        /// The step of that tensor.
         step: f32,
         /// The most steps.
         most: u32,
@@ -140,10 +140,26 @@ pub enum LossyError {
         /// Bytes of as many numbers.
         expected: usize,
     },
-    /// The step is no step.
-    #[error("the step must be > 0 and finite, got {got}")]
+    /// The step is no step, or one whose inverse is no number.
+    #[error(
+        "the step must be within {LEAST_STEP:e}..={MOST_STEP:e}, also where it is finer, got {got:e}"
+    )]
     Step {
-        /// The step.
+        /// The step, as fine as it is in a tensor.
+        got: f32,
+    },
+    /// What numbers are multiplied by is no such thing.
+    #[error("a scale must be finite and not negative, got {got:e}")]
+    Scale {
+        /// The scale, or half a step.
+        got: f32,
+    },
+    /// A setting other than the step is out of its range.
+    #[error("{what} must be finite and not negative, got {got}")]
+    Setting {
+        /// Which.
+        what: &'static str,
+        /// Its value.
         got: f32,
     },
     /// More numbers than allowed.
@@ -177,8 +193,8 @@ pub enum LossyError {
 /// Writes tensors.
 ///
 /// # Errors
-/// [`LossyError`] where a number is not finite or further than 2²⁰ steps from 0, where rows do not fill a tensor, and where the
-/// step is no positive number.
+/// [`LossyError`] where a number is not finite or 2¹⁸ steps or more away from 0, where rows do not fill a tensor, and where a
+/// setting is out of its range.
 pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, LossyError> {
     check(tensors, settings)?;
     let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
@@ -228,7 +244,8 @@ pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, Lo
     Ok(bytes)
 }
 
-/// Reads the tensors of `shapes`, of at most `most` numbers in all. Memory is 4 bytes a number as they come, and 300 KiB.
+/// Reads the tensors of `shapes`, of at most `most` numbers in all. Memory is 4 bytes a number, as they come (at
+/// once where all are 0), and up to 600 KiB.
 ///
 /// # Errors
 /// [`LossyError`] where the bytes are none of [`encode`] for these shapes, and where the shapes have more numbers than `most`.
@@ -260,7 +277,7 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
         .collect();
     for half in &halves_of {
         if !(half.is_sign_positive() && half.is_finite()) {
-            return Err(LossyError::Step { got: *half });
+            return Err(LossyError::Scale { got: *half });
         }
     }
     if halves_of.iter().all(|half| *half == 0.0) {
@@ -294,7 +311,9 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
                 let quantiser = trellis.quantiser(state);
                 let level = levels.code(&mut reader, quantiser, 0);
                 state = trellis.next(state, level);
-                values.push(halves(quantiser, level) as f32 * half);
+                // The largest of all where rounding would leave them.
+                let value = halves(quantiser, level) as f32 * half;
+                values.push(value.clamp(f32::MIN, f32::MAX));
             }
             left -= now;
         }
@@ -329,8 +348,16 @@ pub fn deviation(tensors: &[Tensor<'_>]) -> f32 {
 
 fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> {
     let step = settings.step;
-    if !(step > 0.0 && step.is_finite()) {
-        return Err(LossyError::Step { got: step });
+    check_step(step)?;
+    let (what, got) = match settings.gain {
+        Gain::Projection | Gain::Norm => ("gain", 1.0),
+        Gain::Fixed(gain) => ("gain", gain),
+        Gain::Even(share) => ("share", share),
+    };
+    for (what, got) in [(what, got), ("weight of a bit", settings.bit_weight)] {
+        if !(got >= 0.0 && got.is_finite()) {
+            return Err(LossyError::Setting { what, got });
+        }
     }
     for (tensor, given) in tensors.iter().enumerate() {
         let (count, columns) = (given.values.len(), given.columns);
@@ -345,7 +372,9 @@ fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> 
                 columns,
             });
         }
-        let most = refined(step, given.finer) * FURTHEST as f32;
+        let step = refined(step, given.finer);
+        check_step(step)?;
+        let most = step * FURTHEST as f32;
         for (offset, value) in given.values.iter().enumerate() {
             if !value.is_finite() {
                 return Err(LossyError::NotFinite { tensor, offset });
@@ -364,6 +393,14 @@ fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> 
     Ok(())
 }
 
+fn check_step(got: f32) -> Result<(), LossyError> {
+    if (LEAST_STEP..=MOST_STEP).contains(&got) {
+        Ok(())
+    } else {
+        Err(LossyError::Step { got })
+    }
+}
+
 /// Chooses the levels of a tensor, and sums up what they make.
 fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sums) {
     if tensor.values.is_empty() {
@@ -373,9 +410,9 @@ fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sum
     let half = refined(step, tensor.finer) * 0.5;
     let scale = 1.0 / half;
     let mut levels = Vec::with_capacity(tensor.values.len());
-    let mean = tensor.values.iter().map(|value| value.abs()).sum::<f32>() * scale
-        / tensor.values.len().max(1) as f32;
-    search.start(tensor.columns, mean);
+    let sizes = tensor.values.iter().map(|value| f64::from(value.abs()));
+    let mean = sizes.sum::<f64>() * f64::from(scale) / tensor.values.len() as f64;
+    search.start(tensor.columns, mean as f32);
     // Whole rows, and enough of them to look ahead.
     let block = tensor.columns.max(1) * LOOK_AHEAD.div_ceil(tensor.columns.max(1));
     let mut scaled = Vec::new();
@@ -386,7 +423,7 @@ fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sum
     }
     let (mut state, mut sums) = (0, Sums::default());
     for (level, value) in levels.iter().zip(tensor.values) {
-        let made = f64::from(halves(search.trellis().quantiser(state), *level) as f32 * half);
+        let made = f64::from(halves(search.trellis().quantiser(state), *level)) * f64::from(half);
         sums.given += f64::from(*value) * f64::from(*value);
         sums.both += f64::from(*value) * made;
         sums.made += made * made;
@@ -437,9 +474,9 @@ fn refined(step: f32, finer: i8) -> f32 {
 /// 2^(−n/4).
 const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
 
-/// Returns the bfloat16 nearest to `value`.
+/// Returns the bfloat16 nearest to `value`, at most the largest.
 fn to_short(value: f32) -> u16 {
-    (value.to_bits().saturating_add(0x8000) >> 16) as u16
+    (value.to_bits().saturating_add(0x8000) >> 16).min(LARGEST) as u16
 }
 
 fn from_short(bits: u16) -> f32 {
@@ -453,6 +490,12 @@ const BIT_WEIGHT: f32 = 0.2;
 const OWN_STEPS: u8 = 4;
 /// Cosine of given and decoded numbers below which evening would blow up what is mostly error. Guess.
 const LEAST_LIKE: f64 = 0.5;
+/// Least step, also where a tensor's is finer: below it the inverse of half a step is infinite. Source: binary32.
+pub(super) const LEAST_STEP: f32 = 1e-37;
+/// Most of a step: half of it has an inverse that is no subnormal number. Source: binary32.
+const MOST_STEP: f32 = 1e38;
+/// The largest finite bfloat16.
+const LARGEST: u32 = 0x7f7f;
 /// Steps that a number may be away from 0.
 const FURTHEST: u32 = MOST / 4;
 /// Numbers below which levels are chosen twice. Guess: a second at most.

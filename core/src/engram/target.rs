@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use rand_core::RngCore;
 
-use super::lossy::{Gain, LossyError, Settings, Shape, Tensor, decode, deviation, encode};
+use super::lossy::{
+    Gain, LEAST_STEP, LossyError, Settings, Shape, Tensor, decode, deviation, encode,
+};
 
 /// What came out of a search.
 #[derive(Clone, Debug)]
@@ -224,7 +226,11 @@ fn search(
     mut measure: impl FnMut(&[u8]) -> Result<(f64, bool, Side), LossyError>,
 ) -> Result<Reached, LossyError> {
     let deviation = deviation(tensors);
-    let unit = if deviation > 0.0 { deviation } else { 1.0 };
+    let unit = if deviation >= LEAST_STEP {
+        deviation
+    } else {
+        1.0
+    };
     let (mut fine, mut coarse) = (-6.0_f32, 4.0_f32);
     let (mut best, mut last) = (None, None);
     let mut too_fine = LossyError::Step { got: unit };
@@ -235,7 +241,11 @@ fn search(
             ..*settings
         };
         let bytes = match encode(tensors, &settings) {
-            Err(error @ LossyError::Far { .. }) => {
+            Err(LossyError::Step { got }) if got > 1.0 => {
+                coarse = middle;
+                continue;
+            }
+            Err(error @ (LossyError::Far { .. } | LossyError::Step { .. })) => {
                 too_fine = error;
                 fine = middle;
                 continue;

@@ -183,3 +183,19 @@ fn steps_that_numbers_are_too_far_away_for_do_not_end_the_search() {
     let none = in_bits(&given, &Settings::new(1.0), 8.0);
     assert!(matches!(none, Err(LossyError::Far { .. })), "{none:?}");
 }
+
+#[test]
+fn numbers_at_the_ends_of_what_singles_hold_have_steps_too() {
+    for (size, least) in [(5e-37, 10.0), (1e37, 20.0), (3e38, 20.0)] {
+        let values: Vec<f32> = values(2000).iter().map(|value| value * size).collect();
+        let reached = in_decibels(&[tensor(&values)], &Settings::new(1.0), least).unwrap();
+        assert!(
+            (least..least + 3.0).contains(&reached.measured),
+            "{} for {size}",
+            reached.measured
+        );
+    }
+    let nothing: Vec<f32> = values(2000).iter().map(|value| value * 1e-39).collect();
+    let reached = in_bits(&[tensor(&nothing)], &Settings::new(1.0), 2.0).unwrap();
+    assert_eq!(reached.bytes.len(), 3);
+}
