@@ -84,7 +84,8 @@ pub fn encode(values: &[f32], format: Format) -> Result<Vec<u8>, LossyError> {
 /// Reads `count` numbers. Memory is 4 bytes for each, and never more than 8 times the bytes given.
 ///
 /// # Errors
-/// [`LossyError::Truncated`] where `bytes` are not as long as blocks of so many numbers, [`LossyError::Scale`] for a scale that
+/// [`LossyError::Truncated`] where `bytes` are not as long as blocks of so many numbers, [`LossyError::Code`] for −128 and −8,
+/// which are past the largest of a block, [`LossyError::Scale`] for a scale that
 /// is negative, infinite or none.
 pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, LossyError> {
     let truncated = LossyError::Truncated { tensor: 0 };
@@ -109,18 +110,31 @@ pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, Lo
             .flat_map(|byte| [byte & 15, byte >> 4])
             .take(here);
         match format {
-            Format::Int8 => values.extend(
-                codes
-                    .iter()
-                    .map(|code| f32::from(*code as i8) * (scale * (1.0 / 127.0))),
-            ),
+            Format::Int8 => {
+                let codes = codes.iter().map(|code| *code as i8);
+                refuse(codes.clone(), i8::MIN, values.len())?;
+                values.extend(codes.map(|code| f32::from(code) * (scale * (1.0 / 127.0))));
+            }
             Format::Int4 => {
-                values.extend(halves.map(|code| (f32::from(code) - 8.0) * (scale * (1.0 / 7.0))))
+                let codes = halves.map(|code| code as i8 - 8);
+                refuse(codes.clone(), -8, values.len())?;
+                values.extend(codes.map(|code| f32::from(code) * (scale * (1.0 / 7.0))));
             }
             Format::Nf4 => values.extend(halves.map(|code| NF4[usize::from(code) & 15] * scale)),
         }
     }
     Ok(values)
+}
+
+/// Refuses the code that no writer makes: times the largest scale it would be infinite.
+fn refuse(mut codes: impl Iterator<Item = i8>, got: i8, before: usize) -> Result<(), LossyError> {
+    match codes.position(|code| code == got) {
+        Some(place) => Err(LossyError::Code {
+            offset: before + place,
+            got,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn nearest(share: f32) -> u8 {
@@ -203,6 +217,23 @@ mod tests {
             assert_eq!(
                 decode(&encode(&[0.0; 3], format).unwrap(), 3, format),
                 Ok(alloc::vec![0.0; 3])
+            );
+        }
+    }
+
+    #[test]
+    fn codes_that_no_writer_makes_are_refused_by_place() {
+        for (format, place, code, got) in
+            [(Format::Int8, 70, 0x80, -128), (Format::Int4, 37, 0, -8)]
+        {
+            let mut bytes = encode(&[f32::MAX; 67], format).unwrap();
+            let decoded = decode(&bytes, 67, format).unwrap();
+            assert!(decoded.iter().all(|value| value.is_finite()));
+            bytes[place] = code;
+            let offset = 66;
+            assert_eq!(
+                decode(&bytes, 67, format),
+                Err(LossyError::Code { offset, got })
             );
         }
     }
