@@ -154,6 +154,14 @@ pub enum LossyError {
         /// The scale, or half a step.
         got: f32,
     },
+    /// A number of a block is past the largest of its block.
+    #[error("number {offset} must have a code of more than {got}")]
+    Code {
+        /// Which number, from 0.
+        offset: usize,
+        /// Its code.
+        got: i8,
+    },
     /// A setting other than the step is out of its range.
     #[error("{what} must be finite and not negative, got {got}")]
     Setting {
@@ -182,6 +190,11 @@ pub enum LossyError {
         /// The tag.
         got: u8,
     },
+    /// The last layer leads to other numbers than were given.
+    #[error(
+        "the last layer must lead to the numbers it was made of: a layer before it is missing or damaged"
+    )]
+    Check,
     /// The bytes end before the levels do, or after.
     #[error("coded levels must end with their last byte, in tensor {tensor}")]
     Truncated {
