@@ -2,8 +2,8 @@
 //!
 //! Usage: `engram_lossy --weights DIR --judge PYTHON SCRIPT --out DIR`. DIR holds `transformer.safetensors`, `delta-….safetensors`,
 //! `tune.u8`, `report.u8` and `evaluate.py`. Everything that is chosen is chosen by the loss on `tune.u8`: which tensors get finer
-//! steps, and which point is the one with the fewest bits that reaches a gain. Losses and gains that are printed are those on
-//! `report.u8`, as they come out there.
+//! steps, and which point is the one with the fewest bits that reaches a gain: by two standard errors, because other windows say
+//! something else. Losses and gains that are printed are those on `report.u8`, as they come out there.
 //!
 //! Cases, for each delta: `bits_at_gain_100_delta-…` (at least 99.5 % of the delta's improvement kept), `bits_at_gain_97_…`,
 //! `bits_at_gain_90_…` in bits a number; `gain_at_…` that point's gain on `report.u8` in %; `short_at_…` by how many points it
@@ -25,7 +25,7 @@ use chorus_core::engram::lossy::{
     Gain, Settings, Shape, Tensor, Trellis, decode, deviation, encode,
 };
 use chorus_core::engram::target::{self, Trial};
-use judge::{Judge, Question};
+use judge::{Judge, Losses, PARTS, Question, mean};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -44,8 +44,24 @@ struct Point {
     system: &'static str,
     bits: f64,
     decibels: f64,
-    /// Loss on `tune.u8` and on `report.u8`.
-    losses: [f64; 2],
+    /// Losses on `tune.u8` and on `report.u8`.
+    losses: [Losses; 2],
+}
+
+impl Point {
+    /// Returns how much more is lost on `report.u8` than `than`.
+    fn more(&self, than: &[Losses; 2]) -> f64 {
+        mean(&self.losses[1]) - mean(&than[1])
+    }
+
+    /// Returns how much more is lost on `tune.u8` than `than`, at most: by [`SURE`] standard errors of the parts' differences.
+    fn most_more(&self, than: &[Losses; 2]) -> f64 {
+        let pairs = self.losses[0].iter().zip(&than[0]);
+        let differences: Vec<f64> = pairs.map(|(own, other)| own - other).collect();
+        let (middle, count) = (mean(&differences), differences.len() as f64);
+        let squares = differences.iter().map(|more| (more - middle).powi(2));
+        middle + SURE * (squares.sum::<f64>() / (count - 1.0) / count).sqrt()
+    }
 }
 
 /// The worst of all deltas.
@@ -91,21 +107,21 @@ fn main() -> Result<()> {
         let file = read(&weights, name)?;
         let whole = [judge.base("tune")?, judge.base("report")?];
         let tuned = [
-            judge.loss(&file, "tune", 0, &file.values)?,
-            judge.loss(&file, "report", 0, &file.values)?,
+            judge.losses(&file, "tune", &file.values)?,
+            judge.losses(&file, "report", &file.values)?,
         ];
         let points = measure(&mut judge, &file, Some(BASE), &DELTA_BITS)?;
-        let kept = |point: &Point, set: usize| {
-            100.0 * (whole[set] - point.losses[set]) / (whole[set] - tuned[set])
-        };
+        let gain = |set: usize| mean(&whole[set]) - mean(&tuned[set]);
+        let kept = |point: &Point| 100.0 * (1.0 - point.more(&tuned) / gain(1));
+        let least_kept = |point: &Point| 100.0 * (1.0 - point.most_more(&tuned) / gain(0));
         for system in SYSTEMS {
             for (case, least) in [("gain_100", 99.5), ("gain_97", 97.0), ("gain_90", 90.0)] {
                 let all = worst.entry((system, case)).or_default();
-                let Some(best) = fewest(&points, system, |point| kept(point, 0) >= least) else {
+                let Some(best) = fewest(&points, system, |point| least_kept(point) >= least) else {
                     all.bits = f64::INFINITY;
                     continue;
                 };
-                let gain = kept(best, 1);
+                let gain = kept(best);
                 let short = (least - gain).max(0.0);
                 print(system, &format!("bits_at_{case}_{name}"), best.bits, "bits");
                 print(system, &format!("gain_at_{case}_{name}"), gain, "%");
@@ -114,7 +130,7 @@ fn main() -> Result<()> {
                 all.short = all.short.max(short);
             }
         }
-        let gains = curve(&points, |point| kept(point, 1));
+        let gains = curve(&points, kept);
         judge.draw(
             &format!("{name}-task.svg"),
             &format!("{name}: gain kept, %"),
@@ -165,9 +181,9 @@ fn whole_weights(judge: &mut Judge, weights: &Path) -> Result<()> {
     let whole = [judge.base("tune")?, judge.base("report")?];
     let points = measure(judge, &file, None, &WEIGHT_BITS)?;
     for system in SYSTEMS {
-        let is_wanted = |point: &Point| point.losses[0] <= whole[0] + MORE_LOSS;
+        let is_wanted = |point: &Point| point.most_more(&whole) <= MORE_LOSS;
         if let Some(best) = fewest(&points, system, is_wanted) {
-            let more = best.losses[1] - whole[1];
+            let more = best.more(&whole);
             print(system, "bits_at_loss_02", best.bits, "bits");
             print(system, "loss_at_loss_02", more, "nat");
             print(
@@ -178,7 +194,7 @@ fn whole_weights(judge: &mut Judge, weights: &Path) -> Result<()> {
             );
         }
     }
-    let more = curve(&points, |point| -(point.losses[1] - whole[1]));
+    let more = curve(&points, |point| -point.more(&whole));
     judge.draw(
         "weights-task.svg",
         "whole weights: loss, less is lower",
@@ -206,17 +222,15 @@ fn measure(
     let count: usize = file.values.iter().map(Vec::len).sum();
     let mut points = Vec::new();
     let mut add = |judge: &mut Judge, system, bytes: usize, decoded: &[Vec<f32>]| -> Result<()> {
-        let mut losses = [0.0; 2];
+        let mut losses = [Losses::new(), Losses::new()];
         for (loss, set) in losses.iter_mut().zip(["tune", "report"]) {
-            *loss = judge.ask_loss(
-                &Question {
-                    like: &file.name,
-                    on,
-                    set,
-                    windows: 0,
-                },
-                decoded,
-            )?;
+            let question = Question {
+                like: &file.name,
+                on,
+                set,
+                windows: 0,
+            };
+            *loss = judge.ask_losses(&question, PARTS, decoded)?;
         }
         let point = Point {
             system,
@@ -226,7 +240,11 @@ fn measure(
         };
         eprintln!(
             "{} {system}: {:.4} bits, {:.2} dB, loss {:.4} {:.4}",
-            file.name, point.bits, point.decibels, losses[0], losses[1]
+            file.name,
+            point.bits,
+            point.decibels,
+            mean(&point.losses[0]),
+            mean(&point.losses[1])
         );
         points.push(point);
         Ok(())
@@ -250,10 +268,13 @@ fn measure(
                 set: "tune",
                 windows: TRIAL_WINDOWS,
             };
-            judge.ask_loss(&question, model).unwrap_or_else(|error| {
-                failure.get_or_insert(error);
-                f64::NAN
-            })
+            match judge.ask_losses(&question, 1, model) {
+                Ok(losses) => mean(&losses),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    f64::NAN
+                }
+            }
         },
     )?;
     if let Some(failure) = failure {
@@ -456,6 +477,8 @@ const WEIGHT_BITS: [f64; 6] = [2.4, 2.7, 3.0, 3.3, 3.6, 4.0];
 /// Steps of the scalar quantiser, in deviations. Source: algorithms.md, section 2.
 const SCALAR_STEPS: [f32; 4] = [1.0, 1.5, 2.0, 2.5];
 const SCALAR_WEIGHT_STEPS: [f32; 3] = [0.09, 0.18, 0.25];
+/// Standard errors that a choice on `tune.u8` keeps away from what is asked for: one in forty such means is further off.
+const SURE: f64 = 2.0;
 /// Loss that whole weights may cost. Source: the whole weights of algorithms.md, section 2.
 const MORE_LOSS: f64 = 0.02;
 /// Windows of `tune.u8` that tell which tensors are sensitive. A quarter: what they say hardly differs from what all say.
