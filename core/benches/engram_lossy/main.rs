@@ -3,7 +3,8 @@
 //! Usage: `engram_lossy --weights DIR --judge PYTHON SCRIPT --out DIR`. DIR holds `transformer.safetensors`, `delta-….safetensors`,
 //! `tune.u8`, `report.u8` and `evaluate.py`. Everything that is chosen is chosen by the loss on `tune.u8`: which tensors get finer
 //! steps, and which point is the one with the fewest bits that reaches a gain: by four standard errors, because other windows say
-//! something else, and because steps are fitted to these. Losses and gains that are printed are those on `report.u8`, as they come out there.
+//! something else, and because steps are fitted to these. Losses and gains that are printed are those on `report.u8`, as they
+//! come out there.
 //!
 //! Cases, for each delta: `bits_at_gain_100_delta-…` (at least 99.5 % of the delta's improvement kept), `bits_at_gain_97_…`,
 //! `bits_at_gain_90_…` in bits a number; `gain_at_…` that point's gain on `report.u8` in %; `short_at_…` by how many points it
