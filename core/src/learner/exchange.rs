@@ -2,8 +2,8 @@
 //! merge, evaluate. Does no IO and reads no clock.
 //!
 //! Every node runs its own rounds; the number in a share aligns them. A neighbour that misses the deadline is not
-//! waited for until it shares again. A node that comes late takes over the model of those ahead of it and goes on in
-//! their next round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
+//! waited for until it shares again. A node that comes late takes over the model of those ahead of it and joins
+//! their round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
 //! of what it learned from others, and only the second model, trained on its own digits alone, goes on.
 //!
 //! Which digits are its own a node chooses once it knows what the others hold, or after a bounded time, and it may
@@ -372,12 +372,9 @@ impl<P: Copy + Ord> Exchange<P> {
         };
         self.adopt(&merged, takes_over);
 
-        // In step with those who are one message ahead; past those who are further, so that they take the next share.
-        self.round = if latest > round + 1 || takes_over {
-            latest + 1
-        } else {
-            round + 1
-        };
+        // In step with those furthest ahead, who wait for this node's share of their round. Past them, they would go past
+        // it in turn, and no two nodes would ever be in one round.
+        self.round = latest.max(round + 1);
         self.exchanges += 1;
         self.forget();
         let settled = self.exchanges >= self.config.settled_after;

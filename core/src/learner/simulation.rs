@@ -357,6 +357,25 @@ fn tabs_opened_one_after_another_with_time_alone_still_learn() {
 }
 
 #[test]
+fn nodes_that_came_one_after_another_go_through_their_rounds_side_by_side() {
+    for seed in 80..84 {
+        let mut network = Network::new(seed, (5, 60), 0);
+        for node in 0..5 {
+            network.join(classes_for(seed * 4 + node), Config::default());
+            network.connect_all();
+            network.run(3, |_| false);
+        }
+        let before: Vec<usize> = network.nodes.iter().map(|node| node.curve.len()).collect();
+        network.run(6, |_| false);
+        // Every 250 ms and the time of the messages. Past each other, each would wait for all the others in turn.
+        for (node, before) in network.nodes.iter().zip(before) {
+            let made = node.curve.len() - before;
+            assert!(made >= 15, "seed {seed}: {made} in 6 s");
+        }
+    }
+}
+
+#[test]
 fn a_vanished_a_silent_and_a_returning_neighbour_hold_nobody_up_for_long() {
     let mut network = Network::new(40, (5, 60), 0);
     four(40, &mut network);
