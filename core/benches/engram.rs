@@ -2,7 +2,8 @@
 //!
 //! Usage: `engram --weights PATH [--cases DIR]`. PATH is a safetensors file, or a folder of them; files called `delta-…` are
 //! differences from the sum of the others' model where there is exactly one other. Tensors of f32 are measured as they are
-//! and rounded to bf16. `--cases` leaves the same numbers as raw bytes for other codecs.
+//! and rounded to bf16. `--cases` leaves the same numbers as raw bytes for other codecs, and the header with which they are a
+//! safetensors file.
 //!
 //! Cases: `bits_f32` is the whole engram, index and digests included, in bits per number; `compress_f32` and
 //! `decompress_f32` are the codecs alone, as other codecs are measured, and `pack_f32` and `unpack_f32` the engram with its
@@ -176,7 +177,11 @@ fn leave(dir: &Path, cases: &[Case]) {
             .as_ref()
             .map(|base| write(format!("{}.base", case.name), base));
         let file = write(format!("{}.raw", case.name), &case.tensors);
-        serde_json::json!({ "case": case.name, "dtype": case.dtype, "file": file, "base": base })
+        let infos = case.tensors.iter().map(|(info, _)| info.clone()).collect();
+        let header = Header::new(infos, Vec::new(), &Limits::default()).expect("names differ");
+        let head = format!("{}.head", case.name);
+        fs::write(dir.join(&head), header.bytes()).expect("the disk has room");
+        serde_json::json!({ "case": case.name, "dtype": case.dtype, "head": head, "file": file, "base": base })
     };
     let cases: Vec<_> = cases.iter().map(describe).collect();
     let text = serde_json::Value::from(cases).to_string();

@@ -15,6 +15,8 @@
 //! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
 //! | [`layers`] | lossy first, exact at last: a receiver may stop in between |
+//! | [`hybrid`] | one file of all that: a safetensors file, lossy first and exact at last |
+//! | [`outline`] | what an engram says in words, for who only searches it |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
 //! | [`memory`] | records of text and embeddings: packed, merged as a set, forgotten with time |
 //! | [`integrate`] | letting a delta into a model: five steps, each seen and reversible |
@@ -32,6 +34,7 @@ pub mod error;
 pub mod feedback;
 mod float;
 mod foreign;
+pub mod hybrid;
 pub mod index;
 pub mod integrate;
 pub mod layers;
@@ -39,6 +42,7 @@ mod level;
 pub mod lossy;
 pub mod memory;
 mod mix;
+pub mod outline;
 pub mod pick;
 mod plane;
 mod prefix;

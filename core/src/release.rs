@@ -48,6 +48,8 @@ mod reader;
 pub mod sealing;
 
 #[cfg(test)]
+mod engram_tests;
+#[cfg(test)]
 mod format_tests;
 #[cfg(test)]
 mod journal_tests;

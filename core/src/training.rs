@@ -17,9 +17,23 @@ use core::fmt;
 use rand_core::{CryptoRng, RngCore};
 
 use crate::learner::Privatise;
+use crate::packet::{How, Instructions, What, Where};
 use crate::privacy::accountant::noise_multiplier_for;
 use crate::privacy::ledger::{Budget, Grant, Ledger, LedgerError, Mechanism, Reservation};
 use crate::privacy::noise::{ClipNorm, Clipped, Neighbours, NoiseError, plan};
+
+/// Returns what a packet with an [update](crate::learner::Update) asks for, in as few words as a packet allows: they are
+/// longer than what they describe. The update goes beside what others have, into the digits' model.
+pub fn instructions() -> Instructions {
+    Instructions {
+        whither: Where::Memory {
+            region: "digits".into(),
+        },
+        how: How::Append,
+        what: What::Parameters { name: "mlp".into() },
+        ..Instructions::default()
+    }
+}
 
 /// How a budget is spent on training.
 #[derive(Clone, Copy, Debug, PartialEq)]

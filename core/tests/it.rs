@@ -4,6 +4,8 @@
     reason = "clippy's allow-unwrap-in-tests does not see the helpers of an integration test"
 )]
 
+#[path = "it/engram.rs"]
+mod engram;
 #[path = "it/golden.rs"]
 mod golden;
 #[path = "it/hostile.rs"]

@@ -55,11 +55,12 @@ pub(crate) enum Command {
 /// What to do with an engram.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EngramCommand {
-    /// Packs a safetensors file without loss; prints one line of JSON with sizes and the engram's digest.
+    /// Packs a safetensors file, without loss or in layers that are lossy first; prints one line of JSON with sizes and the
+    /// engram's digest.
     Pack(PackArgs),
-    /// Unpacks an engram to the safetensors file that it was made of, to the byte.
+    /// Unpacks an engram to the safetensors file that it was made of, to the byte unless it was packed with loss.
     Unpack(UnpackArgs),
-    /// Checks every chunk of an engram against its digest and lists its tensors.
+    /// Checks every chunk of an engram against its digest and lists its tensors and layers.
     Info(InfoArgs),
     /// Packs and unpacks a safetensors file in memory with every codec; prints sizes and speeds on one core.
     Bench(BenchArgs),
@@ -99,6 +100,25 @@ pub(crate) struct PackArgs {
     /// How hard to try.
     #[arg(long, value_enum, default_value = "fast")]
     pub(crate) level: PackLevel,
+    /// Packs floats of 16 and 32 bits with loss, in so many bits a number. The file is held in memory.
+    #[arg(long, value_name = "N", group = "lossy", conflicts_with = "level")]
+    pub(crate) bits: Option<f64>,
+    /// Packs floats of 16 and 32 bits with loss, to so many decibels of signal to noise.
+    #[arg(
+        long,
+        value_name = "N",
+        group = "lossy",
+        conflicts_with = "level",
+        allow_negative_numbers = true
+    )]
+    pub(crate) decibels: Option<f64>,
+    /// Lossy layers: each is four times as exact as the one before it, which is what --bits and --decibels are about.
+    #[arg(long, value_name = "K", default_value = "1", requires = "lossy",
+        value_parser = clap::value_parser!(u8).range(1..=chorus_core::engram::hybrid::MAX_LAYERS as i64))]
+    pub(crate) layers: u8,
+    /// Adds a last layer that brings back every bit.
+    #[arg(long, requires = "lossy")]
+    pub(crate) exact: bool,
     /// Replaces what is at the output.
     #[arg(long)]
     pub(crate) force: bool,
@@ -114,10 +134,13 @@ pub(crate) struct UnpackArgs {
     /// The safetensors file that it was packed against.
     #[arg(long, value_name = "FILE")]
     pub(crate) base: Option<PathBuf>,
-    /// Unpacks this tensor alone, and reads nothing of the others.
-    #[arg(long, value_name = "NAME")]
+    /// Unpacks this tensor alone to the --output, and reads nothing of the others.
+    #[arg(long, value_name = "NAME", requires = "output")]
     pub(crate) tensor: Option<String>,
-    /// Largest content to unpack, bytes.
+    /// Stops after so many layers of an engram that is lossy first, and needs no more of the file [default: all].
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u8).range(1..), conflicts_with = "tensor")]
+    pub(crate) layers: Option<u8>,
+    /// Most bytes of numbers to unpack; of what is lossy first, which is held in memory, at most 8 GB.
     #[arg(long, value_name = "BYTES", default_value_t = chorus_core::engram::Limits::default().max_bytes)]
     pub(crate) max_bytes: u64,
     /// Replaces what is at the output.

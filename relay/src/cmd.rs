@@ -30,6 +30,7 @@ mod revoke;
 mod run;
 mod share;
 mod status;
+mod unfinished;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -83,12 +84,16 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Check(args) => check::check(args),
         Command::Status(args) => in_runtime(status::status(args)),
         Command::Share(args) => in_runtime(share::share(args)),
-        Command::Get(args) => in_runtime(get::get(args)),
+        Command::Get(args) => in_runtime(unless_asked_to_end(get::get(args))),
         Command::Query(args) => in_runtime(query::query(args)),
         Command::Revoke(args) => in_runtime(revoke::revoke(args)),
         Command::Peer(args) => in_runtime(peer::peer(args)),
         Command::Ledger(args) => in_runtime(ledger::ledger(args)),
-        Command::Engram(command) => engram::engram(command),
+        Command::Engram(command) => in_runtime(unless_asked_to_end(async {
+            let done = tokio::task::spawn_blocking(|| engram::engram(command));
+            done.await
+                .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        })),
     }
 }
 
@@ -102,6 +107,21 @@ fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
     // Connections of WebRTC keep tasks that nobody waits for.
     runtime.shutdown_background();
     result
+}
+
+/// Runs `command` until it is done or the process is asked to end, and then leaves no unfinished file behind.
+async fn unless_asked_to_end(
+    command: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut termination = Termination::listen()?;
+    tokio::select! {
+        biased;
+        result = command => result,
+        () = termination.asked() => {
+            unfinished::remove_all();
+            Err(Failure::Failed("asked to end before it was done".into()))
+        }
+    }
 }
 
 /// Logs go to standard error, as `RUST_LOG` says.

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod engram;
+mod engram_layers;
 mod faults;
 mod life;
 mod order;
@@ -9,3 +10,4 @@ mod revoked;
 mod scene;
 mod sealed;
 mod share;
+mod unfinished;

@@ -16,7 +16,15 @@ pub(crate) struct Judge {
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     out: PathBuf,
-    bases: BTreeMap<&'static str, f64>,
+    bases: BTreeMap<&'static str, Losses>,
+}
+
+/// Losses on the parts of a set, all of one size.
+pub(crate) type Losses = Vec<f64>;
+
+/// Returns the mean.
+pub(crate) fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len().max(1) as f64
 }
 
 /// Which loss is asked for.
@@ -50,36 +58,34 @@ impl Judge {
         })
     }
 
-    /// Returns the loss of the base alone.
-    pub(crate) fn base(&mut self, set: &'static str) -> Result<f64> {
+    /// Returns the losses of the base alone.
+    pub(crate) fn base(&mut self, set: &'static str) -> Result<Losses> {
         if let Some(known) = self.bases.get(set) {
-            return Ok(*known);
+            return Ok(known.clone());
         }
-        let question =
-            json!({"op": "loss", "set": set, "windows": 0, "on": BASE, "like": BASE, "file": null});
-        let loss = number(&self.ask(&question)?)?;
-        self.bases.insert(set, loss);
-        Ok(loss)
+        let question = json!({"op": "loss", "set": set, "windows": 0, "parts": PARTS, "on": BASE, "like": BASE, "file": null});
+        let losses = numbers(&self.ask(&question)?)?;
+        self.bases.insert(set, losses.clone());
+        Ok(losses)
     }
 
-    /// Returns the loss of the base with `values` added.
-    pub(crate) fn loss(
-        &mut self,
-        file: &File,
-        set: &str,
-        windows: usize,
-        values: &[Vec<f32>],
-    ) -> Result<f64> {
+    /// Returns the losses of the base with `values` added.
+    pub(crate) fn losses(&mut self, file: &File, set: &str, values: &[Vec<f32>]) -> Result<Losses> {
         let question = Question {
             like: &file.name,
             on: Some(BASE),
             set,
-            windows,
+            windows: 0,
         };
-        self.ask_loss(&question, values)
+        self.ask_losses(&question, PARTS, values)
     }
 
-    pub(crate) fn ask_loss(&mut self, question: &Question<'_>, values: &[Vec<f32>]) -> Result<f64> {
+    pub(crate) fn ask_losses(
+        &mut self,
+        question: &Question<'_>,
+        parts: usize,
+        values: &[Vec<f32>],
+    ) -> Result<Losses> {
         let file = self.out.join("numbers.f32");
         let bytes: Vec<u8> = values
             .iter()
@@ -93,8 +99,8 @@ impl Judge {
             set,
             windows,
         } = question;
-        let question = json!({"op": "loss", "set": set, "windows": windows, "on": on, "like": like, "file": file});
-        number(&self.ask(&question)?)
+        let question = json!({"op": "loss", "set": set, "windows": windows, "parts": parts, "on": on, "like": like, "file": file});
+        numbers(&self.ask(&question)?)
     }
 
     /// Codes with nncodec: bytes, and what comes back.
@@ -159,3 +165,13 @@ fn number(value: &Value) -> Result<f64> {
         .as_f64()
         .ok_or_else(|| format!("no number: {value}").into())
 }
+
+fn numbers(value: &Value) -> Result<Losses> {
+    let numbers = value
+        .as_array()
+        .ok_or_else(|| format!("no list: {value}"))?;
+    numbers.iter().map(number).collect()
+}
+
+/// Parts of a set whose losses tell how sure their mean is. Guess: 16 windows each.
+pub(crate) const PARTS: usize = 16;

@@ -1,5 +1,7 @@
 //! The digits learner, 20 clients of two shards.
 
+use std::ops::Range;
+
 use chorus_core::engram::lossy::Shape;
 use chorus_core::learner::{Digits, Mlp, PARAMETERS, Sample};
 use rand_chacha::ChaCha8Rng;
@@ -9,28 +11,75 @@ use crate::{Result, Sender, Sending, print, share};
 
 pub(crate) fn run() -> Result<()> {
     let digits = Digits::parse(include_bytes!("../../../www/digits.bin"))?;
-    let plain = system(&digits, "f32", None, 0.0)?;
-    for (name, largest, step, weight) in SYSTEMS {
-        system(&digits, name, Some((largest, step, weight)), plain)?;
+    let name = chosen(&digits)?;
+    let plain = system(&digits, None, SEEDS)?;
+    print("f32", "digits_accuracy", plain.accuracy * 100.0, "%");
+    for (of, sending) in SYSTEMS {
+        let reached = system(&digits, Some(sending), SEEDS)?;
+        show(of, &reached, &plain);
+        if of == name {
+            show("chorus", &reached, &plain);
+        }
     }
     Ok(())
 }
 
-/// Runs all seeds of one system and prints; returns the accuracy.
-fn system(digits: &Digits, name: &str, sending: Option<Sending>, plain: f64) -> Result<f64> {
+/// What came of all seeds.
+struct Reached {
+    /// 0..=1.
+    accuracy: f64,
+    /// How many times fewer bytes than f32.
+    times: f64,
+}
+
+/// Returns the system that sends least of those that lose next to nothing: on other seeds, and on samples that are held out of
+/// those to learn from.
+fn chosen(digits: &Digits) -> Result<&'static str> {
+    let mut samples = digits.train.clone();
+    let mut rng = ChaCha8Rng::seed_from_u64(SEEDS.end);
+    for place in (1..samples.len()).rev() {
+        samples.swap(place, rng.next_u32() as usize % (place + 1));
+    }
+    let test = samples.split_off(samples.len() * 4 / 5);
+    // In the order of their labels, as all are.
+    samples.sort_by_key(|sample| sample.label);
+    let held_out = Digits {
+        train: samples,
+        test,
+    };
+    let plain = system(&held_out, None, OTHER_SEEDS)?;
+    let mut best: Option<(&'static str, f64)> = None;
+    for (name, sending) in SYSTEMS {
+        let Reached { accuracy, times } = system(&held_out, Some(sending), OTHER_SEEDS)?;
+        let lost = (plain.accuracy - accuracy) * 100.0;
+        eprintln!(
+            "{name} on other seeds and held-out samples: {lost:.2} points lost at {times:.0}x"
+        );
+        if lost <= MOST_LOST && best.is_none_or(|(_, most)| times > most) {
+            best = Some((name, times));
+        }
+    }
+    Ok(best.ok_or("no system loses that little")?.0)
+}
+
+/// Runs all seeds of one system.
+fn system(digits: &Digits, sending: Option<Sending>, seeds: Range<u64>) -> Result<Reached> {
     let (mut accuracy, mut bytes) = (0.0, 0);
-    for seed in 0..SEEDS {
+    let count = seeds.clone().count();
+    for seed in seeds {
         let (of_seed, sent) = federate(digits, sending, seed)?;
-        accuracy += of_seed / SEEDS as f64;
+        accuracy += of_seed / count as f64;
         bytes += sent;
     }
-    let times = (SEEDS as usize * ROUNDS * CLIENTS * PARAMETERS * 4) as f64 / bytes as f64;
-    print(name, "digits_accuracy", accuracy * 100.0, "%");
-    if sending.is_some() {
-        print(name, "digits_lost", (plain - accuracy) * 100.0, "points");
-        print(name, "digits_times", times, "x");
-    }
-    Ok(accuracy)
+    let times = (count * ROUNDS * CLIENTS * PARAMETERS * 4) as f64 / bytes as f64;
+    Ok(Reached { accuracy, times })
+}
+
+fn show(name: &str, reached: &Reached, plain: &Reached) {
+    print(name, "digits_accuracy", reached.accuracy * 100.0, "%");
+    let lost = (plain.accuracy - reached.accuracy) * 100.0;
+    print(name, "digits_lost", lost, "points");
+    print(name, "digits_times", reached.times, "x");
 }
 
 /// Returns the mean accuracy of the last ten rounds, and all bytes sent.
@@ -106,17 +155,21 @@ const SHAPES: [Shape; 4] = [
         columns: 10,
     },
 ];
-/// Name, share of numbers that leave, step in their deviations, weight of a bit. Points of one curve; none
-/// was chosen on other seeds.
-const SYSTEMS: [(&str, f32, f32, f32); 3] = [
-    ("chorus-largest-4%", 0.04, 2.0, 0.05),
-    ("chorus-largest-3%", 0.03, 2.0, 0.05),
-    ("chorus-largest-2%", 0.02, 2.0, 0.05),
+/// Name; share of numbers that leave, step in their deviations, weight of a bit. Points of one curve.
+const SYSTEMS: [(&str, Sending); 3] = [
+    ("chorus-largest-4%", (0.04, 2.0, 0.05)),
+    ("chorus-largest-3%", (0.03, 2.0, 0.05)),
+    ("chorus-largest-2%", (0.02, 2.0, 0.05)),
 ];
+/// Points that the chosen system may lose where it is chosen. Guess: less than the 0.3 that are asked for, because other
+/// seeds and samples may lose more.
+const MOST_LOST: f64 = 0.2;
 const CLIENTS: usize = 20;
 const ROUNDS: usize = 100;
 const EPOCHS: usize = 5;
 const BATCH: usize = 10;
 const RATE: f32 = 0.05;
 /// Source: algorithms.md, section 1, has three.
-const SEEDS: u64 = 5;
+const SEEDS: Range<u64> = 0..5;
+/// Seeds that nothing is reported of.
+const OTHER_SEEDS: Range<u64> = 5..8;

@@ -70,7 +70,7 @@ pub(crate) fn learn(
         tabs.push(tab);
     }
     lockstep::run(&mut tabs, EXCHANGES, &mut |event| match event {
-        Event::Shared { tab, params } => watched[tab].on_share(params, samples),
+        Event::Shared { tab, params, .. } => watched[tab].on_share(params, samples),
         Event::Merged { tab, params } => watched[tab].on_merge(params),
     });
 

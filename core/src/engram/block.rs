@@ -84,7 +84,8 @@ pub fn encode(values: &[f32], format: Format) -> Result<Vec<u8>, LossyError> {
 /// Reads `count` numbers. Memory is 4 bytes for each, and never more than 8 times the bytes given.
 ///
 /// # Errors
-/// [`LossyError::Truncated`] where `bytes` are not as long as blocks of so many numbers, [`LossyError::Step`] for a scale that
+/// [`LossyError::Truncated`] where `bytes` are not as long as blocks of so many numbers, [`LossyError::Code`] for −128 and −8,
+/// which are past the largest of a block, [`LossyError::Scale`] for a scale that
 /// is negative, infinite or none.
 pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, LossyError> {
     let truncated = LossyError::Truncated { tensor: 0 };
@@ -101,7 +102,7 @@ pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, Lo
         let (scale, codes) = block.split_first_chunk().ok_or(truncated)?;
         let scale = f32::from_bits(u32::from(u16::from_le_bytes(*scale)) << 16);
         if !(scale.is_sign_positive() && scale.is_finite()) {
-            return Err(LossyError::Step { got: scale });
+            return Err(LossyError::Scale { got: scale });
         }
         let here = BLOCK.min(count - values.len());
         let halves = codes
@@ -109,18 +110,31 @@ pub fn decode(bytes: &[u8], count: usize, format: Format) -> Result<Vec<f32>, Lo
             .flat_map(|byte| [byte & 15, byte >> 4])
             .take(here);
         match format {
-            Format::Int8 => values.extend(
-                codes
-                    .iter()
-                    .map(|code| f32::from(*code as i8) * (scale * (1.0 / 127.0))),
-            ),
+            Format::Int8 => {
+                let codes = codes.iter().map(|code| *code as i8);
+                refuse(codes.clone(), i8::MIN, values.len())?;
+                values.extend(codes.map(|code| f32::from(code) * (scale * (1.0 / 127.0))));
+            }
             Format::Int4 => {
-                values.extend(halves.map(|code| (f32::from(code) - 8.0) * (scale * (1.0 / 7.0))))
+                let codes = halves.map(|code| code as i8 - 8);
+                refuse(codes.clone(), -8, values.len())?;
+                values.extend(codes.map(|code| f32::from(code) * (scale * (1.0 / 7.0))));
             }
             Format::Nf4 => values.extend(halves.map(|code| NF4[usize::from(code) & 15] * scale)),
         }
     }
     Ok(values)
+}
+
+/// Refuses the code that no writer makes: times the largest scale it would be infinite.
+fn refuse(mut codes: impl Iterator<Item = i8>, got: i8, before: usize) -> Result<(), LossyError> {
+    match codes.position(|code| code == got) {
+        Some(place) => Err(LossyError::Code {
+            offset: before + place,
+            got,
+        }),
+        None => Ok(()),
+    }
 }
 
 fn nearest(share: f32) -> u8 {
@@ -208,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn codes_that_no_writer_makes_are_refused_by_place() {
+        for (format, place, code, got) in
+            [(Format::Int8, 70, 0x80, -128), (Format::Int4, 37, 0, -8)]
+        {
+            let mut bytes = encode(&[f32::MAX; 67], format).unwrap();
+            let decoded = decode(&bytes, 67, format).unwrap();
+            assert!(decoded.iter().all(|value| value.is_finite()));
+            bytes[place] = code;
+            let offset = 66;
+            assert_eq!(
+                decode(&bytes, 67, format),
+                Err(LossyError::Code { offset, got })
+            );
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_and_other_lengths_are_refused() {
         assert_eq!(
             encode(&[0.0, f32::NAN], Format::Int4),
@@ -228,7 +259,7 @@ mod tests {
         bytes[..2].copy_from_slice(&[0x80, 0x7f]);
         assert_eq!(
             decode(&bytes, 3, Format::Nf4),
-            Err(LossyError::Step { got: f32::INFINITY })
+            Err(LossyError::Scale { got: f32::INFINITY })
         );
     }
 }

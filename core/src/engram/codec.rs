@@ -8,7 +8,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use miniz_oxide::deflate::compress_to_vec;
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 use super::delta::Delta;
 use super::error::CodecError;
@@ -17,7 +19,8 @@ use super::foreign;
 use super::plane::{Layout, Planes, Width};
 use super::tensor::{Dtype, TensorInfo};
 
-/// How numbers are coded. Numbers of codecs: 0–15 lossless, 16–31 lossy; a codec's bytes never change their meaning.
+/// How numbers are coded, to the bit: what loses some is in [`lossy`](super::lossy) and [`block`](super::block). A codec's
+/// bytes never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// As they are.
@@ -81,21 +84,12 @@ impl Codec {
             Self::Plain | Self::Deflate | Self::Lzma | Self::Pco => false,
         }
     }
-
-    /// Whether decoding gives back the bits that were coded.
-    pub const fn is_lossless(self) -> bool {
-        match self {
-            Self::Plain | Self::Plane | Self::Neural | Self::Deflate | Self::Lzma | Self::Pco => {
-                true
-            }
-        }
-    }
 }
 
 /// Codes or decodes one layer of one tensor, chunk after chunk. One value does one of both, from the first chunk on.
 #[derive(Debug)]
 pub struct Coder {
-    bits: usize,
+    bits: u64,
     rows: Rows,
     has_base: bool,
     state: State,
@@ -116,10 +110,10 @@ enum State {
 }
 
 impl Coder {
-    /// Starts before the first chunk of a tensor. Lossless codecs take no `params`.
+    /// Starts before the first chunk of a tensor. No codec here takes `params`.
     ///
     /// # Errors
-    /// [`CodecError::Dtype`], [`CodecError::Base`], [`CodecError::Params`], [`CodecError::Absent`].
+    /// [`CodecError::Dtype`], [`CodecError::NoBase`], [`CodecError::Params`], [`CodecError::Absent`].
     pub fn new(
         codec: Codec,
         params: &[u8],
@@ -128,10 +122,7 @@ impl Coder {
     ) -> Result<Self, CodecError> {
         let name = codec.name();
         if has_base && !codec.takes_base() {
-            return Err(CodecError::Base {
-                expected: 0,
-                got: 0,
-            });
+            return Err(CodecError::NoBase { codec: name });
         }
         if !params.is_empty() {
             let (codec, got) = (name, params.len());
@@ -153,9 +144,9 @@ impl Coder {
             (Codec::Lzma | Codec::Pco, _) => return Err(CodecError::Absent { codec: name }),
         };
         Ok(Self {
-            bits: info.dtype.bits() as usize,
+            bits: info.dtype.bits(),
             rows: Rows {
-                columns: usize::try_from(info.columns()).unwrap_or(usize::MAX),
+                columns: info.columns(),
                 start: 0,
             },
             has_base,
@@ -256,21 +247,27 @@ impl Coder {
     }
 
     fn advance(&mut self, bytes: usize) {
-        let numbers = bytes * 8 / self.bits;
+        let numbers = bytes as u64 * 8 / self.bits;
         self.rows.start = (self.rows.start + numbers) % self.rows.columns.max(1);
     }
 }
 
-fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
-    let damaged = CodecError::Foreign { codec: "deflate" };
-    // Never more than was announced.
-    let bytes = decompress_to_vec_with_limit(coded, raw.len()).map_err(|_| damaged)?;
-    if bytes.len() != raw.len() {
-        return Err(damaged);
+/// Unpacks deflate: `coded` from its first byte to its last makes `raw` from its first byte to its last.
+///
+/// # Errors
+/// [`CodecError::Foreign`].
+pub(super) fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    let mut state = Box::<DecompressorOxide>::default();
+    let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (status, read, written) = decompress(&mut state, coded, raw, 0, flags);
+    if status == TINFLStatus::Done && read == coded.len() && written == raw.len() {
+        return Ok(());
     }
-    raw.copy_from_slice(&bytes);
-    Ok(())
+    Err(CodecError::Foreign { codec: "deflate" })
 }
+
+/// Bytes that deflate makes of one at most. Source: zlib's technical details, "Maximum compression factor".
+pub(super) const MAX_DEFLATE_RATIO: usize = 1032;
 
 /// Returns the format of a type of floats that the learned model knows.
 const fn float_of(dtype: Dtype) -> Option<Float> {
@@ -321,3 +318,23 @@ const fn layout_of(dtype: Dtype) -> Layout {
 
 /// Source: gzip's default.
 const DEFLATE_LEVEL: u8 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_row_of_more_than_2_to_the_32_numbers_is_counted_on_every_machine() {
+        let info = TensorInfo {
+            name: "w".into(),
+            dtype: Dtype::Bf16,
+            shape: [3, (1 << 32) + 9].into(),
+        };
+        let mut coder = Coder::new(Codec::Neural, &[], &info, false).unwrap();
+        coder.rows.start = (1 << 32) - 1;
+        coder.advance(8);
+        assert_eq!(coder.rows.start, (1 << 32) + 3);
+        coder.advance(14);
+        assert_eq!(coder.rows.start, 1);
+    }
+}

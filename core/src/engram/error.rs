@@ -56,6 +56,12 @@ pub enum CodecError {
         /// Bytes there are.
         got: usize,
     },
+    /// There is a base, and the codec codes against none.
+    #[error("codec {codec} does not code against a base")]
+    NoBase {
+        /// The codec.
+        codec: &'static str,
+    },
     /// A base of another length was given, or none, or one where none is used.
     #[error("a base of {expected} bytes is needed, got {got}")]
     Base {
@@ -70,9 +76,12 @@ pub enum CodecError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
-    /// Its type is none of safetensors'.
-    #[error("its type is not known")]
-    Dtype,
+    /// Its type has no such number.
+    #[error("type {got} is not known")]
+    Dtype {
+        /// The number.
+        got: u8,
+    },
     /// The product of its dimensions, or its length in bytes, is past 64 bits, or ends within a byte.
     #[error("its shape makes no whole number of bytes below 2^64")]
     Shape,
@@ -92,6 +101,17 @@ pub enum TensorError {
         /// Where it begins.
         got: u64,
     },
+    /// It ends before it begins.
+    #[error("it must end after it begins, at {from}, and ends at {to}")]
+    Backwards {
+        /// Where it begins.
+        from: u64,
+        /// Where it ends.
+        to: u64,
+    },
+    /// It has the name of what is no tensor.
+    #[error("safetensors has this name for what is no tensor")]
+    Reserved,
     /// Two tensors have this name.
     #[error("the name is there twice")]
     Twice,
@@ -121,9 +141,24 @@ pub enum TensorError {
     /// Its codec cannot read it.
     #[error(transparent)]
     Coding(CodecError),
+    /// It has no layer.
+    #[error("it must have a layer")]
+    Layers,
     /// A codec that uses no base has one, or one that needs one has none.
     #[error("its codec and its base do not fit")]
     Base,
+    /// A codec that uses no base has one.
+    #[error("codec {codec} does not code against a base")]
+    BaseUnused {
+        /// The codec.
+        codec: &'static str,
+    },
+    /// It is said neither that it has a base nor that it has none.
+    #[error("what says whether it has a base must be at most 1, got {got}")]
+    BaseTag {
+        /// What says so.
+        got: u8,
+    },
 }
 
 /// What is wrong with a chunk of a tensor.
@@ -195,6 +230,20 @@ pub enum EngramError {
         offset: u64,
         /// What is wrong.
         reason: &'static str,
+    },
+    /// A tensor's type is none of safetensors'.
+    #[error("tensor {name:?}: type {got:?} is not known")]
+    Dtype {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        got: String,
+    },
+    /// A text of the metadata of safetensors is there twice.
+    #[error("metadata {key:?}: the key is there twice")]
+    Metadata {
+        /// The text's key.
+        key: String,
     },
     /// A tensor is malformed, or its base is another one.
     #[error("tensor {name:?}: {problem}")]

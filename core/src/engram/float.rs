@@ -210,12 +210,12 @@ impl Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rows {
     /// Numbers in a row.
-    pub(super) columns: usize,
+    pub(super) columns: u64,
     /// Numbers before the first.
-    pub(super) start: usize,
+    pub(super) start: u64,
 }
 
-/// What was learned of a tensor up to here.
+/// What was learned of a tensor up to here. 291 KiB, and 12 bytes a column: 384 KiB where a row has 2¹⁵ numbers or more.
 #[derive(Debug)]
 pub(super) struct Model {
     float: Float,
@@ -245,13 +245,13 @@ struct Guess {
 
 impl Model {
     pub(super) fn new(float: Float, place: Rows) -> Self {
-        let columns = place.columns.clamp(1, MAX_COLUMNS);
+        let columns = place.columns.clamp(1, MAX_COLUMNS as u64) as usize;
         let mean = float.top_exponent() * 120;
         Self {
             float,
             mixer: Mixer::new(),
             columns,
-            column: place.start % columns,
+            column: (place.start % columns as u64) as usize,
             above: vec![(0, 0, mean); columns],
             row: (0, 0),
             mean,

@@ -8,6 +8,12 @@ use super::tests::{SMALL, Tensor, codecs_for, info, packed, plan, small, unpacke
 use super::*;
 use crate::digest::Digest;
 
+/// An engram of some tensors.
+pub(super) fn small_file() -> Vec<u8> {
+    let tensors = small();
+    packed(plan(&tensors, &SMALL), &tensors)
+}
+
 #[test]
 fn each_flipped_byte_of_a_small_engram_is_an_error() {
     let tensors = small();
@@ -106,7 +112,7 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
         ),
         (
             &[0, 0, 1, 1, b'w', 20, 0, 0, 1, 0, 0],
-            "tensor \"w\": its type is not known",
+            "tensor \"w\": type 20 is not known",
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 0, 1, 99, 0],
@@ -114,25 +120,29 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 0, 5],
-            "layers must be at most 4, got 5",
+            "tensor \"w\": layers must be at most 4, got 5",
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 0, 0],
-            "tensor \"w\": its codec and its base do not fit",
+            "tensor \"w\": it must have a layer",
         ),
         (
             &[0, 0, 1, 1, b'w', 15, 0, 2],
-            "tensor \"w\": its codec and its base do not fit",
+            "tensor \"w\": what says whether it has a base must be at most 1, got 2",
+        ),
+        (
+            &[0, 0, 1, 1, b'w', 15, 17],
+            "tensor \"w\": dimensions must be at most 16, got 17",
         ),
         (&[0, 0, 1, 1, 0xff, 15, 0, 0, 1, 0, 0], "UTF-8"),
         (&[5, 3, 0x4b, 4, 0], "packed header"),
-        (&[0, 0, 0, 9], "0 more needed, 1 left"),
+        (&[0, 0, 0, 9], "index: 1 bytes left over at byte 18"),
     ] {
         let error = refused(&body(rest));
         assert!(error.contains(said), "{rest:?}: {error}");
     }
     assert!(refused(&[16]).contains("262144"));
-    // A header of a gigabyte of zeros in a thousand bytes.
+    // A header of a mebibyte of zeros in a thousand bytes, which says that it has 256.
     let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 1 << 20], 9);
     let mut body = chunk.to_vec();
     body.extend([
@@ -145,7 +155,7 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
     assert!(refused(&body).contains("packed header"));
     assert!(Index::parse(b"ENGRAM\0\x02\0\0\0\0", &Limits::default()).is_err());
     let limits = Limits {
-        max_header: 8,
+        max_index: 8,
         ..Limits::default()
     };
     let error = Index::len_of(b"ENGRAM\0\x01\0\0\0\x09", &limits).unwrap_err();
@@ -157,14 +167,121 @@ fn an_index_that_lies_is_refused_before_memory_is_asked_for() {
 }
 
 #[test]
-fn coded_bytes_that_unpack_to_more_than_was_announced_are_refused() {
-    let info = info("w", Dtype::U8, &[100]);
-    let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; 1 << 20], 9);
-    let mut coder = Coder::new(Codec::Deflate, &[], &info, false).unwrap();
+fn coded_bytes_that_unpack_to_more_or_less_than_was_announced_are_refused() {
+    let info = info("w", Dtype::U8, &[3000]);
     let damaged = CodecError::Foreign { codec: "deflate" };
-    assert_eq!(coder.decode(&bomb[..99], None, &mut [0; 100]), Err(damaged));
-    let short = miniz_oxide::deflate::compress_to_vec(&[0; 10], 9);
-    assert_eq!(coder.decode(&short, None, &mut [0; 100]), Err(damaged));
+    let mut coder = Coder::new(Codec::Deflate, &[], &info, false).unwrap();
+    let mut decoded = |len: usize| {
+        let coded = miniz_oxide::deflate::compress_to_vec(&vec![7; len], 9);
+        assert!(coded.len() < 3000, "whole, and not taken for the numbers");
+        let mut raw = vec![0; 3000];
+        coder.decode(&coded, None, &mut raw).map(|()| raw)
+    };
+    assert_eq!(decoded(3000), Ok(vec![7; 3000]));
+    for len in [0, 1, 2999, 3001, 1 << 20] {
+        assert_eq!(decoded(len), Err(damaged), "{len} bytes");
+    }
+}
+
+#[test]
+fn bytes_behind_the_last_number_of_a_chunk_are_refused() {
+    // A tensor without numbers has no chunks.
+    for (info, raw, base) in small().into_iter().filter(|(_, raw, _)| !raw.is_empty()) {
+        for codec in codecs_for(&info, base.is_some()) {
+            let coder = || Coder::new(codec, &[], &info, base.is_some()).unwrap();
+            let mut coded = Vec::new();
+            coder().encode(&raw, base.as_deref(), &mut coded).unwrap();
+            let mut back = vec![0; raw.len()];
+            coder().decode(&coded, base.as_deref(), &mut back).unwrap();
+            assert!(back == raw, "{codec:?}");
+            for garbage in [&[0][..], &[1], &[0; 7], &[1, 2, 3, 4, 5, 6, 7]] {
+                let longer = [&coded, garbage].concat();
+                // As long as the numbers are, it would be the numbers.
+                if longer.len() != raw.len() {
+                    let error = coder().decode(&longer, base.as_deref(), &mut back);
+                    assert!(error.is_err(), "{codec:?} {info:?} and {garbage:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_the_packed_header_of_an_index_are_refused() {
+    let (tensors, json) = (vec![], b"\x08\0\0\0\0\0\0\0{}      ");
+    let mut plan = plan(&tensors, &[]);
+    plan.source = json.to_vec();
+    let file = packed(plan, &tensors);
+    assert_eq!(
+        Index::parse(&file, &Limits::default()).unwrap().source(),
+        json
+    );
+    // Digests, and the length of the index before its varints.
+    let body = &file[HEAD..file.len() - 32];
+    let (before, packed) = (&body[..4], &body[5..body.len() - 1]);
+    assert_eq!(
+        (before, usize::from(body[4])),
+        (&[0x80, 0x80, 0x10, 16][..], packed.len())
+    );
+    let with = |garbage: &[u8]| {
+        let len = (packed.len() + garbage.len()) as u8;
+        Index::parse(
+            &forged(&[before, &[len], packed, garbage, &[0]].concat()),
+            &Limits::default(),
+        )
+    };
+    assert!(with(&[]).is_ok());
+    for garbage in [&[0][..], &[1, 2, 3]] {
+        let error = with(garbage).unwrap_err().to_string();
+        assert!(error.contains("packed header"), "{error}");
+    }
+}
+
+#[test]
+fn a_tensor_with_a_chunk_that_cannot_be_decoded_is_never_taken_for_complete() {
+    let body = |coded: &[&[u8]]| {
+        // One tensor of 2^17 numbers, two chunks.
+        let mut body = vec![
+            0x80, 0x80, 0x10, 0, 0, 1, 1, b'w', 15, 1, 0x80, 0x80, 0x08, 0, 1, 1, 0,
+        ];
+        for coded in coded {
+            body.extend((coded.len() as u32).to_be_bytes());
+            body.extend(Digest::sha256(coded).as_bytes());
+        }
+        body
+    };
+    let (mut good, raw) = (Vec::new(), vec![5; 1 << 18]);
+    let info = info("w", Dtype::F32, &[1 << 17]);
+    let mut coder = Coder::new(Codec::Plane, &[], &info, false).unwrap();
+    coder.encode(&raw, None, &mut good).unwrap();
+    let bad = [9; 5];
+    let index = forged(&body(&[&good, &bad]));
+    let index = Index::parse(&index, &Limits::default()).unwrap();
+    let mut reader = LayerReader::new(&index, (0, 0), None).unwrap();
+    let mut back = Vec::new();
+    reader.push(&good, None, &mut back).unwrap();
+    assert!(back == raw && !reader.is_broken());
+
+    // Not the chunk: nothing of the one before is left, and the right one may still come.
+    assert!(reader.push(&good, None, &mut back).is_err());
+    assert!(back.is_empty() && !reader.is_broken());
+    let chunk = *reader.wanted().unwrap();
+    // The chunk, and no code of anything.
+    assert!(reader.push(&bad, None, &mut back).is_err());
+    assert!(back.is_empty() && reader.is_broken());
+    assert_eq!(reader.wanted(), Some(&chunk));
+    let error = reader.push(&bad, None, &mut back).unwrap_err().to_string();
+    assert!(error.contains("could not be decoded"), "{error}");
+}
+
+#[test]
+fn a_codec_that_takes_no_base_says_so() {
+    let info = info("w", Dtype::U8, &[4]);
+    let error = Coder::new(Codec::Deflate, &[], &info, true).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "codec deflate does not code against a base"
+    );
 }
 
 #[test]
@@ -180,7 +297,12 @@ fn plans_that_cannot_be_coded_are_refused() {
     let based = refused(&[tensor(Some(vec![0; 4]))], &[Codec::Deflate]);
     assert_eq!(
         based.unwrap(),
-        "tensor \"w\": its codec and its base do not fit"
+        "tensor \"w\": codec deflate does not code against a base"
+    );
+    let wide = (info("w", Dtype::U8, &[0, u64::MAX]), vec![], None);
+    assert_eq!(
+        refused(&[wide], &[Codec::Plain]).unwrap(),
+        "tensor \"w\": a dimension must be at most 9223372036854775807, got 18446744073709551615"
     );
     let mut writer =
         EngramWriter::new(plan(&[tensor(None)], &[Codec::Neural]), &Limits::default()).unwrap();

@@ -15,11 +15,12 @@
 //! The length of an index follows from what is known before anything is coded, so a file is written in one pass.
 
 use alloc::collections::BTreeSet;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::codec::Codec;
+use super::codec::{Codec, MAX_DEFLATE_RATIO, inflate};
 use super::error::{ChunkError, EngramError, TensorError};
-use super::safetensors::Header;
+use super::safetensors;
 use super::tensor::{CHUNK, Dtype, Limits, TensorInfo, short};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
@@ -103,7 +104,6 @@ impl Plan {
     /// [`EngramError::Tensor`], [`EngramError::Limit`].
     pub fn validate(&self, limits: &Limits) -> Result<(), EngramError> {
         LimitError::check_len("tensors", self.tensors.len(), limits.max_tensors)?;
-        LimitError::check_len("bytes of a header", self.source.len(), limits.max_header)?;
         let (mut names, mut total) = (BTreeSet::new(), 0u64);
         for tensor in &self.tensors {
             tensor.info.validate(limits)?;
@@ -124,7 +124,7 @@ impl Plan {
         LimitError::check(
             "bytes of the index",
             self.chunk_count().saturating_mul(ENTRY),
-            limits.max_header as u64,
+            limits.max_index as u64,
         )?;
         Ok(())
     }
@@ -134,15 +134,8 @@ impl Plan {
         if self.source.is_empty() {
             return Ok(());
         }
-        let header = Header::parse(&self.source, limits)?;
-        let is_same = header.bytes().len() == self.source.len()
-            && (self.tensors.iter().map(|tensor| &tensor.info)).eq(header.tensors());
-        if is_same {
-            Ok(())
-        } else {
-            let what = "the header of the source must list the tensors of the index";
-            Err(EngramError::State { what })
-        }
+        let infos: Vec<_> = self.tensors.iter().map(|tensor| &tensor.info).collect();
+        safetensors::check_lists(&self.source, &infos, limits)
     }
 
     fn chunk_count(&self) -> u64 {
@@ -163,7 +156,7 @@ impl Plan {
             .map(|tensor| tensor.layers.len())
             .max()
             .unwrap_or(0);
-        let mut chunks = Vec::new();
+        let mut chunks = Vec::with_capacity(self.chunk_count() as usize);
         for layer in 0..layers {
             for (tensor, planned) in self.tensors.iter().enumerate() {
                 if planned.layers.len() <= layer {
@@ -193,17 +186,25 @@ impl Plan {
         chunks
     }
 
-    pub(super) fn write(&self, chunks: &[Chunk]) -> Vec<u8> {
-        let mut body = Writer::new();
-        body.uvarint(CHUNK as u64).uvarint(self.source.len() as u64);
-        if self.source.is_empty() {
-            body.bytes(&[]);
+    /// Takes the source out, packed.
+    pub(super) fn take_source(&mut self) -> PackedSource {
+        let source = core::mem::take(&mut self.source);
+        let bytes = if source.is_empty() {
+            Vec::new()
         } else {
-            body.bytes(&miniz_oxide::deflate::compress_to_vec(
-                &self.source,
-                SOURCE_LEVEL,
-            ));
-        }
+            miniz_oxide::deflate::compress_to_vec(&source, SOURCE_LEVEL)
+        };
+        let len = source.len() as u64;
+        PackedSource { len, bytes }
+    }
+
+    pub(super) fn write(&self, source: &PackedSource, chunks: &[Chunk]) -> Vec<u8> {
+        let mut body = Writer::with_capacity(HEAD + chunks.len() * ENTRY as usize);
+        // The length comes last.
+        body.put(MAGIC).u16(VERSION).u32(0);
+        body.uvarint(CHUNK as u64)
+            .uvarint(source.len)
+            .bytes(&source.bytes);
         body.uvarint(self.tensors.len() as u64);
         for tensor in &self.tensors {
             let info = &tensor.info;
@@ -226,31 +227,38 @@ impl Plan {
             body.u32(chunk.coded_len as u32)
                 .put(chunk.digest.as_bytes());
         }
-        let body = body.into_bytes();
-        let mut index = Writer::with_capacity(HEAD + body.len() + 32);
-        index
-            .put(MAGIC)
-            .u16(VERSION)
-            .u32(body.len() as u32)
-            .put(&body);
-        let mut bytes = index.into_bytes();
+        let mut bytes = body.into_bytes();
+        let len = bytes.len().saturating_sub(HEAD) as u32;
+        if let Some(place) = bytes.get_mut(HEAD - 4..HEAD) {
+            place.copy_from_slice(&len.to_be_bytes());
+        }
         let digest = Digest::sha256(&bytes);
         bytes.extend_from_slice(digest.as_bytes());
         bytes
     }
 }
 
+/// The header of the source as an index has it.
+#[derive(Debug)]
+pub(super) struct PackedSource {
+    /// Bytes of the header; 0 where there is none.
+    len: u64,
+    /// The header under deflate.
+    bytes: Vec<u8>,
+}
+
 impl PlannedTensor {
     fn validate(&self) -> Result<(), TensorError> {
         LimitError::check_len("layers", self.layers.len(), MAX_LAYERS)?;
         if self.layers.is_empty() {
-            return Err(TensorError::Base);
+            return Err(TensorError::Layers);
         }
         for (layer, planned) in self.layers.iter().enumerate() {
             LimitError::check_len("bytes of parameters", planned.params.len(), MAX_PARAMS)?;
             let has_base = layer > 0 || self.base.is_some();
             if has_base && !planned.codec.takes_base() {
-                return Err(TensorError::Base);
+                let codec = planned.codec.name();
+                return Err(TensorError::BaseUnused { codec });
             }
         }
         Ok(())
@@ -269,7 +277,7 @@ impl Index {
             return Err(EngramError::Magic);
         }
         let len = reader.u32()? as usize;
-        LimitError::check_len("bytes of the index", len, limits.max_header)?;
+        LimitError::check_len("bytes of the index", len, limits.max_index)?;
         Ok(HEAD + len + 32)
     }
 
@@ -405,18 +413,10 @@ fn read_plan(reader: &mut Reader<'_>, limits: &Limits) -> Result<Plan, EngramErr
         return Err(EngramError::State { what });
     }
     let source_len = reader.uvarint()?;
-    LimitError::check("bytes of a header", source_len, limits.max_header as u64)?;
-    let packed = reader.bytes("bytes of a packed header", limits.max_header)?;
-    let source = match (source_len as usize, packed) {
-        (0, []) => Vec::new(),
-        (len, packed) => match miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len) {
-            Ok(source) if source.len() == len && len > 0 => source,
-            _ => {
-                let what = "the packed header must be whole and of the announced length";
-                return Err(EngramError::State { what });
-            }
-        },
-    };
+    let max = limits.max_header.saturating_add(8);
+    LimitError::check("bytes of a header", source_len, max as u64)?;
+    let packed = reader.bytes("bytes of a packed header", max)?;
+    let source = unpacked_source(packed, source_len as usize)?;
     let count = reader.uvarint()?;
     LimitError::check("tensors", count, limits.max_tensors as u64)?;
     let mut tensors = Vec::new();
@@ -426,18 +426,39 @@ fn read_plan(reader: &mut Reader<'_>, limits: &Limits) -> Result<Plan, EngramErr
     let plan = Plan { source, tensors };
     plan.validate(limits)?;
     // Before anything is made for the chunks: they must be there.
-    let (announced, left) = (plan.chunk_count().saturating_mul(ENTRY), reader.remaining());
-    if announced != left as u64 {
-        let needed = usize::try_from(announced).unwrap_or(usize::MAX);
-        let position = reader.position();
-        return Err(WireError::Truncated {
+    let needed = plan.chunk_count().saturating_mul(ENTRY);
+    let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+    let (position, left) = (reader.position(), reader.remaining());
+    if needed > left {
+        let error = WireError::Truncated {
             position,
             needed,
             left,
-        }
-        .into());
+        };
+        return Err(error.into());
+    }
+    if needed < left {
+        let (position, left) = (position + needed, left - needed);
+        return Err(WireError::Trailing { position, left }.into());
     }
     Ok(plan)
+}
+
+/// Unpacks the header of the source, `len` bytes; none where both are empty. Asks for no more memory than `packed` can fill.
+fn unpacked_source(packed: &[u8], len: usize) -> Result<Vec<u8>, EngramError> {
+    if len == 0 && packed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let what = "the packed header must be whole and of the announced length";
+    let damaged = EngramError::State { what };
+    if len == 0 || len / MAX_DEFLATE_RATIO > packed.len() {
+        return Err(damaged);
+    }
+    let mut source = vec![0; len];
+    match inflate(packed, &mut source) {
+        Ok(()) => Ok(source),
+        Err(_) => Err(damaged),
+    }
 }
 
 fn read_tensor(reader: &mut Reader<'_>, limits: &Limits) -> Result<PlannedTensor, EngramError> {
@@ -450,19 +471,21 @@ fn read_tensor(reader: &mut Reader<'_>, limits: &Limits) -> Result<PlannedTensor
         name: short(name),
         problem,
     };
-    let dtype = Dtype::from_code(reader.u8()?).ok_or_else(|| wrong(TensorError::Dtype))?;
+    let got = reader.u8()?;
+    let dtype = Dtype::from_code(got).ok_or_else(|| wrong(TensorError::Dtype { got }))?;
     let rank = usize::from(reader.u8()?);
-    LimitError::check_len("dimensions", rank, limits.max_rank)?;
+    LimitError::check_len("dimensions", rank, limits.max_rank)
+        .map_err(|past| wrong(past.into()))?;
     let shape = (0..rank)
         .map(|_| reader.uvarint())
         .collect::<Result<_, _>>()?;
     let base = match reader.u8()? {
         0 => None,
         1 => Some(Digest::from_bytes(reader.array()?)),
-        _ => return Err(wrong(TensorError::Base)),
+        got => return Err(wrong(TensorError::BaseTag { got })),
     };
     let count = usize::from(reader.u8()?);
-    LimitError::check_len("layers", count, MAX_LAYERS)?;
+    LimitError::check_len("layers", count, MAX_LAYERS).map_err(|past| wrong(past.into()))?;
     let info = TensorInfo {
         name: name.into(),
         dtype,

@@ -52,6 +52,8 @@ pub enum Event {
         /// Share of the delta, 0..=1.
         alpha: f32,
     },
+    /// What the delta says of itself speaks against it: nothing of it was let in.
+    Refused,
     /// The model is as it was before, bit for bit.
     RolledBack {
         /// The metric that fell past its bound; `None` where the caller asked.
@@ -187,7 +189,9 @@ impl Integration {
     /// Returns the model with the whole delta, to be measured aside. The model itself is untouched. O(parameters).
     pub fn shadow(&self) -> Vec<f32> {
         let blended = self.before.iter().zip(&self.delta);
-        blended.map(|(before, delta)| before + delta).collect()
+        blended
+            .map(|(before, delta)| part(*before, *delta, 1.0))
+            .collect()
     }
 
     /// Returns what can be said of the delta without any data: its size and direction beside the model's and `recent`, a
@@ -221,7 +225,13 @@ impl Integration {
             self.best = (0.0, before);
         }
         if !is_welcome {
-            self.roll_back(assessment.measured.map(|(_, after)| after));
+            match assessment.measured {
+                Some((_, after)) => self.roll_back(Some(after)),
+                None => {
+                    self.step = Step::RolledBack;
+                    self.note(Event::Refused);
+                }
+            }
             return Ok(self.step);
         }
         self.step = Step::Blend;
@@ -310,12 +320,7 @@ impl Integration {
     fn blend(&mut self, alpha: f32) {
         self.alpha = alpha;
         for ((model, before), delta) in self.model.iter_mut().zip(&self.before).zip(&self.delta) {
-            // A zero must not turn a negative zero into a positive one.
-            *model = if *delta == 0.0 || alpha == 0.0 {
-                *before
-            } else {
-                before + alpha * delta
-            };
+            *model = part(*before, *delta, alpha);
         }
     }
 
@@ -337,6 +342,15 @@ impl Integration {
             source: self.source,
             event,
         });
+    }
+}
+
+/// Returns `before` with a share of `delta`. A zero must not turn a negative zero into a positive one.
+fn part(before: f32, delta: f32, alpha: f32) -> f32 {
+    if delta == 0.0 || alpha == 0.0 {
+        before
+    } else {
+        before + alpha * delta
     }
 }
 

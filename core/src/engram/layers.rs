@@ -3,11 +3,13 @@
 //!
 //! Each lossy layer is an engram of what the ones before it left, with a quarter of their step. The last, lossless one tells for
 //! each number how far its bits are from those that the receiver has, as ordered whole numbers, in bytes of equal weight, each
-//! under deflate.
+//! under deflate. It ends with the first 8 bytes of the SHA-256 of all numbers (little-endian), so that nobody takes others for
+//! them.
 
 use alloc::vec::Vec;
 
 use super::lossy::{LossyError, Settings, Shape, Tensor, decode, encode};
+use crate::digest::Hasher;
 
 /// Writes `tensors` in `lossy` layers and one that is lossless. What is not finite counts as 0 in the lossy layers.
 ///
@@ -37,7 +39,11 @@ pub fn split(
         sum.add(&layer)?;
         for ((rest, tensor), sum) in rest.iter_mut().zip(tensors).zip(&sum.values) {
             for ((rest, value), sum) in rest.iter_mut().zip(tensor.values).zip(sum) {
-                *rest = if value.is_finite() { value - sum } else { 0.0 };
+                *rest = if value.is_finite() {
+                    within(value - sum)
+                } else {
+                    0.0
+                };
             }
         }
         layers.push(layer);
@@ -65,6 +71,8 @@ pub fn split(
         last.extend((packed.len() as u64).to_le_bytes());
         last.extend(packed);
     }
+    let numbers = tensors.iter().flat_map(|tensor| tensor.values);
+    last.extend(check(numbers.map(|value| value.to_bits())));
     layers.push(last);
     Ok(layers)
 }
@@ -105,7 +113,7 @@ impl Sum {
         let more = decode(layer, &self.shapes, usize::MAX)?;
         for (values, more) in self.values.iter_mut().zip(more) {
             for (value, more) in values.iter_mut().zip(more) {
-                *value += more;
+                *value = within(*value + more);
             }
         }
         Ok(())
@@ -114,7 +122,8 @@ impl Sum {
     /// Adds the last layer: from now on the numbers are those that were given, to the bit. An error leaves them as they were.
     ///
     /// # Errors
-    /// [`LossyError::Truncated`] where the bytes are no last layer of these shapes.
+    /// [`LossyError::Truncated`] where the bytes are no last layer of these shapes, [`LossyError::Check`] where it does not lead
+    /// to the numbers that were given: another layer is missing, or something is damaged.
     pub fn finish(&mut self, last: &[u8]) -> Result<(), LossyError> {
         let damaged = LossyError::Truncated { tensor: 0 };
         let count = self.values.iter().map(Vec::len).sum();
@@ -142,15 +151,43 @@ impl Sum {
             }
             add(&bytes);
         }
-        if !rest.is_empty() {
+        if rest.len() != CHECK {
             return Err(damaged);
         }
-        for (value, folded) in self.values.iter_mut().flatten().zip(folded) {
-            let away = folded >> 1 ^ (folded & 1).wrapping_neg();
-            *value = f32::from_bits(unrank(rank(value.to_bits()).wrapping_add(away)));
+        let mut bits = folded;
+        for (value, folded) in self.values.iter().flatten().zip(&mut bits) {
+            let away = *folded >> 1 ^ (*folded & 1).wrapping_neg();
+            *folded = unrank(rank(value.to_bits()).wrapping_add(away));
+        }
+        if check(bits.iter().copied()) != rest {
+            return Err(LossyError::Check);
+        }
+        for (value, bits) in self.values.iter_mut().flatten().zip(bits) {
+            *value = f32::from_bits(bits);
         }
         Ok(())
     }
+}
+
+/// Returns the first bytes of the SHA-256 of all numbers.
+fn check(numbers: impl Iterator<Item = u32>) -> [u8; CHECK] {
+    let (mut hasher, mut bytes) = (Hasher::default(), Vec::with_capacity(PIECE));
+    for bits in numbers {
+        bytes.extend(bits.to_le_bytes());
+        if bytes.len() >= PIECE {
+            hasher.update(&bytes);
+            bytes.clear();
+        }
+    }
+    hasher.update(&bytes);
+    let mut check = [0; CHECK];
+    check.copy_from_slice(&hasher.finish().as_bytes()[..CHECK]);
+    check
+}
+
+/// Returns a sum of finite numbers as one that is finite.
+fn within(sum: f32) -> f32 {
+    sum.clamp(f32::MIN, f32::MAX)
 }
 
 /// Returns where among all numbers these bits stand, as a whole number that wraps.
@@ -170,6 +207,10 @@ const fn unrank(rank: u32) -> u32 {
     }
 }
 
+/// Bytes of the check at the end. Guess: of 2⁶⁴ damaged files one passes.
+const CHECK: usize = 8;
+/// Bytes that are hashed at once.
+const PIECE: usize = 4096;
 /// Source: gzip's default.
 const DEFLATE_LEVEL: u8 = 6;
 
@@ -246,6 +287,53 @@ mod tests {
             }
             sum.finish(&layers[lossy]).unwrap();
             assert_eq!(bits(&sum.values), bits(&values()));
+        }
+    }
+
+    #[test]
+    fn the_last_layer_without_one_before_it_or_with_a_flipped_bit_is_told() {
+        let layers = split_values(2);
+        let mut sum = Sum::new(&SHAPES, 608).unwrap();
+        sum.add(&layers[0]).unwrap();
+        let before = sum.clone();
+        assert_eq!(sum.finish(&layers[2]), Err(LossyError::Check));
+        assert_eq!(sum, before);
+        sum.add(&layers[1]).unwrap();
+        let before = bits(&sum.values);
+        for byte in 0..layers[2].len() {
+            let mut flipped = layers[2].clone();
+            flipped[byte] ^= 1 << (byte % 8);
+            let mut other = sum.clone();
+            match other.finish(&flipped) {
+                // A bit that deflate leaves unused.
+                Ok(()) => assert_eq!(bits(&other.values), bits(&values())),
+                Err(_) => assert_eq!(bits(&other.values), before, "byte {byte}"),
+            }
+        }
+        assert_eq!(bits(&sum.values), before);
+        assert_eq!(sum.finish(&layers[2]), Ok(()));
+        assert_eq!(bits(&sum.values), bits(&values()));
+    }
+
+    #[test]
+    fn the_largest_numbers_go_through_layers_too() {
+        let values = [f32::MAX, f32::MIN, -1e38, 2e38, 0.0, 3.3e38];
+        let tensor = Tensor {
+            values: &values,
+            columns: 6,
+            finer: 0,
+        };
+        for step in [1e35, 1e37, 1e38] {
+            let layers = split(&[tensor], &Settings::new(step), 2).unwrap();
+            let shape = Shape {
+                rows: 1,
+                columns: 6,
+            };
+            let mut sum = Sum::new(&[shape], 6).unwrap();
+            layers[..2].iter().for_each(|layer| sum.add(layer).unwrap());
+            assert!(sum.values[0].iter().all(|value| value.is_finite()));
+            sum.finish(&layers[2]).unwrap();
+            assert_eq!(sum.values[0], values);
         }
     }
 

@@ -10,12 +10,15 @@
 //! of them in 16 bits. Where no step is other than 0 all numbers are 0, and
 //! the bytes end. Counts and shapes are the reader's to know.
 
+mod error;
+
 use alloc::vec::Vec;
 
 use super::level::{Levels, MOST};
 use super::mix::{Reader, Writer};
 use super::trellis::{Search, halves};
 
+pub use self::error::LossyError;
 pub use super::trellis::Trellis;
 
 /// A tensor to write.
@@ -78,127 +81,131 @@ pub enum Gain {
     Even(f32),
 }
 
-/// Why numbers cannot be written, or bytes not be read.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LossyError {
-    /// A number is infinite or none at all.
-    #[error("number {offset} of tensor {tensor} must be finite")]
-    NotFinite {
-        /// Which tensor, from 0.
-        tensor: usize,
-        /// Which number, from 0.
-        offset: usize,
-    },
-    /// A number is too many steps away from 0.
-    #[error(
-        "number {offset} of tensor {tensor} must be at most {most} steps, for a step of {step}"
-    )]
-    Far {
-        /// Which tensor, from 0.
-        tensor: usize,
-        /// Which number, from 0.
-        offset: usize,
-        /// The step.
-        step: f32,
-        /// The most steps.
-        most: u32,
-    },
-    /// Rows do not fill the tensor.
-    #[error("tensor {tensor} of {count} numbers must have full rows of {columns}")]
-    Columns {
-        /// Which tensor, from 0.
-        tensor: usize,
-        /// Its numbers.
-        count: usize,
-        /// Numbers of a row.
-        columns: usize,
-    },
-    /// The step is no step.
-    #[error("the step must be > 0 and finite, got {got}")]
-    Step {
-        /// The step.
-        got: f32,
-    },
-    /// More numbers than allowed.
-    #[error("numbers of an engram must be at most {most}, got {got}")]
-    Count {
-        /// Numbers, as far as they can be counted.
-        got: usize,
-        /// The most.
-        most: usize,
-    },
-    /// The tag says nothing that this version knows.
-    #[error("the tag of a lossy stream must be a known one, got {got}")]
-    Tag {
-        /// The tag.
-        got: u8,
-    },
-    /// The bytes end before the levels do, or after.
-    #[error("coded levels must end with their last byte, in tensor {tensor}")]
-    Truncated {
-        /// Which tensor, from 0.
-        tensor: usize,
-    },
-}
-
 /// Writes tensors.
 ///
 /// # Errors
-/// [`LossyError`] where a number is not finite or further than 2²⁰ steps from 0, where rows do not fill a tensor, and where the
-/// step is no positive number.
+/// [`LossyError`] where a number is not finite or 2¹⁸ steps or more away from 0, where rows do not fill a tensor, and where a
+/// setting is out of its range.
 pub fn encode(tensors: &[Tensor<'_>], settings: &Settings) -> Result<Vec<u8>, LossyError> {
+    write(tensors, settings, &mut |_, _| {}, &mut |_| true).map(|(bytes, _)| bytes)
+}
+
+/// Does as [`encode`], and returns too what [`decode`] makes of the bytes, so that nobody decodes them to know. `go_on` is told
+/// the share that is done, in 0..=1, and says whether to go on.
+///
+/// # Errors
+/// As [`encode`]; [`LossyError::Stopped`].
+pub(super) fn encode_and_make(
+    tensors: &[Tensor<'_>],
+    settings: &Settings,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<(Vec<u8>, Vec<Vec<f32>>), LossyError> {
+    let mut made: Vec<Vec<f32>> = tensors.iter().map(|_| Vec::new()).collect();
+    let mut keep = |tensor: usize, halves: i32| {
+        if let Some(values) = made.get_mut(tensor) {
+            values.push(halves as f32);
+        }
+    };
+    let (bytes, steps) = write(tensors, settings, &mut keep, go_on)?;
+    for (values, half) in made.iter_mut().zip(steps) {
+        let half = from_short(half);
+        values
+            .iter_mut()
+            .for_each(|value| *value = (*value * half).clamp(f32::MIN, f32::MAX));
+    }
+    Ok((bytes, made))
+}
+
+/// Writes tensors, and tells `keep` for each number its tensor and its half steps. Returns half the step of each tensor too.
+fn write(
+    tensors: &[Tensor<'_>],
+    settings: &Settings,
+    keep: &mut impl FnMut(usize, i32),
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<(Vec<u8>, Vec<u16>), LossyError> {
     check(tensors, settings)?;
     let count: usize = tensors.iter().map(|tensor| tensor.values.len()).sum();
     let mut search = Search::new(settings.trellis, settings.bit_weight);
-    if count < TWICE {
+    let is_twice = count < TWICE;
+    let (mut done, all_work) = (0, (count * if is_twice { 3 } else { 2 }).max(1) as f64);
+    let mut go_on = |numbers: usize| {
+        done += numbers;
+        if go_on(done as f64 / all_work) {
+            Ok(())
+        } else {
+            Err(LossyError::Stopped)
+        }
+    };
+    if is_twice {
         // So few numbers that what levels cost is not known until all have been seen.
         for tensor in tensors {
-            choose(&mut search, tensor, settings.step);
+            choose(&mut search, tensor, settings.step, &mut go_on)?;
         }
     }
     let (mut levels, mut writer) = (Levels::new(), Writer::new());
-    let (mut all, mut halves) = (Sums::default(), Vec::new());
-    for tensor in tensors {
-        let (chosen, sums) = choose(&mut search, tensor, settings.step);
-        levels.start(tensor.columns);
+    let (mut all, mut halves_of) = (Sums::default(), Vec::new());
+    for (place, tensor) in tensors.iter().enumerate() {
+        let (chosen, sums) = choose(&mut search, tensor, settings.step, &mut go_on)?;
+        if !chosen.is_empty() {
+            levels.start(tensor.columns);
+        }
         let mut state = 0;
-        for level in chosen {
-            levels.code(&mut writer, settings.trellis.quantiser(state), level);
-            state = settings.trellis.next(state, level);
+        for chosen in chosen.chunks(LONGEST) {
+            for level in chosen {
+                let quantiser = settings.trellis.quantiser(state);
+                levels.code(&mut writer, quantiser, *level);
+                keep(place, halves(quantiser, *level));
+                state = settings.trellis.next(state, *level);
+            }
+            go_on(chosen.len())?;
         }
         let gain = if matches!(settings.gain, Gain::Even(_)) {
             sums.gain(settings.gain)
         } else {
             1.0
         };
-        halves.push(refined(settings.step, tensor.finer) * 0.5 * gain);
+        halves_of.push(refined(settings.step, tensor.finer) * 0.5 * gain);
         all.add(&sums);
     }
     let has_own =
         matches!(settings.gain, Gain::Even(_)) || tensors.iter().any(|tensor| tensor.finer != 0);
-    if !has_own {
-        halves = alloc::vec![settings.step * 0.5];
-    }
     if !matches!(settings.gain, Gain::Even(_)) {
         let gain = all.gain(settings.gain);
-        halves.iter_mut().for_each(|half| *half *= gain);
+        halves_of.iter_mut().for_each(|half| *half *= gain);
+        if !has_own {
+            halves_of = alloc::vec![settings.step * 0.5 * gain; tensors.len().max(1)];
+        }
     }
     let mut bytes = alloc::vec![settings.trellis as u8 | if has_own { OWN_STEPS } else { 0 }];
-    let halves: Vec<u16> = halves.into_iter().map(to_short).collect();
-    bytes.extend(halves.iter().flat_map(|half| half.to_be_bytes()));
-    if halves.iter().any(|half| *half != 0) {
+    let halves_of: Vec<u16> = halves_of.into_iter().map(to_short).collect();
+    let told = if has_own { halves_of.len() } else { 1 };
+    bytes.extend((halves_of.iter().take(told)).flat_map(|half| half.to_be_bytes()));
+    if halves_of.iter().any(|half| *half != 0) {
         levels.check(&mut writer);
         bytes.extend(writer.finish());
     }
-    Ok(bytes)
+    Ok((bytes, halves_of))
 }
 
-/// Reads the tensors of `shapes`, of at most `most` numbers in all. Memory is 4 bytes a number as they come, and 300 KiB.
+/// Reads the tensors of `shapes`, of at most `most` numbers in all. Memory is 4 bytes a number, as they come (at
+/// once where all are 0), and up to 600 KiB.
 ///
 /// # Errors
 /// [`LossyError`] where the bytes are none of [`encode`] for these shapes, and where the shapes have more numbers than `most`.
 pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32>>, LossyError> {
+    decode_on(bytes, shapes, most, &mut |_| true)
+}
+
+/// Does as [`decode`]; `go_on` is told the share that is done, in 0..=1, and says whether to go on.
+///
+/// # Errors
+/// As [`decode`]; [`LossyError::Stopped`].
+pub(super) fn decode_on(
+    bytes: &[u8],
+    shapes: &[Shape],
+    most: usize,
+    go_on: &mut dyn FnMut(f64) -> bool,
+) -> Result<Vec<Vec<f32>>, LossyError> {
     let mut count: usize = 0;
     for shape in shapes {
         count = count.saturating_add(shape.rows.saturating_mul(shape.columns));
@@ -226,7 +233,7 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
         .collect();
     for half in &halves_of {
         if !(half.is_sign_positive() && half.is_finite()) {
-            return Err(LossyError::Step { got: *half });
+            return Err(LossyError::Scale { got: *half });
         }
     }
     if halves_of.iter().all(|half| *half == 0.0) {
@@ -238,17 +245,19 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
             .collect());
     }
     let (mut levels, mut reader) = (Levels::new(), Reader::new(rest));
-    let mut tensors = Vec::new();
+    let (mut tensors, mut done) = (Vec::new(), 0);
     for (tensor, shape) in shapes.iter().enumerate() {
         let half = halves_of
             .get(if has_own { tensor } else { 0 })
             .copied()
             .unwrap_or(0.0);
         let mut values = Vec::new();
-        levels.start(shape.columns);
-        let mut state = 0;
         // Counted above. Memory is taken as numbers come.
         let mut left = shape.rows.saturating_mul(shape.columns);
+        if left > 0 {
+            levels.start(shape.columns);
+        }
+        let mut state = 0;
         while left > 0 {
             if reader.is_over() {
                 return Err(LossyError::Truncated { tensor });
@@ -258,9 +267,15 @@ pub fn decode(bytes: &[u8], shapes: &[Shape], most: usize) -> Result<Vec<Vec<f32
                 let quantiser = trellis.quantiser(state);
                 let level = levels.code(&mut reader, quantiser, 0);
                 state = trellis.next(state, level);
-                values.push(halves(quantiser, level) as f32 * half);
+                // The largest of all where rounding would leave them.
+                let value = halves(quantiser, level) as f32 * half;
+                values.push(value.clamp(f32::MIN, f32::MAX));
             }
             left -= now;
+            done += now;
+            if !go_on(done as f64 / count as f64) {
+                return Err(LossyError::Stopped);
+            }
         }
         tensors.push(values);
     }
@@ -293,8 +308,16 @@ pub fn deviation(tensors: &[Tensor<'_>]) -> f32 {
 
 fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> {
     let step = settings.step;
-    if !(step > 0.0 && step.is_finite()) {
-        return Err(LossyError::Step { got: step });
+    check_step(step)?;
+    let (what, got) = match settings.gain {
+        Gain::Projection | Gain::Norm => ("gain", 1.0),
+        Gain::Fixed(gain) => ("gain", gain),
+        Gain::Even(share) => ("share", share),
+    };
+    for (what, got) in [(what, got), ("weight of a bit", settings.bit_weight)] {
+        if !(got >= 0.0 && got.is_finite()) {
+            return Err(LossyError::Setting { what, got });
+        }
     }
     for (tensor, given) in tensors.iter().enumerate() {
         let (count, columns) = (given.values.len(), given.columns);
@@ -309,7 +332,9 @@ fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> 
                 columns,
             });
         }
-        let most = refined(step, given.finer) * FURTHEST as f32;
+        let step = refined(step, given.finer);
+        check_step(step)?;
+        let most = step * FURTHEST as f32;
         for (offset, value) in given.values.iter().enumerate() {
             if !value.is_finite() {
                 return Err(LossyError::NotFinite { tensor, offset });
@@ -328,14 +353,31 @@ fn check(tensors: &[Tensor<'_>], settings: &Settings) -> Result<(), LossyError> 
     Ok(())
 }
 
+fn check_step(got: f32) -> Result<(), LossyError> {
+    if (LEAST_STEP..=MOST_STEP).contains(&got) {
+        Ok(())
+    } else {
+        Err(LossyError::Step { got })
+    }
+}
+
 /// Chooses the levels of a tensor, and sums up what they make.
-fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sums) {
+fn choose(
+    search: &mut Search,
+    tensor: &Tensor<'_>,
+    step: f32,
+    go_on: &mut impl FnMut(usize) -> Result<(), LossyError>,
+) -> Result<(Vec<i32>, Sums), LossyError> {
+    if tensor.values.is_empty() {
+        // However wide the rows are that it does not have.
+        return Ok((Vec::new(), Sums::default()));
+    }
     let half = refined(step, tensor.finer) * 0.5;
     let scale = 1.0 / half;
     let mut levels = Vec::with_capacity(tensor.values.len());
-    let mean = tensor.values.iter().map(|value| value.abs()).sum::<f32>() * scale
-        / tensor.values.len().max(1) as f32;
-    search.start(tensor.columns, mean);
+    let sizes = tensor.values.iter().map(|value| f64::from(value.abs()));
+    let mean = sizes.sum::<f64>() * f64::from(scale) / tensor.values.len() as f64;
+    search.start(tensor.columns, mean as f32);
     // Whole rows, and enough of them to look ahead.
     let block = tensor.columns.max(1) * LOOK_AHEAD.div_ceil(tensor.columns.max(1));
     let mut scaled = Vec::new();
@@ -343,16 +385,19 @@ fn choose(search: &mut Search, tensor: &Tensor<'_>, step: f32) -> (Vec<i32>, Sum
         scaled.clear();
         scaled.extend(values.iter().map(|value| value * scale));
         search.block(&scaled, &mut levels);
+        go_on(values.len())?;
     }
     let (mut state, mut sums) = (0, Sums::default());
     for (level, value) in levels.iter().zip(tensor.values) {
-        let made = f64::from(halves(search.trellis().quantiser(state), *level) as f32 * half);
+        let made = halves(search.trellis().quantiser(state), *level) as f32 * half;
+        // Rounding up the largest numbers may lead past them.
+        let made = f64::from(made.clamp(f32::MIN, f32::MAX));
         sums.given += f64::from(*value) * f64::from(*value);
         sums.both += f64::from(*value) * made;
         sums.made += made * made;
         state = search.trellis().next(state, *level);
     }
-    (levels, sums)
+    Ok((levels, sums))
 }
 
 /// Squares and products of what was given and what was made of it.
@@ -397,9 +442,9 @@ fn refined(step: f32, finer: i8) -> f32 {
 /// 2^(−n/4).
 const QUARTERS: [f32; 4] = [1.0, 0.840_896_4, 0.707_106_77, 0.594_603_54];
 
-/// Returns the bfloat16 nearest to `value`.
+/// Returns the bfloat16 nearest to `value`, at most the largest.
 fn to_short(value: f32) -> u16 {
-    (value.to_bits().saturating_add(0x8000) >> 16) as u16
+    (value.to_bits().saturating_add(0x8000) >> 16).min(LARGEST) as u16
 }
 
 fn from_short(bits: u16) -> f32 {
@@ -413,8 +458,14 @@ const BIT_WEIGHT: f32 = 0.2;
 const OWN_STEPS: u8 = 4;
 /// Cosine of given and decoded numbers below which evening would blow up what is mostly error. Guess.
 const LEAST_LIKE: f64 = 0.5;
+/// Least step, also where a tensor's is finer: below it the inverse of half a step is infinite. Source: binary32.
+pub(super) const LEAST_STEP: f32 = 1e-37;
+/// Most of a step: half of it has an inverse that is no subnormal number. Source: binary32.
+pub(super) const MOST_STEP: f32 = 1e38;
+/// The largest finite bfloat16.
+const LARGEST: u32 = 0x7f7f;
 /// Steps that a number may be away from 0.
-const FURTHEST: u32 = MOST / 4;
+pub(super) const FURTHEST: u32 = MOST / 4;
 /// Numbers below which levels are chosen twice. Guess: a second at most.
 const TWICE: usize = 1 << 18;
 /// Numbers that are chosen together, at least. Guess: the trellis forgets where it ends in about 40.

@@ -5,12 +5,13 @@
 //! important or later. What there is no room for goes by the same order. So merging is commutative, associative and
 //! idempotent: all who heard the same records hold the same ones, whatever the order and however often.
 //!
-//! What it does not do: it makes no embeddings and judges no truth; evidence is what the caller counts.
+//! What it does not do: it makes no embeddings and judges no truth. Evidence is what the caller counts: records from others
+//! arrive with an evidence of 1, and no later than now, so that no stranger's outrank what has more, or stay for ever.
 
 pub mod embedding;
 pub mod pack;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -18,6 +19,7 @@ use core::cmp::Ordering;
 pub use embedding::{Embedding, EmbeddingError, fewest_bits};
 pub use pack::{PackError, dictionary_of, pack, unpack};
 
+use self::embedding::Direction;
 use crate::bounds::LimitError;
 use crate::digest::Digest;
 
@@ -37,7 +39,7 @@ pub struct Record {
     pub importance: u16,
     /// When it was learned, in milliseconds since 1970.
     pub time_millis: u64,
-    /// How many independent observations speak for it.
+    /// How many independent observations speak for it. The caller counts them; it does not travel.
     pub evidence: u32,
 }
 
@@ -59,14 +61,17 @@ impl Record {
 /// Settings of a memory. Those that merge need the same, or they keep different records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
-    /// Time in which importance halves, in milliseconds, ≥ 1. Default 30 days. Guess: the longest life of a packet.
+    /// Time in which importance halves, in milliseconds, 1..=2⁶². Default 30 days. Guess: the longest life of a packet.
     pub half_life_millis: u64,
-    /// Records that are kept, ≥ 1. Default 4096. Guess: compared with each other in a tenth of a second.
+    /// Records that are kept, 1..=2²⁰. Default 4096. Guess: some megabytes.
     pub max_records: usize,
     /// Bytes of a text, ≤ 2²⁰. Default 4096. Guess: a page.
     pub max_text: usize,
     /// Numbers of an embedding, 1..=65 536. Default 4096. Guess: more than common models have.
     pub max_dimensions: usize,
+    /// How much later than now a record from others may be, in milliseconds, at most a day. Default 2 minutes. Guess: as much as
+    /// packets may be.
+    pub max_skew_millis: u64,
     /// Cosine from which two records mean the same, 0..=1. Default 0.95. Guess: paraphrases, not neighbours.
     pub same_meaning: f32,
 }
@@ -78,12 +83,65 @@ impl Default for Config {
             max_records: 4096,
             max_text: 4096,
             max_dimensions: 4096,
+            max_skew_millis: 120_000,
             same_meaning: 0.95,
         }
     }
 }
 
+/// A setting out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("memory.{field} must be within {min}..={max}, got {got}")]
+pub struct ConfigError {
+    /// The setting.
+    pub field: &'static str,
+    /// Its value.
+    pub got: f64,
+    /// Least value allowed.
+    pub min: f64,
+    /// Greatest value allowed.
+    pub max: f64,
+}
+
 impl Config {
+    /// Says whether every setting is within its range.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the field, its value and its bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let longest = 4_611_686_018_427_387_904.0;
+        let checks = [
+            (
+                "half_life_millis",
+                self.half_life_millis as f64,
+                1.0,
+                longest,
+            ),
+            ("max_records", self.max_records as f64, 1.0, 1_048_576.0),
+            ("max_text", self.max_text as f64, 0.0, 1_048_576.0),
+            ("max_dimensions", self.max_dimensions as f64, 1.0, 65_536.0),
+            (
+                "max_skew_millis",
+                self.max_skew_millis as f64,
+                0.0,
+                86_400_000.0,
+            ),
+            ("same_meaning", f64::from(self.same_meaning), 0.0, 1.0),
+        ];
+        for (field, got, min, max) in checks {
+            // Also refuses what is not a number.
+            if !(got >= min && got <= max) {
+                return Err(ConfigError {
+                    field,
+                    got,
+                    min,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Says whether a record is within the bounds.
     ///
     /// # Errors
@@ -104,14 +162,21 @@ impl Config {
     /// Compares records: who has more evidence, then who is hotter. All importance halves in the same time, so who is
     /// hotter is so at any time. Then by content, so that no two different records are alike.
     pub fn order(&self, a: &Record, b: &Record) -> Ordering {
-        let key = |record: &Record| (record.evidence, self.heat(record), record.time_millis);
-        let by_content = |a: &Record, b: &Record| {
-            let (x, y) = (&a.subject, &b.subject);
-            let text = a.text.cmp(&b.text);
-            x.cmp(y).then(text).then(a.importance.cmp(&b.importance))
-        };
-        let content = by_content(a, b).then_with(|| a.embedding.cmp(&b.embedding));
-        key(a).cmp(&key(b)).then(content)
+        (self.rank(a).cmp(&self.rank(b)))
+            .then_with(|| a.text.cmp(&b.text))
+            .then_with(|| a.importance.cmp(&b.importance))
+            .then_with(|| a.embedding.cmp(&b.embedding))
+    }
+
+    /// Where a record stands among those about other subjects.
+    fn rank(&self, record: &Record) -> Rank {
+        let Record {
+            evidence,
+            time_millis,
+            subject,
+            ..
+        } = *record;
+        (evidence, self.heat(record), time_millis, subject)
     }
 
     /// The logarithm of what the importance was worth in 1970, in 1/1024 halvings.
@@ -123,48 +188,55 @@ impl Config {
     }
 }
 
+/// Evidence, heat, time and subject.
+type Rank = (u32, i128, u64, Subject);
+
 /// A bounded set of records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Memory {
     config: Config,
     records: BTreeMap<Subject, Record>,
+    /// The same records, the one that goes first at the front.
+    ranks: BTreeSet<Rank>,
 }
 
 impl Memory {
-    /// Makes an empty memory.
+    /// Makes an empty memory. `config` is what [`Config::validate`] takes.
     pub fn new(config: Config) -> Self {
         Self {
             config,
             records: BTreeMap::new(),
+            ranks: BTreeSet::new(),
         }
     }
 
     /// Takes a record in, where it is better than what is known of its subject and there is room for it. Says whether
-    /// anything changed. O(records) where it is full.
+    /// anything changed. O(log records).
     ///
     /// # Errors
     /// [`LimitError`] where the record is past the bounds; the memory is as before then.
     pub fn insert(&mut self, record: Record) -> Result<bool, LimitError> {
         self.config.check(&record)?;
-        let subject = record.subject;
-        let is_better = |known: &Record| self.config.order(&record, known) == Ordering::Greater;
-        if !self.records.get(&subject).is_none_or(is_better) {
+        let known = self.records.get(&record.subject);
+        if known.is_some_and(|known| self.config.order(&record, known) != Ordering::Greater) {
             return Ok(false);
         }
-        self.records.insert(subject, record);
-        if self.records.len() <= self.config.max_records.max(1) {
-            return Ok(true);
+        let rank = self.config.rank(&record);
+        if let Some(known) = known {
+            self.ranks.remove(&self.config.rank(known));
+        } else if self.records.len() >= self.config.max_records.max(1) {
+            // Room is what the least one leaves, unless that is this one.
+            match self.ranks.first() {
+                Some(least) if *least < rank => {
+                    self.records.remove(&least.3);
+                    self.ranks.pop_first();
+                }
+                _ => return Ok(false),
+            }
         }
-        let order = |a: &&Record, b: &&Record| self.config.order(a, b);
-        let least = self
-            .records
-            .values()
-            .min_by(order)
-            .map(|least| least.subject);
-        if let Some(least) = least {
-            self.records.remove(&least);
-        }
-        Ok(least != Some(subject))
+        self.ranks.insert(rank);
+        self.records.insert(record.subject, record);
+        Ok(true)
     }
 
     /// Takes in all that `other` knows.
@@ -188,19 +260,22 @@ impl Memory {
         self.records.values()
     }
 
-    /// Returns the records of which none means the same as a better one, best first: what is worth passing on. It depends
-    /// on the set alone. O(records² × dimensions).
+    /// Returns, of the best [`MAX_COMPARED`] records, those of which none means the same as a better one, best first: what is
+    /// worth passing on. It depends on the set alone. O([`MAX_COMPARED`]² × dimensions): 512 embeddings of 384 numbers take some
+    /// hundredths of a second.
     pub fn distinct(&self) -> Vec<&Record> {
-        let mut best: Vec<&Record> = self.records.values().collect();
-        best.sort_by(|a, b| self.config.order(b, a));
-        let mut kept: Vec<&Record> = Vec::new();
+        let best = self.ranks.iter().rev().take(MAX_COMPARED);
+        let best = best.filter_map(|(.., subject)| self.records.get(subject));
+        let mut kept: Vec<(Direction, &Record)> = Vec::new();
         for record in best {
-            let cosine = |other: &&Record| record.embedding.cosine(&other.embedding);
-            if !kept.iter().any(|k| cosine(k) >= self.config.same_meaning) {
-                kept.push(record);
+            let direction = Direction::of(&record.embedding);
+            let is_like =
+                |(other, _): &(Direction, _)| direction.cosine(other) >= self.config.same_meaning;
+            if !kept.iter().any(is_like) {
+                kept.push((direction, record));
             }
         }
-        kept
+        kept.into_iter().map(|(_, record)| record).collect()
     }
 
     /// Returns up to `count` records nearest to `query` (as many numbers as their embeddings have), nearest first.
@@ -218,6 +293,9 @@ impl Memory {
             .collect()
     }
 }
+
+/// Records that are compared with each other, the best ones. Guess: more than anybody passes on at once.
+pub const MAX_COMPARED: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ pub(super) trait Coder {
     fn code(&mut self, one: u32, bit: bool) -> bool;
 }
 
-/// Predicts bits and learns from them. 260 KiB.
+/// Predicts bits and learns from them. 289 KiB.
 #[derive(Debug)]
 pub(super) struct Mixer {
     squash: Box<[u16; 4096]>,

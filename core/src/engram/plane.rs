@@ -244,7 +244,7 @@ fn is_uneven(plane: &[u8]) -> bool {
             seen += 1;
         }
     }
-    // Two bytes drawn are alike with probability 1/256 where all are as frequent. Half as much again saves a tenth of a bit.
+    // Two bytes drawn are alike with probability 1/256 where all are as frequent. A tenth as much again may save 0.1 bits.
     let alike: u64 = counts
         .iter()
         .map(|count| count * count.saturating_sub(1))

@@ -15,6 +15,8 @@ pub struct LayerReader<'a> {
     chunks: &'a [Chunk],
     next: usize,
     coder: Coder,
+    /// Whether a chunk could not be decoded: what was learned is of no use any more.
+    is_broken: bool,
 }
 
 impl<'a> LayerReader<'a> {
@@ -52,42 +54,50 @@ impl<'a> LayerReader<'a> {
             chunks,
             next: 0,
             coder,
+            is_broken: false,
         })
     }
 
-    /// Returns the chunk that is to be given next; `None` when the tensor is complete.
+    /// Returns the chunk that is to be given next; `None` when the tensor is complete. It stays the one that could not be
+    /// decoded.
     pub fn wanted(&self) -> Option<&'a Chunk> {
         self.chunks.get(self.next)
+    }
+
+    /// Whether a chunk was as announced and still could not be decoded: the tensor can only be read from its start, from
+    /// another engram.
+    pub const fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Verifies and decodes the chunk that is [wanted](Self::wanted); `raw` is overwritten with its numbers. `base` are the
     /// numbers at the same place of the base, or of what the layers before decode to.
     ///
     /// # Errors
-    /// [`EngramError::Chunk`]; nothing was decoded, and after a codec's error the tensor cannot go on.
+    /// [`EngramError::Chunk`] and an empty `raw`. The same chunk can be given again, but not after a codec's error: the
+    /// reader [is broken](Self::is_broken) then, and every later call is [`EngramError::State`].
     pub fn push(
         &mut self,
         coded: &[u8],
         base: Option<&[u8]>,
         raw: &mut Vec<u8>,
     ) -> Result<(), EngramError> {
+        raw.clear();
         let Some(chunk) = self.chunks.get(self.next) else {
             let what = "all chunks of the tensor were read";
             return Err(EngramError::State { what });
         };
+        if self.is_broken {
+            let what = "a chunk of the tensor could not be decoded, so it cannot go on";
+            return Err(EngramError::State { what });
+        }
         self.index.verify(chunk, coded)?;
-        raw.clear();
         raw.resize(chunk.raw_len, 0);
         let decoded = self.coder.decode(coded, base, raw);
         if let Err(problem) = decoded {
             raw.clear();
             let is_callers = matches!(problem, CodecError::Base { .. });
-            // What was learned is of no use any more.
-            self.next = if is_callers {
-                self.next
-            } else {
-                self.chunks.len()
-            };
+            self.is_broken = !is_callers;
             return Err(self.index.error(chunk, ChunkError::Codec(problem)));
         }
         self.next += 1;

@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use rand_core::RngCore;
 
-use super::lossy::{Gain, LossyError, Settings, Shape, Tensor, decode, deviation, encode};
+use super::lossy::{
+    Gain, LEAST_STEP, LossyError, Settings, Shape, Tensor, decode, deviation, encode,
+};
 
 /// What came out of a search.
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ impl Trial {
 /// Tells for each tensor how much finer its steps should be, in quarters of an octave, by how much the loss grows when random
 /// signs are added to it and taken from it.
 ///
-/// `loss` measures the model with the given tensors. It is asked once, and twice for each tensor that has at least 1/400 of all
+/// `loss` measures the model with the given tensors; a loss that is no number counts as infinite. It is asked once, and twice for each tensor that has at least 1/400 of all
 /// numbers; smaller ones cost next to nothing and get [`SMALL`]. O(tensors × (numbers + loss)).
 ///
 /// # Errors
@@ -94,6 +96,9 @@ pub fn sensitivities(
             }
             both += loss(&model) - before;
         }
+        if both.is_nan() {
+            both = f64::INFINITY;
+        }
         if let Some(own) = model.get_mut(place) {
             *own = tensor.values.to_vec();
         }
@@ -102,7 +107,11 @@ pub fn sensitivities(
     let usual = usual(tensors, &grown);
     let mut finer: Vec<i8> = tensors.iter().map(|_| SMALL).collect();
     for (place, growth) in grown {
-        let octaves = if usual > 0.0 && growth > usual / 16.0 {
+        let octaves = if growth == usual {
+            0.0
+        } else if growth == f64::INFINITY {
+            f64::INFINITY
+        } else if usual > 0.0 && growth > usual / 16.0 {
             libm::log2(growth / usual) * trial.strength
         } else {
             -4.0 * trial.strength * f64::from(u8::from(usual > 0.0))
@@ -209,24 +218,40 @@ enum Side {
     Coarse,
 }
 
-/// Halves the range of steps, 1/64 to 16 deviations, until it is narrow. Where no step reaches the target, the last one tried
-/// comes back: the finest or the coarsest.
+/// Halves the range of steps, 1/64 to 16 deviations, until it is narrow. Steps that numbers are too far away for are too fine.
+/// Where no step reaches the target, the last one tried comes back: about the finest that can be written, or the coarsest.
 fn search(
     tensors: &[Tensor<'_>],
     settings: &Settings,
     mut measure: impl FnMut(&[u8]) -> Result<(f64, bool, Side), LossyError>,
 ) -> Result<Reached, LossyError> {
     let deviation = deviation(tensors);
-    let unit = if deviation > 0.0 { deviation } else { 1.0 };
+    let unit = if deviation >= LEAST_STEP {
+        deviation
+    } else {
+        1.0
+    };
     let (mut fine, mut coarse) = (-6.0_f32, 4.0_f32);
     let (mut best, mut last) = (None, None);
+    let mut too_fine = LossyError::Step { got: unit };
     for _ in 0..TRIES {
         let middle = (fine + coarse) * 0.5;
         let settings = Settings {
             step: unit * libm::exp2f(middle),
             ..*settings
         };
-        let bytes = encode(tensors, &settings)?;
+        let bytes = match encode(tensors, &settings) {
+            Err(LossyError::Step { got }) if got > 1.0 => {
+                coarse = middle;
+                continue;
+            }
+            Err(error @ (LossyError::Far { .. } | LossyError::Step { .. })) => {
+                too_fine = error;
+                fine = middle;
+                continue;
+            }
+            encoded => encoded?,
+        };
         let (measured, is_reached, side) = measure(&bytes)?;
         // Towards the edge of what reaches the target.
         if is_reached == (side == Side::Fine) {
@@ -245,7 +270,7 @@ fn search(
             last = Some(reached);
         }
     }
-    best.or(last).ok_or(LossyError::Step { got: unit })
+    best.or(last).ok_or(too_fine)
 }
 
 /// Returns the settings for deltas whose tensors have steps of their own.

@@ -147,7 +147,7 @@ impl TensorInfo {
         self.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// Checks name, rank and length.
+    /// Checks name, rank, dimensions and length.
     ///
     /// # Errors
     /// [`EngramError::Tensor`].
@@ -156,6 +156,9 @@ impl TensorInfo {
             LimitError::check_len("bytes of a tensor's name", self.name.len(), limits.max_name)?;
             LimitError::check_len("dimensions", self.shape.len(), limits.max_rank)?;
             LimitError::check("bytes of a tensor", self.bytes()?, limits.max_bytes)?;
+            for dimension in &self.shape {
+                LimitError::check("a dimension", *dimension, MAX_DIMENSION)?;
+            }
             Ok(())
         };
         check().map_err(|problem| self.error(problem))
@@ -175,12 +178,19 @@ pub(super) fn short(name: &str) -> String {
     name.chars().take(64).collect()
 }
 
+/// The largest dimension, also beside one of 0. Source: what a varint of an index holds.
+const MAX_DIMENSION: u64 = i64::MAX as u64;
+
 /// Bounds that hold for what is read, whatever it announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the index, and of the header of safetensors. Default 8 MiB. Guess: a model of 1 TB in chunks of 256 KiB
-    /// has an index of 144 MiB; one of 50 GB fits.
+    /// Bytes of the index. Default 8 MiB. Guess: a model of 1 TB in chunks of 256 KiB has an index of 144 MiB; one of 50 GB
+    /// fits.
+    pub max_index: usize,
+    /// Bytes of the header of safetensors after its length. Default 8 MiB. Guess: 65,536 tensors with names of 64 bytes.
     pub max_header: usize,
+    /// Texts in `__metadata__`. Default 4,096. Guess: published models have under 100.
+    pub max_metadata: usize,
     /// Tensors. Default 65,536. Guess: the largest published models have a tenth.
     pub max_tensors: usize,
     /// Dimensions of a tensor. Default 16. Guess: twice what frameworks use.
@@ -194,7 +204,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            max_index: 8 << 20,
             max_header: 8 << 20,
+            max_metadata: 4096,
             max_tensors: 1 << 16,
             max_rank: 16,
             max_name: 512,

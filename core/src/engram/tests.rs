@@ -134,10 +134,9 @@ fn round_trip(tensors: &[Tensor], codecs: &[Codec]) -> usize {
     file.len()
 }
 
-/// The lossless codecs of this build that code `info`.
+/// The codecs of this build that code `info`.
 pub(super) fn codecs_for(info: &TensorInfo, has_base: bool) -> Vec<Codec> {
-    let codes =
-        |codec: &Codec| codec.is_lossless() && Coder::new(*codec, &[], info, has_base).is_ok();
+    let codes = |codec: &Codec| Coder::new(*codec, &[], info, has_base).is_ok();
     Codec::ALL.into_iter().filter(codes).collect()
 }
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::codec::Coder;
 use super::error::{ChunkError, EngramError};
-use super::index::{Chunk, ChunkId, Plan, error_at};
+use super::index::{Chunk, ChunkId, PackedSource, Plan, error_at};
 use super::tensor::Limits;
 use crate::bounds::LimitError;
 use crate::digest::Digest;
@@ -12,7 +12,9 @@ use crate::digest::Digest;
 /// Writes an engram: takes the numbers chunk by chunk and gives back what goes to the file. Does no IO and keeps one chunk.
 #[derive(Debug)]
 pub struct EngramWriter {
+    /// Its source is taken: packed it is a tenth as long.
     plan: Plan,
+    source: PackedSource,
     chunks: Vec<Chunk>,
     next: usize,
     coder: Option<Coder>,
@@ -25,13 +27,15 @@ impl EngramWriter {
     ///
     /// # Errors
     /// [`EngramError::Tensor`], [`EngramError::Limit`].
-    pub fn new(plan: Plan, limits: &Limits) -> Result<Self, EngramError> {
+    pub fn new(mut plan: Plan, limits: &Limits) -> Result<Self, EngramError> {
         plan.validate(limits)?;
+        let source = plan.take_source();
         let chunks = plan.chunks();
-        let len = plan.write(&chunks).len();
-        LimitError::check_len("bytes of the index", len, limits.max_header)?;
+        let len = plan.write(&source, &chunks).len();
+        LimitError::check_len("bytes of the index", len, limits.max_index)?;
         Ok(Self {
             plan,
+            source,
             chunks,
             next: 0,
             coder: None,
@@ -89,7 +93,7 @@ impl EngramWriter {
             let what = "chunks are missing";
             return Err(EngramError::State { what });
         }
-        let index = self.plan.write(&self.chunks);
+        let index = self.plan.write(&self.source, &self.chunks);
         let at = index.len().saturating_sub(32);
         let digest = Digest::sha256(index.get(..at).unwrap_or_default());
         Ok((index, digest))

@@ -1,6 +1,6 @@
 //! Which digits a node holds. No node holds all ten: what it lacks, it learns from the others.
 //!
-//! A packet of weights says which its author trained on, as metrics `shard_0` to `shard_9` of value 1.
+//! An update says which its author trained on; a packet of plain weights does as metrics `shard_0` to `shard_9` of value 1.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use crate::learner::private::Privacy;
+use crate::learner::update::MAX_UPDATE;
 
-/// Settings of a learner. Nodes of one network need the same `init_seed`; the rest may differ between nodes.
+/// Settings of a learner. Nodes of one network need the same `init_seed` and `momentum`, or they never hold the same model and
+/// tell each other all of it in every round; the rest may differ between nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
     /// Seed of the first model, one for the whole network: averaging needs models that start in the same place.
@@ -16,14 +18,27 @@ pub struct Config {
     pub steps: u32,
     /// Samples of a step, 1..=1024. Default 32. Source: as `steps`.
     pub batch: u32,
-    /// Learning rate of a step, > 0 and ≤ 1. Default 0.2. Source: as `steps`.
+    /// Learning rate of a step, > 0 and ≤ 1. Default 0.4. Source: four nodes in this module's simulation, eight to sixteen
+    /// seeds, mean accuracy after 30 and 60 exchanges with about 125 bytes an update: 95.6 and 97.1 % with 0.3, 95.9 and 97.2 %
+    /// with 0.4, 96.4 and 97.4 % with 0.5, whose worst node began lower.
     pub rate: f32,
     /// Share of the last exchange's change that the next one repeats, 0..=0.95: momentum over merged models (FedAvgM,
-    /// arXiv 1909.06335, section 4.3). Default 0.8. Source: measured in a sweep over four nodes in lockstep, not kept, worst of four seeds
-    /// after 30 exchanges: 91.1 % without, 93.3 % with.
+    /// arXiv 1909.06335, section 4.3). It costs no bytes, as who merges the same repeats the same; where somebody merged
+    /// another set, it starts again from nothing. Default 0.7. Source: as `rate`, in a prototype with single parameters of
+    /// 134 bytes: 96.3 % without it but with momentum of each node by itself, 96.8 % with 0.6, 96.9 % with 0.7 and 0.8.
     pub momentum: f32,
+    /// Bytes of an update among nodes that hold the same model, 32..=4096. Default 128, of which 106 are used on average.
+    /// Source: as `rate`: 96.5 and 97.3 % with 128 bytes, where plain weights have 96.6 and 97.4 %; 96.6 % after 60 exchanges
+    /// with 55 bytes.
+    pub update_bytes: u32,
+    /// Bytes of an update for those that hold another model, `update_bytes`..=4096. Default 2400. Source: accuracy and loss
+    /// of three models after 40 exchanges are those of the same models in plain weights; with 1200 bytes within 1 point and
+    /// 0.02, with 600 up to 4 points lower.
+    pub whole_bytes: u32,
+    /// Whether all parameters are shared as plain singles instead, 19 240 bytes. Default `false`.
+    pub is_plain: bool,
     /// Shortest time from one merge to the next round of training, 10 ms..=1 h. Default 250 ms. Guess: 60 exchanges
-    /// take 15 s, 77 kB/s to each neighbour.
+    /// take 15 s, 3 kB/s to each neighbour with the packets around them.
     pub interval: Duration,
     /// Exchanges after which `settled_interval` holds. Default 120. Guess: at twice the 60 exchanges that
     /// the issue asks for, little is left to gain; where the curve flattens was not measured.
@@ -45,7 +60,7 @@ pub struct Config {
     /// How long a peer's word on which classes it holds counts, 1 s..=1 h; each packet of weights renews it. Default
     /// 30 s. Guess: ten missed deadlines; whoever says nothing for so long has paused.
     pub claim_for: Duration,
-    /// Neighbours whose weights are held and merged, 1..=256; 38 kB each at most. Default 32. Guess: more than a tab
+    /// Neighbours whose weights are held and merged, 1..=256; 60 kB each at most. Default 32. Guess: more than a tab
     /// connects to.
     pub max_neighbours: usize,
     /// Private mode: what is shared tells little of any single training example; `None` trains openly. Needs noise from
@@ -60,8 +75,11 @@ impl Default for Config {
             init_seed: 0x4348_4f52_5553,
             steps: 10,
             batch: 32,
-            rate: 0.2,
-            momentum: 0.8,
+            rate: 0.4,
+            momentum: 0.7,
+            update_bytes: 128,
+            whole_bytes: 2400,
+            is_plain: false,
             interval: Duration::from_millis(250),
             settled_after: 120,
             settled_interval: Duration::from_secs(2),
@@ -98,6 +116,9 @@ impl Config {
             0.0,
             f64::from(0.95f32),
         )?;
+        let (delta, most) = (f64::from(self.update_bytes), MAX_UPDATE as f64);
+        check("update_bytes", delta, 32.0, most)?;
+        check("whole_bytes", f64::from(self.whole_bytes), delta, most)?;
         check("interval", interval, 0.01, longest)?;
         check(
             "settled_interval",
@@ -117,7 +138,12 @@ impl Config {
         )?;
         check("claim_for", self.claim_for.as_secs_f64(), 1.0, longest)?;
         check("max_neighbours", self.max_neighbours as f64, 1.0, 256.0)?;
-        if let Some(Privacy { steps, rate }) = self.privacy {
+        if let Some(Privacy {
+            steps,
+            rate,
+            update_bytes,
+        }) = self.privacy
+        {
             check("privacy.steps", f64::from(steps), 1.0, 100.0)?;
             check(
                 "privacy.rate",
@@ -125,6 +151,7 @@ impl Config {
                 f64::from(f32::MIN_POSITIVE),
                 1.0,
             )?;
+            check("privacy.update_bytes", f64::from(update_bytes), 32.0, most)?;
         }
         Ok(())
     }
@@ -186,6 +213,14 @@ mod tests {
             },
             Config {
                 momentum: 1.0,
+                ..Config::default()
+            },
+            Config {
+                update_bytes: 0,
+                ..Config::default()
+            },
+            Config {
+                whole_bytes: 10_000,
                 ..Config::default()
             },
             Config {

@@ -2,9 +2,13 @@
 //! merge, evaluate. Does no IO and reads no clock.
 //!
 //! Every node runs its own rounds; the number in a share aligns them. A neighbour that misses the deadline is not
-//! waited for until it shares again. A node that comes late takes over the model of those ahead of it and goes on in
-//! their next round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
+//! waited for until it shares again; its last model stands in for it for a while, so that a message lost costs no class. A
+//! node that comes late takes over the model of those ahead of it and joins their round. Without neighbours a node makes no exchange: its merged model rests, so that it forgets nothing
 //! of what it learned from others, and only the second model, trained on its own digits alone, goes on.
+//!
+//! What is shared is an [`Update`](crate::learner::Update): the quantised difference to the model that the round started
+//! from, which nodes that merged the same set hold to the bit, or to the network's first model where somebody is out of
+//! step. What it leaves out goes out later, and momentum costs nothing: who merges the same set repeats the same change.
 //!
 //! Which digits are its own a node chooses once it knows what the others hold, or after a bounded time, and it may
 //! change them after an exchange where digits are missing in the mesh (see `holding`). The model trained alone then
@@ -20,6 +24,8 @@
 mod io;
 mod neighbour;
 mod order;
+mod outgoing;
+mod receive;
 mod shard;
 mod train;
 
@@ -29,15 +35,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 pub use io::{Dropped, Input, Output, Refusal};
-use neighbour::Neighbour;
+use neighbour::{Neighbour, Shared};
 use order::Order;
+pub(super) use outgoing::Outgoing;
 
 use crate::learner::classes::Classes;
 use crate::learner::config::{Config, ConfigError};
 use crate::learner::digits::{Digits, Sample};
 use crate::learner::holding::Holdings;
 use crate::learner::merge::{Average, Contribution, Merge};
-use crate::learner::mlp::{Mlp, check_parameters};
+use crate::learner::mlp::Mlp;
 use crate::learner::private::Privatise;
 use crate::time::Instant;
 
@@ -56,9 +63,8 @@ pub struct Exchange<P> {
     model: Mlp,
     alone: Mlp,
     order: Order,
-    /// The merged model that this round's training started from.
-    anchor: Vec<f32>,
-    velocity: Vec<f32>,
+    /// What of this round goes out.
+    outgoing: Outgoing,
     round: u64,
     exchanges: u64,
     alone_turns: u64,
@@ -80,7 +86,12 @@ impl<P: Copy + Ord> Exchange<P> {
     /// [`ConfigError`] where a setting is out of its range.
     pub fn new(me: P, config: Config, digits: Arc<Digits>, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let model = Mlp::new(config.init_seed);
+        let first = Mlp::new(config.init_seed);
+        let outgoing = Outgoing::new(&first);
+        // Every model is in whole units, the first one too.
+        let mut model = first.clone();
+        let rounded = model.set_parameters(&outgoing.base());
+        debug_assert!(rounded.is_ok(), "as the model that was rounded");
         Ok(Self {
             me,
             rule: Box::new(Average),
@@ -89,9 +100,8 @@ impl<P: Copy + Ord> Exchange<P> {
             seed,
             shard: Vec::new(),
             order: Order::new(0, seed),
-            anchor: model.parameters().to_vec(),
-            velocity: alloc::vec![0.0; model.parameters().len()],
-            alone: model.clone(),
+            outgoing,
+            alone: first,
             model,
             config,
             digits,
@@ -181,7 +191,11 @@ impl<P: Copy + Ord> Exchange<P> {
                 said,
                 classes,
             } => self.holdings.on_claim(now, author, said, classes),
-            Input::Weights { .. } if self.is_paused => {}
+            Input::Update {
+                author,
+                said,
+                bytes,
+            } => self.on_update(now, author, said, &bytes),
             Input::Weights {
                 author,
                 round,
@@ -240,49 +254,6 @@ impl<P: Copy + Ord> Exchange<P> {
         }
     }
 
-    fn on_weights(&mut self, now: Instant, author: P, round: u64, params: Vec<f32>) {
-        if author == self.me {
-            return;
-        }
-        let max = self.round.saturating_add(MAX_AHEAD);
-        let checked = match check_parameters(&params) {
-            Ok(()) if round > max => Err(Refusal::TooFarAhead { got: round, max }),
-            checked => checked.map_err(Refusal::Malformed),
-        };
-        if let Err(reason) = checked {
-            self.dropped.refused += 1;
-            self.push(Output::Refused { author, reason });
-            return;
-        }
-        if round < self.round {
-            self.dropped.stale += 1;
-            self.on_straggler(now, author);
-            return;
-        }
-        if !self.make_room(author, false) {
-            self.dropped.full += 1;
-            return;
-        }
-        let neighbour = self.neighbours.entry(author).or_default();
-        neighbour.is_awaited = true;
-        if !neighbour.hold(round, params) {
-            self.dropped.duplicate += 1;
-        }
-    }
-
-    /// A neighbour behind this node has not received this round's weights: shares them again, so that it can catch up.
-    fn on_straggler(&mut self, now: Instant, author: P) {
-        let is_neighbour = self
-            .neighbours
-            .get(&author)
-            .is_some_and(|neighbour| neighbour.is_connected);
-        if let Phase::Waiting { reshare_at, .. } = &mut self.phase
-            && is_neighbour
-        {
-            *reshare_at = (*reshare_at).min(now + self.config.interval);
-        }
-    }
-
     /// Makes room for `peer` among the neighbours held: one that is connected takes the place of one that is not.
     fn make_room(&mut self, peer: P, is_connected: bool) -> bool {
         if self.neighbours.contains_key(&peer) || self.neighbours.len() < self.config.max_neighbours
@@ -334,17 +305,13 @@ impl<P: Copy + Ord> Exchange<P> {
 
     fn merge(&mut self, now: Instant) {
         let round = self.round;
-        let contributions: Vec<Contribution<'_, P>> = self
-            .neighbours
+        let (models, is_in_step) = self.models();
+        let mut contributions: Vec<Contribution<'_, P>> = models
             .iter()
-            .filter(|(_, neighbour)| neighbour.is_connected)
-            .filter_map(|(&author, neighbour)| {
-                let (round, params) = neighbour.oldest_since(round)?;
-                Some(Contribution {
-                    author,
-                    round,
-                    params,
-                })
+            .map(|(author, round, params)| Contribution {
+                author: *author,
+                round: *round,
+                params,
             })
             .collect();
         let peers = contributions.len();
@@ -368,16 +335,37 @@ impl<P: Copy + Ord> Exchange<P> {
         };
         let merged = match ahead.split_first() {
             Some((first, others)) if takes_over => self.rule.merge(first.params, others),
-            _ => self.rule.merge(self.model.parameters(), &contributions),
+            _ => {
+                let late = self.neighbours.iter().filter_map(|(author, neighbour)| {
+                    let (shared, params) = neighbour.late(round)?;
+                    Some(Contribution {
+                        author: *author,
+                        round: shared,
+                        params,
+                    })
+                });
+                contributions.extend(late);
+                contributions.sort_unstable_by_key(|contribution| contribution.author);
+                self.rule.merge(self.outgoing.model(), &contributions)
+            }
         };
-        self.adopt(&merged, takes_over);
+        for (author, round, params) in models {
+            if let Some(neighbour) = self.neighbours.get_mut(&author) {
+                neighbour.last = Some((round, params));
+            }
+        }
+        // Everybody in step has merged the same set, and so knows how the model moves. Plain weights are never in step.
+        let is_carried = (is_in_step || self.config.is_plain) && !takes_over;
+        self.outgoing
+            .adopt(&merged, is_carried.then_some(self.config.momentum));
+        if takes_over {
+            self.outgoing.forget();
+        }
+        self.restore();
 
-        // In step with those who are one message ahead; past those who are further, so that they take the next share.
-        self.round = if latest > round + 1 || takes_over {
-            latest + 1
-        } else {
-            round + 1
-        };
+        // In step with those furthest ahead, who wait for this node's share of their round. Past them, they would go past
+        // it in turn, and no two nodes would ever be in one round.
+        self.round = latest.max(round + 1);
         self.exchanges += 1;
         self.forget();
         let settled = self.exchanges >= self.config.settled_after;
@@ -400,44 +388,36 @@ impl<P: Copy + Ord> Exchange<P> {
         }
     }
 
-    /// Makes `merged` the model, carried on by the momentum of earlier exchanges.
-    fn adopt(&mut self, merged: &[f32], takes_over: bool) {
-        if check_parameters(merged).is_err() {
-            return;
+    /// Returns what the neighbours have shared in this round or a later one as models, and notes who will have merged the
+    /// same as this node: where all were told whole, everybody; where there are differences, those that share the base.
+    fn models(&mut self) -> (Vec<(P, u64, Vec<f32>)>, bool) {
+        let mut models = Vec::new();
+        let mut are_all_whole = self.outgoing.is_whole();
+        let mut is_in_step = true;
+        for (&author, neighbour) in &self.neighbours {
+            let share = neighbour.oldest_since(self.round);
+            if let (Some((round, shared)), true) = (share, neighbour.is_connected) {
+                are_all_whole &= shared.is_whole();
+                is_in_step &= round == self.round && self.outgoing.is_base_of(shared);
+                match self.outgoing.read(shared) {
+                    Ok(params) => models.push((author, round, params)),
+                    Err(_) => self.dropped.unknown += 1,
+                }
+            }
         }
-        let momentum = if takes_over {
-            0.0
-        } else {
-            self.config.momentum
-        };
-        let mut carried = merged.to_vec();
-        for (((velocity, carried), merged), anchor) in self
-            .velocity
-            .iter_mut()
-            .zip(&mut carried)
-            .zip(merged)
-            .zip(&self.anchor)
-        {
-            *velocity = if takes_over {
-                0.0
-            } else {
-                momentum * *velocity + (merged - anchor)
-            };
-            *carried = if takes_over {
-                *merged
-            } else {
-                anchor + *velocity
-            };
+        for neighbour in self.neighbours.values_mut() {
+            neighbour.is_behind = false;
+            let share = neighbour.oldest_since(self.round);
+            neighbour.is_in_step = share.is_some_and(|(round, shared)| {
+                round == self.round && (are_all_whole || self.outgoing.is_base_of(shared))
+            });
         }
-        if check_parameters(&carried).is_err() {
-            self.velocity.fill(0.0);
-            carried.copy_from_slice(merged);
-        }
-        self.restore(&carried);
+        (models, is_in_step)
     }
 
-    fn restore(&mut self, parameters: &[f32]) {
-        let restored = self.model.set_parameters(parameters);
+    /// Puts the model that was merged last in the place of the trained one.
+    fn restore(&mut self) {
+        let restored = self.model.set_parameters(&self.outgoing.base());
         debug_assert!(restored.is_ok(), "checked before");
     }
 
@@ -453,11 +433,24 @@ impl<P: Copy + Ord> Exchange<P> {
     }
 
     fn share(&mut self) {
+        let bytes = self
+            .outgoing
+            .bytes(self.round, self.holdings.own(), self.is_in_step());
         self.push(Output::Share {
             round: self.round,
             classes: self.holdings.own(),
-            params: self.model.parameters().to_vec(),
+            bytes,
+            params: self.outgoing.model().to_vec(),
         });
+    }
+
+    /// Says whether all who are waited for hold the model that this round started from.
+    fn is_in_step(&self) -> bool {
+        let is_apart = |neighbour: &Neighbour| {
+            let is_expected = neighbour.is_awaited && !neighbour.is_in_step;
+            neighbour.is_connected && (is_expected || neighbour.is_behind)
+        };
+        !self.neighbours.values().any(is_apart)
     }
 
     fn push(&mut self, output: Output<P>) {

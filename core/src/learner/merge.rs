@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use crate::learner::update::{to_parameter, to_unit};
+
 /// One neighbour's model in one exchange, already checked: 4810 finite parameters within the norm bound.
 #[derive(Clone, Copy, Debug)]
 pub struct Contribution<'a, P> {
@@ -24,7 +26,7 @@ pub trait Merge<P> {
     fn merge(&mut self, own: &[f32], others: &[Contribution<'_, P>]) -> Vec<f32>;
 }
 
-/// The mean of all models, each with the same weight (FedAvg with equal weights, arXiv 1602.05629, algorithm 1).
+/// The mean of all models, each with the same weight and rounded to 2⁻¹⁶ (FedAvg with equal weights, arXiv 1602.05629, algorithm 1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Average;
 
@@ -39,19 +41,21 @@ pub fn merge(own: &[f32], others: &[&[f32]]) -> Vec<f32> {
     average(own, others.iter().copied())
 }
 
+/// Sums in whole units, so that the order in which nodes add the same models up changes no bit of the mean.
 fn average<'a>(own: &[f32], others: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
-    let mut sum = own.to_vec();
-    let mut models = 1.0;
+    let mut sums: Vec<i64> = own.iter().map(|&p| i64::from(to_unit(p))).collect();
+    let mut models = 1;
     for other in others {
-        for (sum, &parameter) in sum.iter_mut().zip(other) {
-            *sum += parameter;
+        for (sum, &parameter) in sums.iter_mut().zip(other) {
+            *sum += i64::from(to_unit(parameter));
         }
-        models += 1.0;
+        models += 1;
     }
-    for parameter in &mut sum {
-        *parameter /= models;
-    }
-    sum
+    // To the nearest unit, a half upward.
+    let mean = |sum: i64| (2 * sum + models).div_euclid(2 * models);
+    sums.into_iter()
+        .map(|sum| to_parameter(mean(sum) as i32))
+        .collect()
 }
 
 #[cfg(test)]

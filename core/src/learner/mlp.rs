@@ -370,7 +370,7 @@ fn add_gradient(parameters: &[f32], gradient: &mut [f32], sample: &Sample) {
 
 /// `to += scale * from`, element by element.
 #[inline]
-fn add_scaled(to: &mut [f32], scale: f32, from: &[f32]) {
+pub(super) fn add_scaled(to: &mut [f32], scale: f32, from: &[f32]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to += scale * from;
     }

@@ -25,9 +25,13 @@ pub struct Privacy {
     /// of eight seeds at ε = 8 after 60 exchanges: 93.4 % with one step, 92.6 % with two, 92.4 % with three.
     pub steps: u32,
     /// Learning rate of the sum of the bounded gradients, > 0 and ≤ 1. It is not divided by the number of examples, which
-    /// is a secret too. Default 0.0125: 5 for the mean of 400 examples, each bounded to 0.3. Source: as `steps`; two
-    /// thirds of it cost 0.1 points. At ε = 2, with three times the noise, a third of it is best.
+    /// is a secret too. Default 0.0125: 5 for the mean of 400 examples, each bounded to 0.3. Source: four nodes in lockstep,
+    /// eight seeds at ε = 8 after 60 exchanges, with updates of 300 bytes: 92.5 % with 0.008, 93.6 % with 0.0125, 91.9 % with
+    /// 0.02.
     pub rate: f32,
+    /// Bytes of an update in private mode, 32..=4096. Default 300, of which 196 are used on average. Source: as `rate`: noise
+    /// takes room too, and what stays untold adds up: 92.3 % with 200 bytes, 88.4 % with 128.
+    pub update_bytes: u32,
 }
 
 impl Default for Privacy {
@@ -35,6 +39,7 @@ impl Default for Privacy {
         Self {
             steps: 1,
             rate: 0.0125,
+            update_bytes: 300,
         }
     }
 }

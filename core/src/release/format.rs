@@ -17,6 +17,7 @@ use self::safetensors::Tensors;
 use super::error::ReleaseError;
 use super::preview::Measured;
 use super::reader::{Reader, Slot};
+use crate::engram::outline::{Outline, begins};
 use crate::packet::{Instructions, What};
 use crate::privacy::{Draft, Embedded, Limits, Names, Parts, Side};
 
@@ -30,6 +31,8 @@ pub enum Format {
     Json,
     /// Tensors in safetensors.
     Safetensors,
+    /// Tensors in an engram: names and metadata are searched, and never changed.
+    Engram,
     /// An image in PNG.
     Png,
     /// An image in JPEG.
@@ -44,6 +47,8 @@ impl Format {
         // The length that safetensors begin with is mostly zeros, which are UTF-8 too.
         if safetensors::is_safetensors(content) {
             Self::Safetensors
+        } else if outline(content).is_some() {
+            Self::Engram
         } else if png::is_png(content) {
             Self::Png
         } else if jpeg::is_jpeg(content) {
@@ -65,6 +70,7 @@ impl Format {
             Self::Text => "text",
             Self::Json => "json",
             Self::Safetensors => "safetensors",
+            Self::Engram => "engram",
             Self::Png => "png",
             Self::Jpeg => "jpeg",
             Self::Opaque => "opaque",
@@ -142,6 +148,9 @@ impl Apart {
                 draft.texts.insert(Slot::Content.key(), text);
             }
             Format::Opaque => {
+                if begins(&content) {
+                    apart.notes.push(NO_ENGRAM.into());
+                }
                 apart.is_searched = inspect(&content, reader)?;
                 let form = if apart.is_searched {
                     "text in another encoding than UTF-8"
@@ -154,6 +163,13 @@ impl Apart {
             }
             Format::Png => apart.take_picture((png::read(&content), &content), draft, reader)?,
             Format::Jpeg => apart.take_picture((jpeg::read(&content), &content), draft, reader)?,
+            Format::Engram => {
+                if let Some(engram) = outline(&content) {
+                    apart.notes = inspect_engram(&engram, reader)?;
+                }
+                reader.refuse_kept(PACKED)?;
+                apart.body = Body::Bytes(content);
+            }
             Format::Safetensors => {
                 let tensors = Tensors::read(content, limits.max_entries.min(MAX_TENSORS))?;
                 draft.embedded.extend(tensors.embedded());
@@ -229,6 +245,12 @@ impl Apart {
                     (content, is_searched)
                 }
             },
+            Format::Engram => {
+                if let Some(engram) = outline(&content) {
+                    notes = inspect_engram(&engram, reader)?;
+                }
+                (content, true)
+            }
             Format::Png | Format::Jpeg | Format::Opaque => {
                 let is_searched = inspect(&content, reader)?;
                 (content, is_searched)
@@ -370,6 +392,34 @@ fn inspect(content: &[u8], reader: &mut Reader<'_>) -> Result<bool, ReleaseError
     Ok(text.is_some())
 }
 
+fn outline(content: &[u8]) -> Option<Outline> {
+    Outline::read(content, &crate::engram::Limits::default())
+}
+
+/// Searches what an engram says in words, which stays as it is. Returns what is to be known of the rest.
+///
+/// # Errors
+/// [`ReleaseError::Refused`].
+fn inspect_engram(engram: &Outline, reader: &mut Reader<'_>) -> Result<Vec<String>, ReleaseError> {
+    for name in &engram.names {
+        reader.inspect_entry(None, name)?;
+    }
+    for (key, text) in &engram.metadata {
+        reader.inspect_entry(None, key)?;
+        reader.inspect_entry(Some(key), text)?;
+    }
+    let mut notes = Vec::from([format!(
+        "the tensors leave packed and without noise: {} numbers, which were not searched, and from which what they learned \
+         may be read",
+        engram.numbers
+    )]);
+    if !engram.metadata.is_empty() {
+        let entries = engram.metadata.len();
+        notes.push(format!("{entries} entries of metadata leave in the engram"));
+    }
+    Ok(notes)
+}
+
 /// An image without what describes it.
 struct Picture {
     block: &'static str,
@@ -416,6 +466,10 @@ impl Picture {
 /// What is to be known of content that only programs read.
 const NOT_READ: &str = "the content is of a format that is not read: what stands in it as plain text was searched, what is \
                         packed or coded was not, and nothing can be taken out of it";
+/// What is to be known of content that is searched as bytes because it is no engram, though it begins as one.
+const NO_ENGRAM: &str = "the content begins as an engram, but its header is damaged, or it is longer or shorter than that says";
+/// What an engram is, in the words of a refusal.
+const PACKED: &str = "an engram, of a file that can be cleaned and packed again";
 /// Entries of an image that the stages are told of; more are counted. Guess: cameras write a dozen.
 const MAX_EMBEDDED: usize = 256;
 /// Tensors that slots tell apart.

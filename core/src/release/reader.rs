@@ -169,8 +169,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ReleaseError::Refused`] where the policy refuses it all the same.
     pub(super) fn inspect(&mut self, content: &str) -> Result<(), ReleaseError> {
+        self.inspect_as(Some(&Slot::Content.key()), content)
+    }
+
+    fn inspect_as(&mut self, key: Option<&str>, content: &str) -> Result<(), ReleaseError> {
         self.is_kept = true;
-        let clean = self.read(Some(&Slot::Content.key()), content);
+        let clean = self.read(key, content);
         self.is_kept = false;
         if self.has_identifier(content) {
             self.keep("identifier");
@@ -182,6 +186,20 @@ impl<'a> Reader<'a> {
             }));
         }
         Ok(())
+    }
+
+    /// Notes what is in a name, or in the entry `key`, of content that stays as it is.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Refused`] where the policy refuses it all the same.
+    pub(super) fn inspect_entry(
+        &mut self,
+        key: Option<&str>,
+        text: &str,
+    ) -> Result<(), ReleaseError> {
+        // The key of a place of ours would change how it is read.
+        let key = key.filter(|key| Slot::of(key).is_none());
+        self.inspect_as(key, text)
     }
 
     /// Notes what is surely in `content`, bytes that stay as they are: less sure findings stand in any noise.

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::learner::{Classes, Config, Digits, Exchange, Input, Output, Privacy, Privatise};
 use crate::privacy::ledger::Ledger;
 use crate::privacy::noise::NoiseError;
-use crate::time::Instant;
+use crate::time::{Instant, Timestamp};
 
 /// Private mode: how the budget is spent, and how the learner steps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,12 +74,14 @@ impl Tab {
 /// What happens in a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// Tab `tab` shared `params`, for everybody to see.
+    /// Tab `tab` shared `params`, as everybody reads them.
     Shared {
         /// Its number.
         tab: usize,
         /// 4810 parameters in the model's order.
         params: &'a [f32],
+        /// What travels: an update.
+        bytes: &'a [u8],
     },
     /// Tab `tab` has merged what was shared, into `params`.
     Merged {
@@ -112,13 +114,13 @@ pub fn run(tabs: &mut [Tab], exchanges: u64, on_event: &mut dyn FnMut(Event<'_>)
         let is_done = tabs[to].exchange.exchanges() >= exchanges;
         if !is_done {
             let shared = step(&mut tabs[to], to, now, input, on_event);
-            for (round, params) in shared {
+            for bytes in shared {
                 mail.extend((0..count).filter(|&peer| peer != to).map(|peer| {
-                    let params = params.clone();
-                    let input = Input::Weights {
+                    let bytes = bytes.clone();
+                    let input = Input::Update {
                         author: to,
-                        round,
-                        params,
+                        said: Timestamp::UNIX_EPOCH,
+                        bytes,
                     };
                     (peer, input)
                 }));
@@ -137,7 +139,7 @@ fn step(
     now: Instant,
     input: Input<usize>,
     on_event: &mut dyn FnMut(Event<'_>),
-) -> Vec<(u64, Vec<f32>)> {
+) -> Vec<Vec<u8>> {
     let mut shared = Vec::new();
     let training = tab.training.as_mut();
     if let Some((training, ledger)) = training {
@@ -152,12 +154,13 @@ fn step(
     }
     loop {
         match tab.exchange.poll_output() {
-            Output::Share { round, params, .. } => {
+            Output::Share { bytes, params, .. } => {
                 on_event(Event::Shared {
                     tab: me,
                     params: &params,
+                    bytes: &bytes,
                 });
-                shared.push((round, params));
+                shared.push(bytes);
             }
             Output::Merged { epsilon, .. } => {
                 tab.epsilon = epsilon;

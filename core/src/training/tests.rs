@@ -7,8 +7,11 @@ use rand_core::SeedableRng;
 use super::lockstep::{Event, Private, Tab, run};
 use super::*;
 use crate::digest::Digest;
-use crate::learner::{Classes, Digits};
+use crate::key::Keypair;
+use crate::learner::{Classes, Digits, PARAMETER_BYTES};
+use crate::packet::PacketDraft;
 use crate::privacy::accountant::Cost;
+use crate::time::Timestamp;
 
 fn digits() -> Arc<Digits> {
     Arc::new(Digits::parse(include_bytes!("../../../www/digits.bin")).unwrap())
@@ -94,7 +97,7 @@ fn a_tab_with_a_spent_budget_shares_what_it_merged_and_goes_on_merging() {
     let mut anchor = Vec::new();
     let mut shares = Vec::new();
     run(&mut tabs, 12, &mut |event| match event {
-        Event::Shared { tab: 0, params } => shares.push((params == anchor, params.to_vec())),
+        Event::Shared { tab: 0, params, .. } => shares.push((params == anchor, params.to_vec())),
         Event::Merged { tab: 0, params } => anchor = params.to_vec(),
         Event::Shared { .. } | Event::Merged { .. } => {}
     });
@@ -239,6 +242,41 @@ fn four_private_tabs_learn_all_ten_digits_within_the_budget() {
         let accuracy = tab.exchange.model().accuracy(&digits.test);
         assert!(accuracy > 0.9, "{accuracy}");
         assert!(tab.epsilon.unwrap() <= 8.0, "{:?}", tab.epsilon);
+    }
+}
+
+#[test]
+fn whole_packets_of_updates_take_a_thirtieth_of_those_of_plain_weights() {
+    let digits = digits();
+    let make = |(me, held): (usize, &str)| Tab::new(me, &digits, classes(held), None, 5).unwrap();
+    let held = ["0,1,2", "3,4,5", "6,7", "8,9"].into_iter().enumerate();
+    let mut tabs: Vec<Tab> = held.filter_map(make).collect();
+    let packet = |content: &[u8]| {
+        let draft = PacketDraft {
+            instructions: instructions(),
+            ttl_secs: 120,
+            ..PacketDraft::inline("weights", content.to_vec())
+        };
+        let now = Timestamp::from_millis(1_795_233_600_000);
+        let packet = draft.sign(&Keypair::from_seed(&[1; 32]), "main", now);
+        packet.unwrap().as_cbor().len()
+    };
+    let (mut bytes, mut packets) = (0, 0);
+    run(&mut tabs, 60, &mut |event| {
+        if let Event::Shared { bytes: update, .. } = event {
+            bytes += packet(update);
+            packets += 1;
+        }
+    });
+    assert!(packets >= 240, "{packets}");
+    let plain = packet(&[0; PARAMETER_BYTES]);
+    assert!(
+        bytes * 30 <= plain * packets,
+        "{bytes} in {packets}, {plain} each"
+    );
+    for tab in tabs {
+        let accuracy = tab.exchange.model().accuracy(&digits.test);
+        assert!(accuracy >= 0.965, "{accuracy}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
 
 mod bench;
 mod file;
+mod hybrid;
 mod info;
 mod pack;
 mod progress;
@@ -70,6 +71,7 @@ fn beside(path: &Path, add: &str, remove: &str) -> PathBuf {
 fn limits(max_bytes: u64) -> Limits {
     Limits {
         max_bytes,
+        max_index: MAX_INDEX,
         ..Limits::default()
     }
 }
@@ -83,6 +85,9 @@ fn peak_resident_bytes() -> Option<u64> {
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
+
+/// Bytes of an index that is on a disk of one's own. Guess: that of a model of 900 GB, which takes 450 MB of memory.
+const MAX_INDEX: usize = 128 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! `chorus-relay get`: a packet's content, verified, as a file; opened first where it is sealed.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
     pin::pin,
@@ -24,6 +24,7 @@ use crate::{
     cmd::{
         Failure, client, identity,
         keys::{self, OwnKeys},
+        unfinished::Unfinished,
     },
     store::StoreError,
 };
@@ -152,32 +153,15 @@ async fn fetch(handle: &Handle, cid: ContentId) -> Result<(Packet, Vec<u8>), Fai
 /// Writes beside `path`, then renames: whoever looks sees the old file or the whole new one. Only its owner can read a
 /// private one.
 fn write_whole(path: &Path, content: &[u8], is_private: bool) -> io::Result<()> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
-    let unfinished = path.with_file_name(format!(
-        ".{}.{}.part",
-        name.to_string_lossy(),
-        std::process::id()
-    ));
-    let write = || {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        if is_private {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
-        let mut file = options.open(&unfinished)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    let result = write();
-    if result.is_err() {
-        // Best effort; the first error is the one to report.
-        let _ = fs::remove_file(&unfinished);
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    if is_private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
-    result
+    let (unfinished, mut file) = Unfinished::beside(path, &mut options)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(unfinished.path(), path)
 }
 
 /// Time without progress. Guess: the relay asks its neighbours and the DHT within ten seconds, for each of two hops.

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use crate::relay::{chorus_relay, succeed};
 
 /// A folder with a model, its base, and what they become.
-struct Desk(TempDir);
+pub(super) struct Desk(TempDir);
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         let base = weights(1, 0.0);
         fs::write(desk.path("base"), safetensors(&base)).unwrap();
@@ -22,21 +22,21 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn engram(&self, args: &[&str]) -> Output {
+    pub(super) fn engram(&self, args: &[&str]) -> Output {
         chorus_relay(&self.args(args))
     }
 
     /// Expects success; returns the line of JSON.
-    fn done(&self, args: &[&str]) -> Value {
+    pub(super) fn done(&self, args: &[&str]) -> Value {
         serde_json::from_str(&succeed(&self.args(args))).unwrap()
     }
 
     /// Expects a failure with `status`; returns what was said.
-    fn refused(&self, args: &[&str], status: i32) -> String {
+    pub(super) fn refused(&self, args: &[&str], status: i32) -> String {
         let output = self.engram(args);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{said}");
@@ -48,7 +48,7 @@ impl Desk {
     }
 
     /// Names of files stand for files in the folder: `@model`.
-    fn args(&self, args: &[&str]) -> Vec<String> {
+    pub(super) fn args(&self, args: &[&str]) -> Vec<String> {
         let path = |arg: &&str| match arg.strip_prefix('@') {
             Some(name) => self.path(name).to_str().unwrap().to_owned(),
             None => (*arg).to_owned(),
@@ -58,7 +58,7 @@ impl Desk {
             .collect()
     }
 
-    fn files(&self) -> usize {
+    pub(super) fn files(&self) -> usize {
         fs::read_dir(self.0.path()).unwrap().count()
     }
 }
@@ -79,7 +79,7 @@ fn weights(seed: u64, step: f32) -> Vec<f32> {
 }
 
 /// A file with a tensor of f32, one of whole numbers, one without numbers, and metadata; spaced as no program would.
-fn safetensors(weights: &[f32]) -> Vec<u8> {
+pub(super) fn safetensors(weights: &[f32]) -> Vec<u8> {
     let (rows, bytes) = (weights.len() / 100, weights.len() * 4);
     let json = format!(
         "{{\"w\":{{\"dtype\":\"F32\",\"shape\":[{rows},100],\"data_offsets\":[3,{}]}},\n  \"n\":{{\"shape\":[3],\"dtype\":\"U8\",\
@@ -269,6 +269,32 @@ fn info_lists_tensors_and_bench_measures_codecs() {
 const MOST_MEMORY: u64 = 64 << 20;
 
 #[test]
+fn a_model_of_ten_thousand_tensors_is_packed_and_unpacked_in_64_mib() {
+    let desk = Desk::new();
+    let infos: Vec<_> = (0..10_000)
+        .map(|at| {
+            let (from, to) = (at * 16, at * 16 + 16);
+            format!("\"model.layers.{at}.self_attn.q_proj.weight\":{{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[{from},{to}]}}")
+        })
+        .collect();
+    let json = format!("{{{}}}", infos.join(","));
+    let numbers: Vec<u8> = (0..160_000u32)
+        .map(|at| (at.wrapping_mul(at) >> 7) as u8)
+        .collect();
+    let len = (json.len() as u64).to_le_bytes();
+    let model = [&len[..], json.as_bytes(), &numbers].concat();
+    fs::write(desk.path("many"), &model).unwrap();
+    let packed = desk.done(&["pack", "@many", "--base", "@many"]);
+    let unpack = ["unpack", "@many.engram", "-o", "@back", "--base", "@many"];
+    let back = desk.done(&unpack);
+    for command in [packed, back] {
+        let peak = command["peak_resident_bytes"].as_u64().unwrap();
+        assert!(peak < MOST_MEMORY, "{peak} bytes were resident: {command}");
+    }
+    assert!(fs::read(desk.path("back")).unwrap() == model);
+}
+
+#[test]
 fn a_gigabyte_is_packed_and_unpacked_in_64_mib() {
     let desk = Desk::new();
     let block: Vec<u8> = real_weights();
@@ -289,7 +315,7 @@ fn a_gigabyte_is_packed_and_unpacked_in_64_mib() {
 }
 
 /// Reads the numbers of real weights where they are, else makes some.
-fn real_weights() -> Vec<u8> {
+pub(super) fn real_weights() -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     match fs::read(root.join("../shared/data/engram/transformer.safetensors")) {
         Ok(file) => {

@@ -244,7 +244,7 @@ fn beginning(content: &[u8], format: Format) -> Option<String> {
             let text = core::str::from_utf8(content).ok()?;
             Some(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
         }
-        Format::Safetensors | Format::Png | Format::Jpeg | Format::Opaque => None,
+        Format::Safetensors | Format::Engram | Format::Png | Format::Jpeg | Format::Opaque => None,
     }
 }
 

@@ -5,13 +5,14 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 use chorus_core::{
     key::PeerId,
     learner::{
-        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETERS, Privacy, Privatise,
-        parameters_from_bytes, parameters_to_bytes,
+        Classes, Config, Digits, Exchange, Input, Mlp, Output, PARAMETER_BYTES, Privacy, Privatise,
+        Update, parameters_from_bytes,
     },
     net::{Event, Handle, HandleError, ShareOptions},
     node,
-    packet::{Instructions, Packet},
+    packet::{Packet, Payload},
     time::{Instant, Timestamp},
+    training::instructions,
 };
 use futures::{FutureExt, StreamExt, channel::mpsc, select_biased};
 use futures_timer::Delay;
@@ -252,8 +253,9 @@ impl Run {
                 Output::Share {
                     round,
                     classes,
-                    params,
-                } => self.share(round, classes, &params),
+                    bytes,
+                    ..
+                } => self.share(round, classes, bytes),
                 Output::Held { own, others } => (self.on_lesson)(Lesson::Held { own, others }),
                 Output::Merged {
                     round,
@@ -296,8 +298,19 @@ impl Run {
                 self.handle(Input::PeerDown { peer });
             }
             node::Event::PacketReceived { packet, .. } if packet.packet_type() == WEIGHTS => {
-                self.on_claim(&packet);
-                self.fetch(packet);
+                match update_in(&packet) {
+                    Some(bytes) if self.tabs.contains(&packet.author()) => {
+                        self.handle(Input::Update {
+                            author: packet.author(),
+                            said: packet.timestamp(),
+                            bytes: bytes.to_vec(),
+                        });
+                    }
+                    _ => {
+                        self.on_claim(&packet);
+                        self.fetch(packet);
+                    }
+                }
             }
             _ => {}
         }
@@ -325,31 +338,30 @@ impl Run {
         self.handle(Input::Claim {
             author: packet.author(),
             said: packet.timestamp(),
-            classes: Classes::from_metrics(packet.quality()),
+            classes: match update_in(packet).map(Update::from_bytes) {
+                Some(update) => update.ok().and_then(|update| update.classes()),
+                None => Classes::from_metrics(packet.quality()),
+            },
         });
     }
 
-    fn share(&mut self, round: u64, classes: Classes, params: &[f32]) {
-        let (handle, bytes) = (self.handle.clone(), parameters_to_bytes(params));
+    fn share(&mut self, round: u64, classes: Classes, bytes: Vec<u8>) {
+        let handle = self.handle.clone();
         let mut options = ShareOptions::new(WEIGHTS);
         options.ttl_secs = WEIGHTS_TTL_SECS;
-        options.quality.insert(ROUND.into(), round as f64);
-        let held = classes.metrics();
-        options
-            .quality
-            .extend(held.map(|(name, value)| (name.into(), value)));
+        if bytes.len() == PARAMETER_BYTES {
+            // Plain weights say neither themselves.
+            options.quality.insert(ROUND.into(), round as f64);
+            let held = classes.metrics();
+            options
+                .quality
+                .extend(held.map(|(name, value)| (name.into(), value)));
+        }
         if let Some(private) = &self.private {
             options.quality.insert(EPSILON.into(), private.epsilon());
             options.quality.insert(DELTA.into(), private.0.delta());
         }
-        options.instructions = Instructions {
-            what: chorus_core::packet::What::Weights {
-                tensor: "digits/mlp".into(),
-                dtype: chorus_core::packet::Dtype::F32,
-                shape: vec![PARAMETERS as u32],
-            },
-            ..Instructions::default()
-        };
+        options.instructions = instructions();
         let (learned, unnoted) = (self.learned.clone(), self.unnoted.take());
         spawn_local(async move {
             if let Some(records) = unnoted {
@@ -360,7 +372,7 @@ impl Run {
         });
     }
 
-    /// Fetches the weights of a neighbour's packet and gives them to the exchange.
+    /// Fetches the plain weights of a neighbour's packet and gives them to the exchange.
     fn fetch(&self, packet: Packet) {
         // News of tabs that have left comes along too. Nobody may have their weights any more, and waiting for them
         // would take the place of those that can be had.
@@ -401,6 +413,14 @@ async fn note_and_share(
     learned.note(prepared.packet(), at).await;
     handle.publish(prepared).await?;
     Ok(())
+}
+
+/// Returns the update that `packet` carries, which anybody may have written; `None` where it carries or names plain weights.
+fn update_in(packet: &Packet) -> Option<&[u8]> {
+    match packet.payload() {
+        Payload::Inline(bytes) if bytes.len() != PARAMETER_BYTES => Some(bytes),
+        Payload::Inline(_) | Payload::Link { .. } => None,
+    }
 }
 
 fn now() -> Instant {

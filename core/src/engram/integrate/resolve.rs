@@ -1,14 +1,17 @@
 //! Step three: several deltas at once. Where they contradict each other, who prevails?
 //!
-//! [`resolve`] quantises every delta to whole units of 2⁻²⁴ and adds in 128-bit integers, so that the same set gives the
-//! same bits in any order. Ties and what is dropped depend on nothing but the set: a delta's drop-out is seeded by its own
-//! id, and where votes are even the sum is zero.
+//! [`resolve`] quantises every delta to whole units of 2⁻⁴⁰ and adds in 128-bit integers, so that the same set gives the
+//! same bits in any order. What is below half a unit, 4.5 · 10⁻¹³, counts as 0. Ties and what is dropped depend on nothing but
+//! the set: a delta's drop-out is seeded by its own id, and where votes are even the sum is zero.
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
+
+use super::super::feedback::part_of;
 
 /// One delta among several.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +38,7 @@ pub enum Resolution {
     /// A random share of each delta is dropped and the rest made larger by as much, then the mean. Source: DARE (Yu et al.
     /// 2024, arXiv 2311.03099, section 3.2); their drop rates go to 0.9.
     Dare {
-        /// Share of each delta that is dropped, 0..1.
+        /// Share of each delta that is dropped, 0..=0.99.
         drop: f32,
         /// Makes the choice, together with each delta's id.
         seed: u64,
@@ -81,9 +84,9 @@ pub enum ResolveError {
         got: u64,
     },
     /// A share is out of its range.
-    #[error("{what} must be within 0..=1 and leave something, got {got}")]
+    #[error("{what}, got {got}")]
     Share {
-        /// Which.
+        /// Which, and its range.
         what: &'static str,
         /// Its value.
         got: f32,
@@ -91,7 +94,8 @@ pub enum ResolveError {
 }
 
 /// Returns the one delta that `contributions` make, and the share of parameters, 0..=1, on which their signs disagreed. The
-/// order of the contributions changes no bit. O(contributions × parameters); TIES sorts besides.
+/// order of the contributions changes no bit. O(contributions × parameters). Memory is 4 bytes a parameter for the result, 1 MiB,
+/// and 400 bytes a contribution.
 ///
 /// # Errors
 /// [`ResolveError`] that names the contribution.
@@ -100,35 +104,21 @@ pub fn resolve(
     contributions: &[Contribution<'_>],
 ) -> Result<(Vec<f32>, f32), ResolveError> {
     let parameters = check(how, contributions)?;
-    let mut sums = vec![Sum::default(); parameters];
-    for contribution in contributions {
-        let units: Vec<i64> = contribution.values.iter().map(|&v| to_units(v)).collect();
-        let least = match how {
-            Resolution::Ties { keep } => least_kept(&units, keep),
-            Resolution::Mean | Resolution::Dare { .. } => 0,
-        };
-        let mut dropped = dropper(how, contribution);
-        for (sum, &units) in sums.iter_mut().zip(&units) {
-            if !dropped() && units != 0 && units.unsigned_abs() >= least {
-                sum.add(units, contribution.weight);
-            }
-        }
-    }
+    let mut sources: Vec<Source<'_>> = (contributions.iter())
+        .map(|contribution| Source::new(how, contribution))
+        .collect();
     let weights: u128 = contributions.iter().map(|c| u128::from(c.weight)).sum();
-    let disagreeing = sums.iter().filter(|sum| sum.up > 0 && sum.down > 0).count();
-    let values = sums.iter().map(|sum| match how {
-        Resolution::Mean => to_value(mean(sum.up_sum - sum.down_sum, weights)),
-        // What is left stands for what was dropped.
-        Resolution::Dare { drop, .. } => {
-            to_value(mean(sum.up_sum - sum.down_sum, weights)) / (1.0 - drop)
+    let mut sums = vec![Sum::default(); BLOCK.min(parameters)];
+    let (mut values, mut disagreeing) = (Vec::with_capacity(parameters), 0_usize);
+    while values.len() < parameters {
+        sums.truncate(parameters - values.len());
+        sums.fill(Sum::default());
+        for source in &mut sources {
+            source.add(&mut sums);
         }
-        Resolution::Ties { .. } => to_value(match sum.up_sum.cmp(&sum.down_sum) {
-            core::cmp::Ordering::Greater => mean(sum.up_sum, sum.up),
-            core::cmp::Ordering::Less => mean(-sum.down_sum, sum.down),
-            core::cmp::Ordering::Equal => 0,
-        }),
-    });
-    let values = values.collect();
+        disagreeing += sums.iter().filter(|sum| sum.up > 0 && sum.down > 0).count();
+        values.extend(sums.iter().map(|sum| sum.resolve(how, weights)));
+    }
     Ok((values, disagreeing as f32 / parameters.max(1) as f32))
 }
 
@@ -168,9 +158,10 @@ fn check(how: Resolution, contributions: &[Contribution<'_>]) -> Result<usize, R
     let share = match how {
         Resolution::Mean => Ok(()),
         Resolution::Ties { keep } if keep > 0.0 && keep <= 1.0 => Ok(()),
+        // What is left is made up to a hundred times larger.
         Resolution::Dare { drop, .. } if (0.0..=0.99).contains(&drop) => Ok(()),
-        Resolution::Ties { keep } => Err(("share to keep", keep)),
-        Resolution::Dare { drop, .. } => Err(("share to drop", drop)),
+        Resolution::Ties { keep } => Err(("share to keep must be > 0 and at most 1", keep)),
+        Resolution::Dare { drop, .. } => Err(("share to drop must be within 0..=0.99", drop)),
     };
     share.map_err(|(what, got)| ResolveError::Share { what, got })?;
     let got = contributions.len();
@@ -202,6 +193,41 @@ fn check(how: Resolution, contributions: &[Contribution<'_>]) -> Result<usize, R
     Ok(expected)
 }
 
+/// What is left of a contribution, on the way through its numbers.
+struct Source<'a> {
+    rest: &'a [f32],
+    weight: u64,
+    /// Units below which a number is left out.
+    least: u64,
+    dropper: Dropper,
+}
+
+impl<'a> Source<'a> {
+    fn new(how: Resolution, contribution: &Contribution<'a>) -> Self {
+        Self {
+            rest: contribution.values,
+            weight: contribution.weight,
+            least: match how {
+                Resolution::Ties { keep } => least_kept(contribution.values, keep),
+                Resolution::Mean | Resolution::Dare { .. } => 0,
+            },
+            dropper: Dropper::new(how, contribution),
+        }
+    }
+
+    /// Adds the next numbers to their sums.
+    fn add(&mut self, sums: &mut [Sum]) {
+        let (own, rest) = self.rest.split_at(sums.len().min(self.rest.len()));
+        self.rest = rest;
+        for (sum, value) in sums.iter_mut().zip(own) {
+            let units = to_units(*value);
+            if !self.dropper.drops() && units != 0 && units.unsigned_abs() >= self.least {
+                sum.add(units, self.weight);
+            }
+        }
+    }
+}
+
 /// Sums of one parameter, apart by sign: units × weight, and weight.
 #[derive(Clone, Copy, Default)]
 struct Sum {
@@ -212,7 +238,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// Within ±2⁴⁴ units × 2³² × 2¹² contributions: no sum overflows.
+    /// Within ±2⁶⁰ units × 2³² × 2¹² contributions: no sum overflows, nor its double.
     fn add(&mut self, units: i64, weight: u64) {
         let size = i128::from(units.unsigned_abs()) * i128::from(weight);
         if units > 0 {
@@ -221,6 +247,21 @@ impl Sum {
         } else {
             self.down_sum += size;
             self.down += u128::from(weight);
+        }
+    }
+
+    fn resolve(&self, how: Resolution, weights: u128) -> f32 {
+        match how {
+            Resolution::Mean => to_value(mean(self.up_sum - self.down_sum, weights)),
+            // What is left stands for what was dropped.
+            Resolution::Dare { drop, .. } => {
+                to_value(mean(self.up_sum - self.down_sum, weights)) / (1.0 - drop)
+            }
+            Resolution::Ties { .. } => to_value(match self.up_sum.cmp(&self.down_sum) {
+                Ordering::Greater => mean(self.up_sum, self.up),
+                Ordering::Less => mean(-self.down_sum, self.down),
+                Ordering::Equal => 0,
+            }),
         }
     }
 }
@@ -233,30 +274,62 @@ fn mean(sum: i128, weight: u128) -> i64 {
     if sum < 0 { -size } else { size }
 }
 
-/// Returns the size that the largest `keep` of all numbers reach; ties are kept.
-fn least_kept(units: &[i64], keep: f32) -> u64 {
-    let mut sizes: Vec<u64> = units.iter().map(|u| u.unsigned_abs()).collect();
-    let kept = libm::ceil(sizes.len() as f64 * f64::from(keep)) as usize;
-    match sizes.len().checked_sub(kept) {
-        Some(index) if index < sizes.len() => *sizes.select_nth_unstable(index).1,
-        _ => 0,
+/// Returns the units that the largest `keep` of all numbers reach; ties are kept. Counts bit patterns, which stand in the order
+/// of the sizes, instead of sorting: first by their upper half, then those of one upper half by their lower.
+fn least_kept(values: &[f32], keep: f32) -> u64 {
+    let Some(left_out) = values.len().checked_sub(part_of(values.len(), keep)) else {
+        return 0;
+    };
+    let sizes = || values.iter().map(|value| value.abs().to_bits());
+    let (upper, below) = find(sizes().map(|size| size >> 16), left_out);
+    let same = sizes().filter(|size| size >> 16 == upper);
+    let (lower, _) = find(same.map(|size| size & 0xffff), left_out - below);
+    to_units(f32::from_bits(upper << 16 | lower)).unsigned_abs()
+}
+
+/// Returns which of `keys`, all below 2¹⁶, stands at `place` where they are sorted, and how many smaller ones there are.
+fn find(keys: impl Iterator<Item = u32>, place: usize) -> (u32, usize) {
+    let mut counts = vec![0_usize; 1 << 16];
+    for key in keys {
+        counts[key as usize & 0xffff] += 1;
     }
+    let mut below = 0;
+    for (key, count) in (0..).zip(counts) {
+        if below + count > place {
+            return (key, below);
+        }
+        below += count;
+    }
+    (0, 0)
 }
 
 /// Says number by number what is dropped of a contribution: by its id, whatever stands beside it.
-fn dropper(how: Resolution, contribution: &Contribution<'_>) -> impl FnMut() -> bool + use<> {
-    let mut key = contribution.id;
-    let threshold = match how {
-        Resolution::Dare { drop, seed } => {
-            for (byte, seed) in key.iter_mut().zip(seed.to_le_bytes()) {
-                *byte ^= seed;
+struct Dropper {
+    rng: ChaCha8Rng,
+    threshold: u32,
+}
+
+impl Dropper {
+    fn new(how: Resolution, contribution: &Contribution<'_>) -> Self {
+        let mut key = contribution.id;
+        let threshold = match how {
+            Resolution::Dare { drop, seed } => {
+                for (byte, seed) in key.iter_mut().zip(seed.to_le_bytes()) {
+                    *byte ^= seed;
+                }
+                (f64::from(drop) * 4_294_967_296.0) as u32
             }
-            (f64::from(drop) * 4_294_967_296.0) as u32
+            Resolution::Mean | Resolution::Ties { .. } => 0,
+        };
+        Self {
+            rng: ChaCha8Rng::from_seed(key),
+            threshold,
         }
-        Resolution::Mean | Resolution::Ties { .. } => 0,
-    };
-    let mut rng = ChaCha8Rng::from_seed(key);
-    move || threshold > 0 && rng.next_u32() < threshold
+    }
+
+    fn drops(&mut self) -> bool {
+        self.threshold > 0 && self.rng.next_u32() < self.threshold
+    }
 }
 
 fn to_units(value: f32) -> i64 {
@@ -267,11 +340,13 @@ fn to_value(units: i64) -> f32 {
     (units as f64 / UNITS) as f32
 }
 
+/// Parameters that are added up at once. Guess: their sums, 64 bytes each, stay near the processor.
+const BLOCK: usize = 4096;
 /// Contributions at once. Guess: more than a tab has neighbours.
 pub const MAX_CONTRIBUTIONS: usize = 4096;
 /// Greatest size of a number that is added up: 2²⁰. Guess: no weight of a model comes near.
 pub const MAX_VALUE: f32 = 1_048_576.0;
-/// Units of 1: 2²⁴, what a single near 1 resolves.
-const UNITS: f64 = 16_777_216.0;
+/// Units of 1: 2⁴⁰. Every number from 2⁻¹⁷ on keeps all its bits, and the largest fits 2⁶⁰ units.
+const UNITS: f64 = 1_099_511_627_776.0;
 /// The sine below which two directions count as one.
 const STRAIGHT: f64 = 1e-6;

@@ -6,7 +6,7 @@ use proptest::collection::vec as several;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::resolve::{Contribution, slerp};
+use super::resolve::{Contribution, MAX_CONTRIBUTIONS, MAX_VALUE, slerp};
 use super::*;
 
 const SHAPE: &[usize] = &[2, 2];
@@ -169,6 +169,7 @@ fn without_data_size_and_direction_decide() {
     let far = integration.proxy(&[]);
     assert!((far.relative_norm - 3.0).abs() < 1e-3 && far.cosine > 0.999);
     assert_eq!(integration.assess(far), Ok(Step::RolledBack));
+    assert_eq!(events(&integration).last(), Some(&Event::Refused));
     let mut integration = begin(Config::default(), &DELTA);
     let against = DELTA.map(|d| -d);
     let proxy = integration.proxy(&against);
@@ -271,8 +272,22 @@ fn a_delta_that_would_make_a_parameter_infinite_is_refused_by_name() {
     );
     assert_eq!(
         integration.unwrap_err().to_string(),
-        "element 0 of tensor \"w\" must be finite, got inf"
+        "element 0 of tensor \"w\" must stay finite, got 3e38 and a delta of 3e38"
     );
+}
+
+#[test]
+fn the_shadow_has_the_bits_of_the_model_where_the_delta_says_nothing() {
+    let mut integration = begin(Config::default(), &[0.0, 0.0, 1.0, -0.0]);
+    let bits_of = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let shadow = integration.shadow();
+    assert_eq!(bits_of(&shadow), bits_of(&[-0.0, 1e-40, 1.1, 1e7]));
+    let assessment = integration.proxy(&[]).with_measured(0.5, 0.6);
+    integration.assess(assessment).unwrap();
+    while integration.step() == Step::Blend {
+        integration.measured(0.6).unwrap();
+    }
+    assert_eq!(bits(&integration), bits_of(&shadow));
 }
 
 #[test]
@@ -322,12 +337,28 @@ fn ties_lets_the_heavier_sign_win_and_drops_what_is_small() {
     ];
     let (values, disagreement) = resolve(Resolution::Ties { keep: 1.0 }, &all).unwrap();
     // Worked by hand: 4 up against 2 down; 6 down against 1 up; all up; even.
-    let tenth = 1_677_722.0 / 16_777_216.0;
-    assert_eq!(values, [2.0, -3.0, tenth, 0.0]);
+    assert_eq!(values, [2.0, -3.0, 0.1, 0.0]);
     assert_eq!(disagreement, 0.75);
     let (values, _) = resolve(Resolution::Ties { keep: 0.25 }, &all).unwrap();
     // Of each only the largest, of the third two alike.
     assert_eq!(values, [3.0, -3.0, 0.0, 0.0]);
+}
+
+#[test]
+fn ties_keeps_no_more_than_the_share_for_all_that_singles_round() {
+    let ten: Vec<f32> = (1..=10u8).map(f32::from).collect();
+    for (count, keep, kept) in [
+        (5, 0.2, 1),
+        (10, 0.1, 1),
+        (10, 0.3, 3),
+        (10, 0.31, 4),
+        (10, 1e-9, 1),
+    ] {
+        let one = [contribution(1, 1, &ten[..count])];
+        let (values, _) = resolve(Resolution::Ties { keep }, &one).unwrap();
+        let of = values.iter().filter(|value| **value != 0.0).count();
+        assert_eq!(of, kept, "{keep} of {count}");
+    }
 }
 
 #[test]
@@ -343,6 +374,67 @@ fn dare_keeps_the_sum_in_the_mean_and_drops_the_same_for_the_same_seed() {
     // 2,000 ± 42.
     assert!((1850..2150).contains(&kept), "{kept}");
     assert!(a.iter().all(|v| *v == 0.0 || (v - 10.0).abs() < 1e-4));
+}
+
+#[test]
+fn the_smallest_steps_of_learning_come_through() {
+    let small = [2e-8, -2.9e-8, 1e-7, 1e-6, -3e-5, 4e-13];
+    let one = [contribution(1, 1, &small)];
+    for how in [
+        Resolution::Mean,
+        Resolution::Ties { keep: 1.0 },
+        Resolution::Dare { drop: 0.0, seed: 1 },
+    ] {
+        let (values, _) = resolve(how, &one).unwrap();
+        for (value, small) in values.iter().zip(&small[..5]) {
+            assert!((value / small - 1.0).abs() < 1e-4, "{value} of {small}");
+        }
+        // Less than half a unit.
+        assert_eq!(values[5], 0.0);
+    }
+    // The largest numbers and weights of the most contributions, too.
+    let most = [MAX_VALUE, -MAX_VALUE];
+    let all = vec![contribution(1, 1 << 32, &most); MAX_CONTRIBUTIONS];
+    assert_eq!(resolve(Resolution::Mean, &all).unwrap().0, most);
+    assert_eq!(
+        resolve(Resolution::Ties { keep: 1.0 }, &all).unwrap().0,
+        most
+    );
+}
+
+#[test]
+fn deltas_of_many_parameters_are_resolved_to_known_bits() {
+    // More than two blocks, and a part of one.
+    let values: Vec<Vec<f32>> = (0..5)
+        .map(|id| {
+            (0..10_000)
+                .map(|n| libm::rintf(libm::sinf((n * (id + 3)) as f32) * 1e4) / 1024.0)
+                .collect()
+        })
+        .collect();
+    let all: Vec<_> = (values.iter().zip(1..))
+        .map(|(values, id)| contribution(id, u64::from(id), values))
+        .collect();
+    let shown = [
+        Resolution::Mean,
+        Resolution::Ties { keep: 0.25 },
+        Resolution::Dare { drop: 0.5, seed: 9 },
+    ]
+    .map(|how| {
+        let (values, disagreement) = resolve(how, &all).unwrap();
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let digest = crate::digest::Digest::sha256(&bytes).to_string();
+        (digest[..16].to_string(), disagreement)
+    });
+    let expected = [
+        ("e0a1d128ba80ab69", 0.8577),
+        ("9c03cca977bfe932", 0.2246),
+        ("59974e31d4123daf", 0.5409),
+    ];
+    assert_eq!(
+        shown,
+        expected.map(|(digest, disagreement)| (digest.to_string(), disagreement))
+    );
 }
 
 #[test]
@@ -377,8 +469,20 @@ fn contributions_that_cannot_be_added_up_are_refused_by_number() {
     );
     assert!(refused(mean, &[contribution(1, u64::MAX, &ones)]).contains("2³²"));
     let one = [contribution(1, 1, &ones)];
-    assert!(refused(Resolution::Ties { keep: 0.0 }, &one).starts_with("share to keep"));
-    assert!(refused(Resolution::Dare { drop: 1.0, seed: 0 }, &one).starts_with("share to drop"));
+    assert_eq!(
+        refused(Resolution::Ties { keep: 0.0 }, &one),
+        "share to keep must be > 0 and at most 1, got 0"
+    );
+    assert_eq!(
+        refused(
+            Resolution::Dare {
+                drop: 0.995,
+                seed: 0
+            },
+            &one
+        ),
+        "share to drop must be within 0..=0.99, got 0.995"
+    );
 }
 
 proptest! {

@@ -61,6 +61,20 @@ pub enum Mismatch {
         /// Its value.
         got: f32,
     },
+    /// A parameter would become infinite.
+    #[error(
+        "element {index} of tensor {name:?} must stay finite, got {model:?} and a delta of {delta:?}"
+    )]
+    Overflow {
+        /// The name.
+        name: String,
+        /// Its position.
+        index: usize,
+        /// The model's value.
+        model: f32,
+        /// The delta's.
+        delta: f32,
+    },
     /// The model has more parameters than may be held.
     #[error("parameters must be at most {max}, got {got}")]
     TooLarge {
@@ -154,15 +168,17 @@ pub(super) fn check_sum(
     before: &[f32],
     delta: &[f32],
 ) -> Result<(), Mismatch> {
-    let mut sums = before
-        .iter()
-        .zip(delta)
-        .map(|(before, delta)| before + delta);
+    let mut pairs = before.iter().zip(delta);
     for tensor in model {
-        let own = sums.by_ref().take(tensor.values.len());
-        if let Some((index, got)) = own.enumerate().find(|(_, sum)| !sum.is_finite()) {
-            let name = tensor.name.to_string();
-            return Err(Mismatch::NotFinite { name, index, got });
+        let own = pairs.by_ref().take(tensor.values.len());
+        let is_past = |(_, (model, delta)): &(usize, (&f32, &f32))| !(*model + *delta).is_finite();
+        if let Some((index, (model, delta))) = own.enumerate().find(is_past) {
+            return Err(Mismatch::Overflow {
+                name: tensor.name.to_string(),
+                index,
+                model: *model,
+                delta: *delta,
+            });
         }
     }
     Ok(())

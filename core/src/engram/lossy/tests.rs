@@ -1,3 +1,5 @@
+use alloc::format;
+use alloc::string::ToString;
 use alloc::vec;
 
 use rand_chacha::ChaCha20Rng;
@@ -251,6 +253,37 @@ fn zeros_and_nothing_take_three_bytes() {
 }
 
 #[test]
+fn tensors_without_numbers_cost_nothing_however_wide_they_are_said_to_be() {
+    let one = [3.0];
+    let given = [
+        Tensor {
+            values: &[],
+            columns: usize::MAX / 2,
+            finer: 0,
+        },
+        Tensor {
+            values: &one,
+            columns: 1,
+            finer: 0,
+        },
+    ];
+    let shapes = [
+        Shape {
+            rows: 0,
+            columns: usize::MAX / 2,
+        },
+        Shape {
+            rows: 1,
+            columns: 1,
+        },
+    ];
+    for gain in [Gain::Fixed(1.0), Gain::Even(1.0)] {
+        let bytes = encode(&given, &settings(1.0, Trellis::Eight, gain)).unwrap();
+        assert_eq!(decode(&bytes, &shapes, 1), Ok(vec![vec![], vec![3.0]]));
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_named() {
     fn tensor(values: &[f32], columns: usize) -> Tensor<'_> {
         Tensor {
@@ -282,12 +315,116 @@ fn what_cannot_be_written_is_named() {
         encode(&[tensor(&[1.0], 0)], &usual),
         Err(LossyError::Columns { .. })
     ));
-    for step in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+    for step in [0.0, -1.0, f32::NAN, f32::INFINITY, 3e-39, 2e38] {
         assert!(matches!(
             encode(&[], &Settings::new(step)),
             Err(LossyError::Step { .. })
         ));
     }
+    // A step that only one tensor's is too fine or too coarse for, and a number that is too far away only there.
+    let refused = |values: &[f32], finer: i8, step| {
+        let tensors = [
+            tensor(&[0.0], 1),
+            Tensor {
+                finer,
+                ..tensor(values, 1)
+            },
+        ];
+        encode(&tensors, &Settings::new(step))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refused(&[0.0], 24, 1e-36),
+        "the step must be within 1e-37..=1e38, also where it is finer, got 1.5625e-38"
+    );
+    assert!(
+        refused(&[0.0], -8, 9e37).ends_with("got inf"),
+        "{}",
+        refused(&[0.0], -8, 9e37)
+    );
+    assert_eq!(
+        refused(&[200_000.0], 8, 1.0),
+        "number 0 of tensor 1 must be at most 262143 steps of 2.5e-1 away from 0"
+    );
+    assert!(encode(&[tensor(&[262_143.0], 1)], &Settings::new(1.0)).is_ok());
+    assert!(encode(&[tensor(&[262_144.0], 1)], &Settings::new(1.0)).is_err());
+}
+
+#[test]
+fn settings_that_nobody_could_decode_are_refused() {
+    let values = numbers(100, 10, 3);
+    let tensor = Tensor {
+        values: &values,
+        columns: 10,
+        finer: 0,
+    };
+    let usual = Settings::new(0.01);
+    for got in [-1.0, f32::NAN, f32::INFINITY] {
+        for (what, wrong) in [
+            (
+                "gain",
+                Settings {
+                    gain: Gain::Fixed(got),
+                    ..usual
+                },
+            ),
+            (
+                "share",
+                Settings {
+                    gain: Gain::Even(got),
+                    ..usual
+                },
+            ),
+            (
+                "weight of a bit",
+                Settings {
+                    bit_weight: got,
+                    ..usual
+                },
+            ),
+        ] {
+            let error = encode(&[tensor], &wrong).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("{what} must be finite and not negative, got {got}")
+            );
+        }
+    }
+}
+
+#[test]
+fn the_smallest_and_the_largest_numbers_come_back_as_numbers() {
+    let values = [3.4e38, -1e38, 2e38, 1e37, 0.0, -3.4e38];
+    let shape = Shape {
+        rows: 1,
+        columns: 6,
+    };
+    let tensor = |values| Tensor {
+        values,
+        columns: 6,
+        finer: 0,
+    };
+    for step in [1e34, 1e36, 1e37, 1e38] {
+        for gain in [
+            Gain::Projection,
+            Gain::Norm,
+            Gain::Fixed(1.0),
+            Gain::Even(1.0),
+        ] {
+            let settings = settings(step, Trellis::Eight, gain);
+            let bytes = encode(&[tensor(&values)], &settings).unwrap();
+            let decoded = decode(&bytes, &[shape], 6).unwrap();
+            for (value, other) in values.iter().zip(&decoded[0]) {
+                let away = (f64::from(*value) - f64::from(*other)).abs();
+                assert!(away <= 1.3e38, "{value:e} {other:e} for {step:e} {gain:?}");
+            }
+        }
+    }
+    let small = values.map(|value| value * 1e-37 * 1e-37);
+    let bytes = encode(&[tensor(&small)], &Settings::new(1e-37)).unwrap();
+    let decoded = decode(&bytes, &[shape], 6).unwrap();
+    assert!(quality(&[tensor(&small)], &decoded) > 10.0, "{decoded:?}");
 }
 
 #[test]

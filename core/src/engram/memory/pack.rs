@@ -6,10 +6,12 @@
 //! | 4 | the start of the dictionary's SHA-256 |
 //! | varint × 3 | records, bytes of all texts, bytes of the deflate stream |
 //! | of each record: 1 | bits of the embedding; 128 more where the subject is the text itself |
-//! | varint × 5 | dimensions, importance, time, evidence, bytes of the text |
+//! | varint × 4 | dimensions, importance, time, bytes of the text |
 //! | 32 | the subject, unless it is the text itself |
 //! | rest | the embedding |
 //! | at the end | the texts, deflated (RFC 1951) |
+//!
+//! Evidence does not travel: whoever packs could claim any. What comes out is one observation, that of the sender.
 
 use alloc::string::String;
 use alloc::vec;
@@ -40,6 +42,16 @@ pub enum PackError {
         index: u64,
         /// What is wrong.
         error: EmbeddingError,
+    },
+    /// A record is from the future, beyond the tolerance for clocks: it would stay hotter than all others.
+    #[error("record {index} must be of {latest} ms since 1970 or earlier, got {got}")]
+    Future {
+        /// Which record.
+        index: u64,
+        /// Its time, in milliseconds since 1970.
+        got: u64,
+        /// The latest time that is taken.
+        latest: u64,
     },
     /// A version that this one does not know.
     #[error("version of packed records must be 1, got {got}")]
@@ -82,19 +94,26 @@ pub fn dictionary_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u
 }
 
 /// Packs `records`. Of `dictionary`, which the receiver must have, the last [`MAX_DICTIONARY`] bytes count.
-pub fn pack<'a>(records: impl IntoIterator<Item = &'a Record>, dictionary: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// [`LimitError`] where all texts have more bytes than [`MAX_TEXTS`], which nobody unpacks.
+pub fn pack<'a>(
+    records: impl IntoIterator<Item = &'a Record>,
+    dictionary: &[u8],
+) -> Result<Vec<u8>, LimitError> {
     let mut texts = Vec::new();
     let mut heads = Writer::new();
     let mut count = 0u64;
     for record in records {
         count += 1;
+        let len = texts.len() as u64 + record.text.len() as u64;
+        LimitError::check(ALL_TEXTS, len, MAX_TEXTS)?;
         texts.extend_from_slice(record.text.as_bytes());
         let is_text = record.subject == *Digest::sha256(record.text.as_bytes()).as_bytes();
         heads.u8(record.embedding.bits() | if is_text { IS_TEXT } else { 0 });
         heads.uvarint(record.embedding.dimensions() as u64);
         heads.uvarint(record.importance.into());
         heads.uvarint(record.time_millis);
-        heads.uvarint(record.evidence.into());
         heads.uvarint(record.text.len() as u64);
         if !is_text {
             heads.put(&record.subject);
@@ -107,15 +126,22 @@ pub fn pack<'a>(records: impl IntoIterator<Item = &'a Record>, dictionary: &[u8]
     writer.uvarint(texts.len() as u64);
     writer.uvarint(deflated.len() as u64);
     writer.put(&heads.into_bytes()).put(&deflated);
-    writer.into_bytes()
+    Ok(writer.into_bytes())
 }
 
-/// Reads records that anybody may have packed. Memory is bounded by what was announced and by `config`: its records, times
-/// its bytes of text and embedding.
+/// Reads records that anybody may have packed. Each has an evidence of 1: it is the caller who knows how many independent peers
+/// told it, and raises it. `now_millis` is the time in milliseconds since 1970; records are at most
+/// [`Config::max_skew_millis`] later. Memory is bounded by what was announced and by `config`: its records, times its bytes of
+/// text and embedding.
 ///
 /// # Errors
 /// [`PackError`] that names what is wrong.
-pub fn unpack(bytes: &[u8], dictionary: &[u8], config: &Config) -> Result<Vec<Record>, PackError> {
+pub fn unpack(
+    bytes: &[u8],
+    dictionary: &[u8],
+    config: &Config,
+    now_millis: u64,
+) -> Result<Vec<Record>, PackError> {
     let mut reader = Reader::new(bytes);
     let got = reader.u8()?;
     if got != VERSION {
@@ -129,17 +155,31 @@ pub fn unpack(bytes: &[u8], dictionary: &[u8], config: &Config) -> Result<Vec<Re
     LimitError::check("records", count, config.max_records as u64)?;
     let announced = reader.uvarint()?;
     let most = (config.max_text as u64).saturating_mul(count);
-    LimitError::check("bytes of all texts", announced, most.min(MAX_TEXTS))?;
+    LimitError::check(ALL_TEXTS, announced, most.min(MAX_TEXTS))?;
     let packed = reader.uvarint()?;
     LimitError::check("bytes of the stream", packed, reader.remaining() as u64)?;
 
     let mut heads = Vec::new();
+    let mut shared_out = 0u64;
     for index in 0..count {
-        heads.push(head(&mut reader, index, config)?);
+        let (record, len, is_text) = head(&mut reader, index, config)?;
+        let (got, latest) = (
+            record.time_millis,
+            now_millis.saturating_add(config.max_skew_millis),
+        );
+        if got > latest {
+            return Err(PackError::Future { index, got, latest });
+        }
+        shared_out = shared_out.saturating_add(len as u64);
+        heads.push((record, len, is_text));
     }
     let deflated = reader.take(packed as usize)?;
     reader.finish()?;
     let wrong = PackError::Texts { announced };
+    if shared_out != announced {
+        // Known before a byte is inflated.
+        return Err(wrong);
+    }
     let text = inflate(tail(dictionary), deflated, announced as usize);
     let text = text.and_then(|text| String::from_utf8(text).ok());
     let mut rest = text.as_deref().ok_or_else(|| wrong.clone())?;
@@ -173,8 +213,6 @@ fn head(
     let importance = reader.uvarint()?;
     LimitError::check("importance", importance, u16::MAX.into())?;
     let time_millis = reader.uvarint()?;
-    let evidence = reader.uvarint()?;
-    LimitError::check("evidence", evidence, u32::MAX.into())?;
     let len = reader.uvarint()?;
     LimitError::check("text bytes", len, config.max_text as u64)?;
     let is_text = flags & IS_TEXT != 0;
@@ -188,7 +226,7 @@ fn head(
         embedding: embedding.map_err(|error| PackError::Embedding { index, error })?,
         importance: importance as u16,
         time_millis,
-        evidence: evidence as u32,
+        evidence: 1,
     };
     Ok((record, len as usize, is_text))
 }
@@ -240,6 +278,7 @@ fn name(dictionary: &[u8]) -> [u8; 4] {
 /// Bytes of a dictionary: how far deflate refers back. Source: RFC 1951, section 2.
 pub const MAX_DICTIONARY: usize = 32 * 1024;
 /// Bytes of all texts of one pack. Guess: a full memory of pages.
-const MAX_TEXTS: u64 = 1 << 24;
+pub const MAX_TEXTS: u64 = 1 << 24;
+const ALL_TEXTS: &str = "bytes of all texts";
 const VERSION: u8 = 1;
 const IS_TEXT: u8 = 0x80;

@@ -11,6 +11,9 @@ use super::embedding::recall;
 use super::*;
 use crate::wire::Writer;
 
+/// In 2026, in milliseconds since 1970.
+const NOW: u64 = 1_790_000_000_000;
+
 fn embedding(values: &[f32]) -> Embedding {
     Embedding::quantise(values, 8).unwrap()
 }
@@ -78,8 +81,15 @@ proptest! {
         prop_assert_eq!(merged(&merged(&a, &b), &b), merged(&a, &b));
         prop_assert!(merged(&a, &b).records().len() <= 4);
         let both = merged(&a, &b);
-        let distinct: Vec<&Record> = both.distinct();
-        prop_assert_eq!(distinct.len() <= both.records().len(), true);
+        let distinct = both.distinct();
+        let near = |a: &Record, b: &Record| a.embedding.cosine(&b.embedding) >= 0.95;
+        for (place, record) in distinct.iter().enumerate() {
+            prop_assert!(distinct[..place].iter().all(|better| !near(better, record)));
+        }
+        for left_out in both.records().filter(|record| !distinct.contains(record)) {
+            let is_better = |other: &&&Record| both.config.order(other, left_out) == Ordering::Greater;
+            prop_assert!(distinct.iter().filter(is_better).any(|better| near(better, left_out)));
+        }
     }
 
     #[test]
@@ -91,18 +101,20 @@ proptest! {
         let mut records = records;
         for record in &mut records {
             record.embedding = Embedding::quantise(&[0.5, -1.0, 0.25], bits).unwrap();
+            // It does not travel.
+            record.evidence = 1;
         }
-        let bytes = pack(&records, &dictionary);
-        prop_assert_eq!(unpack(&bytes, &dictionary, &Config::default()), Ok(records));
+        let bytes = pack(&records, &dictionary).unwrap();
+        prop_assert_eq!(unpack(&bytes, &dictionary, &Config::default(), NOW), Ok(records));
     }
 
     #[test]
     fn any_bytes_are_refused_or_records_within_the_bounds(bytes in several(any::<u8>(), 0..100)) {
         let mut bytes = bytes;
-        let head = pack(&[], &[]);
+        let head = pack(&[], &[]).unwrap();
         bytes.splice(0..0, head[..5].to_vec());
         let config = Config { max_records: 9, max_text: 50, ..Config::default() };
-        if let Ok(records) = unpack(&bytes, &[], &config) {
+        if let Ok(records) = unpack(&bytes, &[], &config, NOW) {
             prop_assert!(records.len() <= 9 && records.iter().all(|r| config.check(r).is_ok()));
         }
     }
@@ -147,6 +159,69 @@ fn importance_halves_in_a_half_life_and_what_matters_least_goes_first() {
     assert_eq!(memory.get(&[2; 32]), None);
     assert_eq!(memory.insert(record(4, "d", 1, 0)), Ok(false));
     assert_eq!(memory.records().len(), 2);
+}
+
+/// A record about a number, as late as that.
+fn numbered(number: u32, evidence: u32) -> Record {
+    let mut subject = [0; 32];
+    subject[..4].copy_from_slice(&number.to_le_bytes());
+    Record {
+        subject,
+        ..record(0, "", evidence, u64::from(number))
+    }
+}
+
+#[test]
+fn a_full_memory_takes_in_as_many_records_again_without_a_look_at_all_for_each() {
+    // Looking at all of them for each took minutes here.
+    const COUNT: u32 = 20_000;
+    let config = Config {
+        max_records: COUNT as usize,
+        ..Config::default()
+    };
+    let (mut memory, mut backwards) = (Memory::new(config), Memory::new(config));
+    for number in 0..2 * COUNT {
+        assert_eq!(memory.insert(numbered(number, 1)), Ok(true));
+        let number = 2 * COUNT - 1 - number;
+        assert_eq!(
+            backwards.insert(numbered(number, 1)),
+            Ok(number >= COUNT),
+            "{number}"
+        );
+    }
+    assert_eq!(memory, backwards);
+    assert!(
+        memory
+            .records()
+            .all(|record| record.time_millis >= COUNT.into())
+    );
+    // One that is known already makes nobody go.
+    assert_eq!(memory.insert(numbered(2 * COUNT - 1, 2)), Ok(true));
+    assert_eq!(memory.records().len(), COUNT as usize);
+    assert_eq!(memory.insert(numbered(0, 2)), Ok(true));
+    assert_eq!(memory.get(&numbered(COUNT, 1).subject), None);
+}
+
+#[test]
+fn what_is_compared_with_each_other_is_bounded_and_the_best() {
+    let mut memory = Memory::new(Config::default());
+    let count = MAX_COMPARED as u32 + 100;
+    // In 13 dimensions each combination of signs is another meaning.
+    let signs =
+        |number: u32| (0..13).map(move |bit| if number >> bit & 1 == 1 { 1.0 } else { -1.0 });
+    for number in 0..count {
+        let values: Vec<f32> = signs(number).collect();
+        let record = Record {
+            embedding: Embedding::quantise(&values, 1).unwrap(),
+            ..numbered(number, 1)
+        };
+        memory.insert(record).unwrap();
+    }
+    let times = memory
+        .distinct()
+        .into_iter()
+        .map(|record| record.time_millis);
+    assert!(times.eq((100..u64::from(count)).rev()));
 }
 
 #[test]
@@ -220,17 +295,20 @@ fn a_dictionary_that_both_have_makes_like_texts_small() {
         .map(|i| Record::of_text(text(i), embedding(&[1.0]), 9))
         .collect();
     let dictionary = dictionary_of(&records[..10]);
-    let size = |dictionary: &[u8]| pack(&records[10..11], dictionary).len();
+    let size = |dictionary: &[u8]| pack(&records[10..11], dictionary).unwrap().len();
     assert!(
         size(&dictionary) + 40 < size(&[]),
         "{} {}",
         size(&dictionary),
         size(&[])
     );
-    let bytes = pack(&records[10..], &dictionary);
+    let bytes = pack(&records[10..], &dictionary).unwrap();
     let config = Config::default();
-    assert_eq!(unpack(&bytes, &dictionary, &config).unwrap(), records[10..]);
-    let error = unpack(&bytes, &dictionary[1..], &config)
+    assert_eq!(
+        unpack(&bytes, &dictionary, &config, NOW).unwrap(),
+        records[10..]
+    );
+    let error = unpack(&bytes, &dictionary[1..], &config, NOW)
         .unwrap_err()
         .to_string();
     assert!(
@@ -240,21 +318,85 @@ fn a_dictionary_that_both_have_makes_like_texts_small() {
     // 40 KiB: the end of it counts, on both sides.
     let long = [&[7; 40_000][..], &dictionary].concat();
     assert_eq!(
-        unpack(&pack(&records, &long), &long, &config).unwrap(),
+        unpack(&pack(&records, &long).unwrap(), &long, &config, NOW).unwrap(),
         records
     );
 }
 
 #[test]
+fn a_stranger_claims_no_evidence_and_no_time_to_come() {
+    let mut memory = Memory::new(Config {
+        max_records: 2,
+        ..Config::default()
+    });
+    for subject in [1, 2] {
+        memory.insert(record(subject, "known", 2, NOW)).unwrap();
+    }
+    let before = memory.clone();
+    let claims = |time| [3, 4].map(|subject| record(subject, "loud", u32::MAX, time));
+    let config = Config::default();
+    let read = |time| unpack(&pack(&claims(time), &[]).unwrap(), &[], &config, NOW);
+    let latest = NOW + config.max_skew_millis;
+    for got in [latest + 1, u64::MAX >> 1] {
+        let (index, refused) = (0, read(got));
+        assert_eq!(refused, Err(PackError::Future { index, got, latest }));
+    }
+    for record in read(latest).unwrap() {
+        assert_eq!(record.evidence, 1);
+        assert_eq!(memory.insert(record), Ok(false));
+    }
+    assert_eq!(memory, before);
+}
+
+#[test]
+fn what_nobody_would_unpack_is_not_packed() {
+    let long = "x".repeat(1 << 20);
+    let record = record(1, &long, 1, 1);
+    let packed = |count| pack(core::iter::repeat_n(&record, count), &[]);
+    assert!(packed(16).is_ok());
+    assert_eq!(
+        packed(17).unwrap_err().to_string(),
+        "bytes of all texts must be at most 16777216, got 17825792"
+    );
+}
+
+#[test]
+fn settings_out_of_their_ranges_are_refused_by_name() {
+    assert_eq!(Config::default().validate(), Ok(()));
+    let refused = |config: Config| config.validate().unwrap_err().to_string();
+    let usual = Config::default();
+    assert_eq!(
+        refused(Config {
+            max_records: 0,
+            ..usual
+        }),
+        "memory.max_records must be within 1..=1048576, got 0"
+    );
+    for same_meaning in [f32::NAN, -0.1, 1.1] {
+        let error = refused(Config {
+            same_meaning,
+            ..usual
+        });
+        assert!(error.starts_with("memory.same_meaning must be"), "{error}");
+    }
+    let error = refused(Config {
+        half_life_millis: 0,
+        max_text: 1 << 21,
+        ..usual
+    });
+    assert!(error.starts_with("memory.half_life_millis must"), "{error}");
+}
+
+#[test]
 fn lies_are_refused_before_anything_is_allocated_for_them() {
     let records = [record(1, "some text", 1, 1), record(2, "some text", 1, 1)];
-    let good = pack(&records, &[]);
+    let good = pack(&records, &[]).unwrap();
     let small = Config {
         max_records: 1,
         ..Config::default()
     };
     let refused =
-        |bytes: &[u8], config: &Config| unpack(bytes, &[], config).unwrap_err().to_string();
+        |bytes: &[u8], config: &Config| unpack(bytes, &[], config, NOW).unwrap_err().to_string();
     assert_eq!(refused(&good, &small), "records must be at most 1, got 2");
     let short = Config {
         max_text: 8,
@@ -276,16 +418,30 @@ fn lies_are_refused_before_anything_is_allocated_for_them() {
         refused(&[2; 9], &short),
         "version of packed records must be 1, got 2"
     );
+    // Heads that share out less than was announced.
+    let mut lying = Writer::new();
+    lying.put(&good[..5]).uvarint(1).uvarint(1 << 12).uvarint(4);
+    lying
+        .u8(8 | 0x80)
+        .uvarint(0)
+        .uvarint(1)
+        .uvarint(1)
+        .uvarint(9);
+    lying.put(&[0xff; 4]);
+    assert_eq!(
+        refused(&lying.into_bytes(), &Config::default()),
+        "texts must unpack to 4096 bytes of UTF-8 that the records share out"
+    );
     for cut in 0..good.len() {
         assert!(
-            unpack(&good[..cut], &[], &Config::default()).is_err(),
+            unpack(&good[..cut], &[], &Config::default(), NOW).is_err(),
             "{cut}"
         );
     }
     for bit in 0..good.len() * 8 {
         let mut flipped = good.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(records) = unpack(&flipped, &[], &Config::default()) {
+        if let Ok(records) = unpack(&flipped, &[], &Config::default(), NOW) {
             assert!(records.iter().all(|r| Config::default().check(r).is_ok()));
         }
     }

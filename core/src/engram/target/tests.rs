@@ -123,3 +123,79 @@ fn tensors_that_the_loss_feels_more_get_finer_steps() {
         .is_err()
     );
 }
+
+#[test]
+fn a_tensor_that_makes_the_loss_no_number_gets_the_finest_steps() {
+    let (breaks, counts, too) = (values(1000), values(1050), values(1100));
+    let given = [tensor(&breaks), tensor(&counts), tensor(&too)];
+    let finer = |breaking: f64, weight: f64| {
+        let curve = |decoded: &[Vec<f32>]| {
+            if decoded[0] != breaks {
+                return breaking;
+            }
+            let others = decoded[1..].iter().zip(&given[1..]);
+            let away = others.flat_map(|(decoded, given)| decoded.iter().zip(given.values));
+            away.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() * weight
+        };
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        sensitivities(&given, &Trial::DELTA, &mut rng, curve).unwrap()
+    };
+    assert_eq!(finer(f64::INFINITY, 1.0), [24, 0, 0]);
+    assert_eq!(finer(f64::NAN, 1.0), [24, 0, 0]);
+    // Beside tensors that the loss does not feel at all, too.
+    assert_eq!(finer(f64::NAN, 0.0), [24, 0, 0]);
+    // And where none is better than another.
+    let mut rng = ChaCha20Rng::from_seed([3; 32]);
+    let flat = sensitivities(&given, &Trial::DELTA, &mut rng, |_| f64::NAN);
+    assert_eq!(flat, Ok(vec![0, 0, 0]));
+}
+
+#[test]
+fn steps_that_numbers_are_too_far_away_for_do_not_end_the_search() {
+    let (many, mut few) = (values(20_000), values(1000));
+    few[0] = 100.0;
+    // A tensor of which one number is far out, in steps 64 times finer than the others'.
+    let given = [
+        tensor(&many),
+        Tensor {
+            finer: 24,
+            ..tensor(&few)
+        },
+    ];
+    assert!(matches!(
+        encode(&given, &Settings::new(deviation(&given) / 64.0)),
+        Err(LossyError::Far { tensor: 1, .. })
+    ));
+    let reached = in_bits(&given, &Settings::new(1.0), 9.0).unwrap();
+    assert!(reached.measured <= 9.0, "{}", reached.measured);
+    // The finest that can be written is not fine enough.
+    let reached = in_decibels(&given, &Settings::new(1.0), 200.0).unwrap();
+    assert!(
+        (30.0..200.0).contains(&reached.measured),
+        "{}",
+        reached.measured
+    );
+    few[0] = 1e9;
+    let given = [Tensor {
+        finer: 100,
+        ..tensor(&few)
+    }];
+    let none = in_bits(&given, &Settings::new(1.0), 8.0);
+    assert!(matches!(none, Err(LossyError::Far { .. })), "{none:?}");
+}
+
+#[test]
+fn numbers_at_the_ends_of_what_singles_hold_have_steps_too() {
+    for (size, least) in [(5e-37, 10.0), (1e37, 20.0), (3e38, 20.0)] {
+        let values: Vec<f32> = values(2000).iter().map(|value| value * size).collect();
+        let reached = in_decibels(&[tensor(&values)], &Settings::new(1.0), least).unwrap();
+        assert!(
+            (least..least + 3.0).contains(&reached.measured),
+            "{} for {size}",
+            reached.measured
+        );
+    }
+    let nothing: Vec<f32> = values(2000).iter().map(|value| value * 1e-39).collect();
+    let reached = in_bits(&[tensor(&nothing)], &Settings::new(1.0), 2.0).unwrap();
+    assert_eq!(reached.bytes.len(), 3);
+}

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::learner::classes::Classes;
 use crate::learner::mlp::ParametersError;
+use crate::learner::update::UpdateError;
 use crate::time::{Instant, Timestamp};
 
 /// What happens to an exchange. `P` identifies a peer.
@@ -31,7 +32,16 @@ pub enum Input<P> {
         /// Which; `None` where it does not say, or says what cannot be.
         classes: Option<Classes>,
     },
-    /// Weights arrived in a packet whose signature holds.
+    /// An update arrived in a packet whose signature holds. It also says which classes its author trained on.
+    Update {
+        /// Who signed it.
+        author: P,
+        /// When, by the author's clock.
+        said: Timestamp,
+        /// As [`Output::Share`] gave them; checked here.
+        bytes: Vec<u8>,
+    },
+    /// Plain weights arrived in a packet whose signature holds.
     Weights {
         /// Who signed them.
         author: P,
@@ -51,13 +61,15 @@ pub enum Input<P> {
 /// What an exchange wants or tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output<P> {
-    /// Publish these weights.
+    /// Publish these bytes.
     Share {
         /// The round they belong to.
         round: u64,
         /// The classes that this node trains on.
         classes: Classes,
-        /// 4810 parameters in the model's order.
+        /// An [`Update`](crate::learner::Update), or [plain](crate::learner::Config::is_plain) weights.
+        bytes: Vec<u8>,
+        /// The model that those who are in step read from the bytes: 4810 parameters in the model's order.
         params: Vec<f32>,
     },
     /// An exchange is done: the model now holds what the neighbours know.
@@ -109,6 +121,9 @@ pub enum Refusal {
     /// They are no model's.
     #[error(transparent)]
     Malformed(#[from] ParametersError),
+    /// The bytes are no update.
+    #[error(transparent)]
+    Unreadable(#[from] UpdateError),
     /// The round is further ahead than any honest node can be.
     #[error("round must be at most {max}, got {got}")]
     TooFarAhead {
@@ -128,6 +143,8 @@ pub struct Dropped {
     pub stale: u64,
     /// A second share of the same author in the same round; the first one counts.
     pub duplicate: u64,
+    /// A difference to a model that this node does not have.
+    pub unknown: u64,
     /// From more authors than are held.
     pub full: u64,
     /// Outputs that nobody polled for.

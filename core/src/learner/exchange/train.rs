@@ -3,23 +3,22 @@
 use alloc::vec::Vec;
 
 use super::{Exchange, Output, Phase};
-use crate::learner::mlp::{PARAMETERS, check_parameters};
+use crate::learner::mlp::PARAMETERS;
 use crate::learner::private::Privatise;
 use crate::time::Instant;
 
 impl<P: Copy + Ord> Exchange<P> {
     /// Trains both models and shares the one that takes part.
     pub(super) fn start_round(&mut self, now: Instant, privatise: Option<&mut dyn Privatise>) {
-        self.anchor.copy_from_slice(self.model.parameters());
         let is_open = self.config.privacy.is_none() && privatise.is_none();
         self.train(is_open);
         if let Some(privatise) = privatise {
             self.train_privately(privatise);
         }
-        if check_parameters(self.model.parameters()).is_err() {
-            // Training ran away: the merged model is known to be one.
-            self.restore(&self.anchor.clone());
-        }
+        let head = (self.round, self.holdings.own());
+        let is_in_step = self.is_in_step();
+        self.outgoing
+            .prepare(&self.config, head, self.model.parameters(), is_in_step);
         self.share();
         self.phase = Phase::Waiting {
             since: now,

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use crate::bounds::LimitError;
 use crate::engram::safetensors::{self, METADATA};
-use crate::engram::tensor::Dtype;
+use crate::engram::tensor::{self, Dtype};
+use crate::engram::{EngramError, error::TensorError};
 use crate::privacy::{Embedded, Limits, Tensor};
 use crate::release::error::ReleaseError;
 
@@ -51,16 +52,20 @@ impl Tensors {
         let len = header_len(&content).ok_or(wrong("the header is longer than the file"))?;
         let data = len + 8;
         let header = content.get(8..data).unwrap_or_default();
-        let listed = safetensors::list(header, |name, form| Ok((name, form)));
-        let (tensors, metadata) = listed.map_err(|error| {
-            wrong(match error.classify() {
-                serde_json::error::Category::Data => {
-                    "the header has a field that is missing, unknown, doubled or of another type"
-                }
-                _ => "the header is no JSON",
-            })
+        let limits = tensor::Limits {
+            max_tensors,
+            ..tensor::Limits::default()
+        };
+        let listed = safetensors::forms(header, &limits);
+        let (tensors, metadata) = listed.map_err(|error| match error {
+            EngramError::Limit(past)
+            | EngramError::Tensor {
+                problem: TensorError::Limit(past),
+                ..
+            } => ReleaseError::Limit(past),
+            EngramError::Header { reason, .. } => wrong(reason),
+            _ => wrong("a name in the header is doubled"),
         })?;
-        LimitError::check_len("tensors", tensors.len(), max_tensors)?;
         let bytes = content.len() - data;
         let mut infos = Vec::with_capacity(tensors.len());
         for (name, form) in tensors {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use chorus_core::engram::{Codec, Coder, Limits, tensor::CHUNK};
+use chorus_core::engram::{Codec, Coder, tensor::CHUNK};
 
-use super::{file::Tensors, progress::Progress};
+use super::{file::Tensors, limits, progress::Progress};
 use crate::{
     cli::BenchArgs,
     cmd::{Failure, print_line},
@@ -24,7 +24,7 @@ struct Measured {
 /// # Errors
 /// The file cannot be read, or a codec does not give back what it was given.
 pub(super) fn bench(args: BenchArgs) -> Result<(), Failure> {
-    let limits = Limits::default();
+    let limits = limits(u64::MAX);
     let mut tensors = Tensors::open(&args.file, &limits)?;
     let base = args
         .base

@@ -15,7 +15,7 @@ use chorus_core::{
 };
 
 use super::{in_file, io_error};
-use crate::cmd::Failure;
+use crate::cmd::{Failure, unfinished::Unfinished};
 
 /// A safetensors file.
 pub(super) struct Tensors {
@@ -24,6 +24,8 @@ pub(super) struct Tensors {
     header: Header,
     /// Where in the file each tensor begins.
     starts: Vec<u64>,
+    /// The places of the tensors by their names.
+    by_name: Vec<usize>,
 }
 
 impl Tensors {
@@ -38,7 +40,8 @@ impl Tensors {
         let mut head = Vec::new();
         (&mut file).take(8).read_to_end(&mut head).map_err(&io)?;
         let len = Header::len_of(&head, limits).map_err(&wrong)? as u64;
-        // No more is read than there is, whatever the file says.
+        // No more is read, or asked for, than there is, whatever the file says.
+        head.reserve_exact(len.min(file_len) as usize);
         (&mut file)
             .take(len - 8)
             .read_to_end(&mut head)
@@ -51,11 +54,14 @@ impl Tensors {
             starts.push(start);
             start += info.bytes().unwrap_or_default();
         }
+        let mut by_name: Vec<usize> = (0..starts.len()).collect();
+        by_name.sort_unstable_by_key(|place| &header.tensors()[*place].name);
         Ok(Self {
             path: path.to_path_buf(),
             file,
             header,
             starts,
+            by_name,
         })
     }
 
@@ -63,9 +69,13 @@ impl Tensors {
         &self.header
     }
 
-    /// Returns the place of the tensor with the name, type and shape of `info`.
+    /// Returns the place of the tensor with the name, type and shape of `info`. O(log n).
     pub(super) fn find(&self, info: &TensorInfo) -> Option<usize> {
-        self.header.tensors().iter().position(|own| own == info)
+        let tensors = self.header.tensors();
+        let name = |place: &usize| tensors[*place].name.as_str();
+        let found = (self.by_name).binary_search_by_key(&info.name.as_str(), name);
+        let place = self.by_name[found.ok()?];
+        (tensors[place] == *info).then_some(place)
     }
 
     /// Reads `into.len()` bytes of a tensor from `offset` on.
@@ -117,13 +127,15 @@ impl Packed {
         let (io, wrong) = (io_error(path), in_file(path));
         let mut file = File::open(path).map_err(&io)?;
         let got = file.metadata().map_err(&io)?.len();
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(HEAD);
         (&mut file)
             .take(HEAD as u64)
             .read_to_end(&mut bytes)
             .map_err(&io)?;
         let len = Index::len_of(&bytes, limits).map_err(&wrong)? as u64;
         let rest = len - HEAD as u64;
+        // No more than there is, whatever the file says.
+        bytes.reserve_exact(rest.min(got) as usize);
         (&mut file)
             .take(rest)
             .read_to_end(&mut bytes)
@@ -172,10 +184,12 @@ fn read_at(file: &mut File, position: u64, into: &mut [u8]) -> std::io::Result<(
     file.read_exact(into)
 }
 
-/// A file that appears under its name when it is complete, and not at all where it never is.
+/// A file that appears under its name when it is complete, and not at all where it never is. Only a process that is killed
+/// leaves it behind, under a name that starts with a dot.
 pub(super) struct Output {
     path: PathBuf,
-    unfinished: PathBuf,
+    /// Removed when it is dropped: what never was complete, or the second name of what is.
+    unfinished: Unfinished,
     file: BufWriter<File>,
     replaces: bool,
 }
@@ -189,19 +203,15 @@ impl Output {
         if !replaces && fs::symlink_metadata(path).is_ok() {
             return Err(exists(path));
         }
-        let Some(name) = path.file_name() else {
+        if path.file_name().is_none() {
             let message = format!("{}: not a file name", path.display());
             return Err(Failure::Usage(message));
-        };
-        let name = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
-        let unfinished = path.with_file_name(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&unfinished);
+        }
+        let created = Unfinished::beside(path, &mut OpenOptions::new());
+        let (unfinished, file) = created.map_err(io_error(path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            file: BufWriter::new(file.map_err(io_error(&unfinished))?),
+            file: BufWriter::new(file),
             unfinished,
             replaces,
         })
@@ -229,21 +239,14 @@ impl Output {
         };
         write(&mut self.file).map_err(io_error(&self.path))?;
         if self.replaces {
-            return fs::rename(&self.unfinished, &self.path).map_err(io_error(&self.path));
+            return fs::rename(self.unfinished.path(), &self.path).map_err(io_error(&self.path));
         }
         // A link never replaces what came meanwhile. Where the file system has none, look again and rename.
-        match fs::hard_link(&self.unfinished, &self.path) {
+        match fs::hard_link(self.unfinished.path(), &self.path) {
             Ok(()) => Ok(()),
             Err(_) if fs::symlink_metadata(&self.path).is_ok() => Err(exists(&self.path)),
-            Err(_) => fs::rename(&self.unfinished, &self.path).map_err(io_error(&self.path)),
+            Err(_) => fs::rename(self.unfinished.path(), &self.path).map_err(io_error(&self.path)),
         }
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        // The second name of a finished file, or what is left of one that was not; gone already where it was renamed.
-        let _ = fs::remove_file(&self.unfinished);
     }
 }
 
@@ -253,7 +256,48 @@ fn exists(path: &Path) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use chorus_core::engram::Dtype;
+
     use super::*;
+
+    #[test]
+    fn what_another_run_left_behind_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        // Processes in containers all have the same number.
+        let left = dir.path().join(format!(".out.{}.part", std::process::id()));
+        fs::write(&left, "left behind").unwrap();
+        let mut output = Output::create(&path, false).unwrap();
+        let other = Output::create(&path, false).unwrap();
+        output.write(b"whole").unwrap();
+        output.finish(&[]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert!(other.finish(&[]).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert!(left.exists());
+    }
+
+    #[test]
+    fn a_tensor_is_found_by_name_type_and_shape() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in");
+        let info = |name: &str, dtype| TensorInfo {
+            name: name.into(),
+            dtype,
+            shape: vec![2],
+        };
+        let infos: Vec<_> = (0..300)
+            .map(|at| info(&format!("layer {}", at * 7 % 300), Dtype::U8))
+            .collect();
+        let header = Header::new(infos.clone(), Vec::new(), &Limits::default()).unwrap();
+        fs::write(&path, [header.bytes(), &[0; 600]].concat()).unwrap();
+        let tensors = Tensors::open(&path, &Limits::default()).unwrap();
+        for (at, info) in infos.iter().enumerate() {
+            assert_eq!(tensors.find(info), Some(at));
+        }
+        assert_eq!(tensors.find(&info("layer 7", Dtype::I8)), None);
+        assert_eq!(tensors.find(&info("layer", Dtype::U8)), None);
+    }
 
     #[test]
     fn an_output_appears_whole_and_replaces_nothing_unasked() {

@@ -3,7 +3,7 @@
 use chorus_core::engram::{Index, PlannedTensor};
 use serde_json::{Value, json};
 
-use super::{file::Packed, limits, progress::Progress};
+use super::{file::Packed, hybrid, limits, progress::Progress};
 use crate::{
     cli::InfoArgs,
     cmd::{Failure, print_line},
@@ -14,6 +14,9 @@ use crate::{
 /// # Errors
 /// The file cannot be read, is no engram, or a chunk is damaged.
 pub(super) fn info(args: InfoArgs) -> Result<(), Failure> {
+    if hybrid::is_hybrid(&args.file)? {
+        return hybrid::info(args);
+    }
     // Nothing is unpacked, so any size will do.
     let mut packed = Packed::open(&args.file, &limits(u64::MAX))?;
     let wrong = packed.wrong();
@@ -32,6 +35,7 @@ pub(super) fn info(args: InfoArgs) -> Result<(), Failure> {
         tensors.push(describe(index, place, tensor));
     }
     let whole = json!({
+        "kind": "lossless",
         "digest": index.digest(),
         "bytes": index.source().len() as u64 + raw,
         "packed_bytes": index.file_len(),

@@ -3,8 +3,7 @@
 use chorus_core::{
     digest::Digest,
     engram::{
-        EngramWriter, LayerPlan, Limits, Plan, PlannedTensor, TensorInfo, pick, pick::SAMPLE,
-        tensor::CHUNK,
+        EngramWriter, LayerPlan, Plan, PlannedTensor, TensorInfo, pick, pick::SAMPLE, tensor::CHUNK,
     },
 };
 use serde_json::json;
@@ -12,7 +11,7 @@ use serde_json::json;
 use super::{
     beside,
     file::{Output, Tensors},
-    in_file, peak_resident_bytes,
+    hybrid, in_file, limits, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -25,7 +24,11 @@ use crate::{
 /// # Errors
 /// A file cannot be read or written, is no safetensors file, or stands where the output goes.
 pub(super) fn pack(args: PackArgs) -> Result<(), Failure> {
-    let limits = Limits::default();
+    if let Some(options) = hybrid::options(&args) {
+        return hybrid::pack(args, &options);
+    }
+    // What is on one's own disk may be as large as it is.
+    let limits = limits(u64::MAX);
     let output = args
         .output
         .unwrap_or_else(|| beside(&args.file, ".engram", ""));
@@ -38,8 +41,9 @@ pub(super) fn pack(args: PackArgs) -> Result<(), Failure> {
     let mut out = Output::create(&output, args.force)?;
     let wrong = in_file(&args.file);
 
-    let mut planned = Vec::new();
-    for (place, info) in tensors.header().tensors().to_vec().into_iter().enumerate() {
+    let mut planned = Vec::with_capacity(tensors.header().tensors().len());
+    for place in 0..tensors.header().tensors().len() {
+        let info = tensors.header().tensors()[place].clone();
         let level = args.level.into();
         planned.push(plan(&mut tensors, base.as_mut(), (place, info), level)?);
     }

@@ -1,12 +1,15 @@
 //! `chorus-relay engram unpack`: an engram, or one tensor of it, to a safetensors file.
 
-use chorus_core::engram::{EngramError, Index, LayerReader, Limits, safetensors::Header};
+use chorus_core::{
+    bounds::LimitError,
+    engram::{EngramError, Index, LayerReader, Limits, safetensors::Header},
+};
 use serde_json::json;
 
 use super::{
     beside,
     file::{Output, Packed, Tensors},
-    limits, peak_resident_bytes,
+    hybrid, limits, peak_resident_bytes,
     progress::Progress,
 };
 use crate::{
@@ -20,7 +23,16 @@ use crate::{
 /// # Errors
 /// A file cannot be read or written, a chunk is damaged, the base is another one, or a file stands where the output goes.
 pub(super) fn unpack(args: UnpackArgs) -> Result<(), Failure> {
-    let limits = limits(args.max_bytes);
+    if hybrid::is_hybrid(&args.file)? {
+        return hybrid::unpack(args);
+    }
+    if args.layers.is_some() {
+        let file = args.file.display();
+        let message = format!("{file}: --layers is for engrams packed with --bits or --decibels");
+        return Err(Failure::Usage(message));
+    }
+    // What is unpacked is bounded below; the base is one's own.
+    let limits = limits(u64::MAX);
     let mut packed = Packed::open(&args.file, &limits)?;
     let base = args
         .base
@@ -43,6 +55,13 @@ pub(super) fn unpack(args: UnpackArgs) -> Result<(), Failure> {
             })?]
         }
     };
+    let raw = places
+        .iter()
+        .map(|place| index.tensors()[*place].info.bytes().unwrap_or_default())
+        .fold(0, u64::saturating_add);
+    LimitError::check("bytes to unpack", raw, args.max_bytes)
+        .map_err(EngramError::from)
+        .map_err(packed.wrong())?;
     let header = header(index, &places, args.tensor.is_none(), &limits).map_err(packed.wrong())?;
     let output = args
         .output
@@ -50,10 +69,6 @@ pub(super) fn unpack(args: UnpackArgs) -> Result<(), Failure> {
     let mut out = Output::create(&output, args.force)?;
     out.write(&header)?;
     let mut bytes = header.len() as u64;
-    let raw: u64 = places
-        .iter()
-        .map(|place| index.tensors()[*place].info.bytes().unwrap_or_default())
-        .sum();
     let mut progress = Progress::new("unpacking", raw);
     let wrong = packed.wrong();
     let (index, mut read) = packed.parts();
