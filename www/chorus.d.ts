@@ -11,6 +11,8 @@
  * Everything that fails rejects with, or throws, a {@link ChorusError}.
  */
 
+import type { Engram, PackOptions } from './engram.js'
+
 /**
  * Joins the mesh through a relay. Resolves once the peer runs; connecting to others goes on by itself. What the first share
  * needs is fetched from beside this module while the page is idle, unless the visitor saves data (`Save-Data`).
@@ -67,6 +69,13 @@ export interface Peer {
   query(filter?: Filter): AsyncIterable<Packet>
   /** Shares tensors as one packet in the safetensors format; its type is `tensors` unless the options say otherwise. */
   shareTensors(tensors: Record<string, Tensor>, options?: Partial<Omit<PacketInit, 'content'>>): Promise<string>
+  /**
+   * Packs an engram (from `open` or `unpack` of `engram.js`) in a worker and shares it with each target: `everybody`, or a peer
+   * id that it is sealed to. Tensors' names and metadata go through the stages first; numbers stay as they are packed. One
+   * target's failure loses no other: it resolves to a result for each. Rejects before anything left with `ERR_TOO_LARGE`,
+   * which says how many bits per number would fit, and with what packing says.
+   */
+  shareEngram(engram: Engram, targets?: string | string[], options?: ShareEngramOptions): Promise<EngramShared[]>
 
   /**
    * Lets others seal to this peer: makes a key, or replaces one that ends soon, keeps it in this profile and publishes its
@@ -139,6 +148,17 @@ export interface PacketInit {
   instructions?: Instructions
 }
 
+/** How an engram is packed, as for `pack` of `engram.js`, and what its packet says. `verbatim`: names stay as they are. */
+export interface ShareEngramOptions extends PackOptions, Pick<PacketInit, 'name' | 'ttl' | 'instructions' | 'identifiers' | 'verbatim'> {
+  /** Cancels the packing; what was packed then leaves to nobody. */
+  signal?: AbortSignal
+  /** How much is packed, 0 to 1. */
+  onProgress?: (progress: number) => void
+}
+
+/** What became of an engram for one target. */
+export type EngramShared = { target: string, cid: string, error?: undefined } | { target: string, cid?: undefined, error: { code: string, message: string } }
+
 /** Gaussian noise for differential privacy. */
 export interface Noise {
   /** The L2 norm to which all tensors together are clipped first. */
@@ -163,8 +183,11 @@ export interface Preview {
   /** Type and name as they leave; with recipients, inside the envelope. */
   readonly packetType: string
   readonly name: string | null
-  /** What the content was read as. Of `opaque` content only plain text is searched, and nothing is changed. */
-  readonly format: 'text' | 'json' | 'safetensors' | 'png' | 'jpeg' | 'opaque'
+  /**
+   * What the content was read as. Of `opaque` content only plain text is searched, and nothing is changed. Of an `engram`
+   * names and metadata are searched, and nothing is changed: what is found there refuses it, unless it leaves verbatim.
+   */
+  readonly format: 'text' | 'json' | 'safetensors' | 'engram' | 'png' | 'jpeg' | 'opaque'
   /** Whether all that can be read of the content was searched. */
   readonly isSearched: boolean
   readonly isVerbatim: boolean

@@ -3,6 +3,8 @@
 let loading
 let caring
 let asking
+let opening
+let shaping
 let isAhead = false
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
@@ -37,18 +39,32 @@ export function privacy () {
   return caring
 }
 
-/** Fetches what the first share needs, while nothing else is to be done: it then works without the relay as well. */
+/** Loads what packs and unpacks: when an engram is shared, not at the start. */
+function engrams () {
+  opening ??= import('./engram.js').catch(error => {
+    opening = undefined
+    throw fail('ERR_LOAD', `engram.js cannot be loaded: ${error?.message ?? error}`)
+  })
+  return opening
+}
+
+/**
+ * Fetches what the first share needs, once the peer has had time to find the others and nothing else is to be done: the share
+ * then works without the relay as well.
+ */
 export function prefetch () {
   if (isAhead || navigator.connection?.saveData) return
   isAhead = true
   // What does not arrive is fetched when it is needed. Safari has no idle time.
   const fetchAll = () => asks().then(({ prefetch }) => prefetch()).catch(() => {})
-  globalThis.requestIdleCallback?.(fetchAll, { timeout: MAX_IDLE_MS }) ?? setTimeout(fetchAll, MAX_IDLE_MS)
+  const whenIdle = () => globalThis.requestIdleCallback?.(fetchAll, { timeout: MAX_IDLE_MS }) ?? fetchAll()
+  setTimeout(whenIdle, JOINING_MS)
 }
 
 /** What a view asks before anything leaves, and what left. For boot.js and widget.js. */
 export const dialogs = {
-  share: async (peer, file, root) => (await asks()).share(peer, file, root),
+  share: async (peer, file, root) => await (await (isModel(file) ? shapes() : asks())).share(peer, file, root),
+  engram: async (peer, cid, root) => await (await shapes()).receive(peer, cid, root),
   ledger: async (peer, _, root) => (await asks()).showLedger(peer, root),
   open: async (peer, cid) => (await privacy()).open(peer, cid),
   training: async peer => (await privacy()).training(peer),
@@ -67,6 +83,17 @@ function asks () {
   })
   return asking
 }
+
+/** Loads what packs models and lets them into others, when the first one is dropped or opened. */
+function shapes () {
+  shaping ??= import('./studio.js').catch(error => {
+    shaping = undefined
+    throw fail('ERR_LOAD', `studio.js cannot be loaded: ${error?.message ?? error}`)
+  })
+  return shaping
+}
+
+function isModel (file) { return /\.safetensors$/i.test(file.name) }
 
 /** Joins the mesh through a relay; resolves to a peer. */
 export async function join (options = {}) {
@@ -176,6 +203,12 @@ class Peer {
     return await this.share({ type: 'tensors', ...options, content: safetensors(tensors) })
   }
 
+  async shareEngram (engram, targets, options) {
+    const peer = this.#open()
+    const [{ share }, { cleaned }] = await Promise.all([engrams(), privacy()])
+    return await share(this, init => cleaned(peer, init), engram, targets, options)
+  }
+
   async receiveSealed () {
     const peer = this.#open()
     return await (await privacy()).receiveSealed(peer)
@@ -225,8 +258,20 @@ function read (instructions) {
   return metric ? { ...instructions, when: { threshold: { metric, value: Number(value) } } } : instructions
 }
 
-/** Packs tensors in the safetensors format: header length (u64 LE), JSON header, data. */
+/** Packs tensors in the safetensors format. */
 function safetensors (tensors) {
+  const parts = partsOf(tensors)
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+/** The parts of a safetensors file: header length (u64 LE) and JSON header, then the data of each tensor. For engram.js. */
+export function partsOf (tensors) {
   const header = {}
   const parts = []
   let offset = 0
@@ -241,20 +286,12 @@ function safetensors (tensors) {
     parts.push(new Uint8Array(data.buffer, data.byteOffset, length))
     offset += length
   }
-  let json = new TextEncoder().encode(JSON.stringify(header))
+  const json = new TextEncoder().encode(JSON.stringify(header))
   // Data starts at a multiple of eight: the format pads its header with spaces.
-  const padded = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20)
-  padded.set(json)
-  json = padded
-  const bytes = new Uint8Array(8 + json.length + offset)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true)
-  bytes.set(json, 8)
-  let at = 8 + json.length
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
+  const head = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20)
+  new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true)
+  head.set(json, 8)
+  return [head, ...parts]
 }
 
 /** Makes an error with a code. For privacy.js. */
@@ -262,6 +299,11 @@ export function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 
+/**
+ * What is fetched ahead waits so long after the start. A tab that joins is idle between messages, and fetching then slows the
+ * joining. Source: `cargo xtask bench join`; the slowest of its tabs took a second.
+ */
+const JOINING_MS = 3_000
 /** Longest wait for idle time. Guess: a page that is busy for longer is busy for good. */
 const MAX_IDLE_MS = 10_000
 const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']

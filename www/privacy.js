@@ -50,18 +50,52 @@ export async function preview (peer, init) {
   const keys = recipients.length > 0 ? await peer.keyPackets(module.keyType(), recipients) : []
   const published = rest.facts ? await publishedRanges(peer) : []
   const how = JSON.stringify({ ...rest, recipients, noise, published })
-  const through = reserved => stages.prepare(how, bytes, reserved, keys, peer.id, Date.now())
+  const through = async reserved => {
+    return await previewOf(peer, module, stages.prepare(how, bytes, reserved, keys, peer.id, Date.now()))
+  }
   try {
-    return new Preview(peer, module, through())
+    return await through()
   } catch (error) {
     // The budget is touched only where nothing but the noise is missing.
     if (error?.code !== NEEDS_NOISE) throw coded(error)
   }
   const reserved = await reserve(peer, module, noise.noiseMultiplier)
   try {
-    return new Preview(peer, module, through(reserved))
+    return await through(reserved)
   } catch (error) {
     throw coded(error)
+  }
+}
+
+/** Takes content through the stages that search it; resolves to it as it would leave. Nothing leaves. For engram.js. */
+export async function cleaned (peer, { content, ...rest }) {
+  const stages = await stagesOf(peer, await load())
+  try {
+    const released = stages.prepare(JSON.stringify(rest), content, undefined, [], peer.id, Date.now())
+    const { content: clean } = released
+    released.free()
+    return clean
+  } catch (error) {
+    throw coded(error)
+  }
+}
+
+/** Makes the packet of what the stages released. Each part of it reads all bytes: tasks of their own let the page answer in between. */
+async function previewOf (peer, module, released) {
+  const turn = () => new Promise(resolve => setTimeout(resolve))
+  let prepared
+  try {
+    await turn()
+    const preview = JSON.parse(released.preview)
+    const { content, type, instructions } = released
+    prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
+    await turn()
+    return new Preview(peer, module, released, prepared, preview)
+  } catch (error) {
+    // It holds what was found.
+    released.free()
+    prepared?.free()
+    throw error
   }
 }
 
@@ -71,23 +105,12 @@ class Preview {
   #prepared
   #note
 
-  constructor (peer, module, released) {
-    let prepared
-    try {
-      const preview = JSON.parse(released.preview)
-      const { content, type, instructions } = released
-      prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
-      Object.assign(this, shown(preview), { text: released.text })
-      this.cid = prepared.cid
-      this.packet = prepared.packet
-      this.json = prepared.json
-      this.blocks = prepared.blocks
-    } catch (error) {
-      // It holds what was found.
-      released.free()
-      prepared?.free()
-      throw error
-    }
+  constructor (peer, module, released, prepared, preview) {
+    Object.assign(this, shown(preview), { text: released.text })
+    this.cid = prepared.cid
+    this.packet = prepared.packet
+    this.json = prepared.json
+    this.blocks = prepared.blocks
     this.#released = released
     this.#prepared = prepared
     this.#note = entry => note(peer, module, entry)

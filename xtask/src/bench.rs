@@ -27,7 +27,7 @@ pub(crate) enum Bench {
     Privacy,
     /// What attackers learn of the digits learner's training examples, openly and in private mode, and its accuracy.
     Membership,
-    /// Packing weights without loss, beside gzip, xz, zstd, blosc2, ZipNN, pcodec and OpenZL.
+    /// Packing weights without loss, natively and in Chromium, beside gzip, xz, zstd, blosc2, ZipNN, pcodec and OpenZL.
     Engram,
     /// Bits and task loss of lossy engrams of deltas and whole weights, beside blocks of 8 and 4 bits and nncodec.
     EngramLossy,
@@ -104,7 +104,7 @@ fn privacy() -> Result<()> {
     measure(&mut of_core("scrub"))
 }
 
-/// Packs weights with our codecs, and then the same numbers with others'.
+/// Packs weights with our codecs, natively and in Chromium, and then the same numbers with others'.
 fn engram(weights: Option<&Path>) -> Result<()> {
     let weights = found(weights)?;
     let scripts = process::root().join("tests/bench/engram");
@@ -117,6 +117,10 @@ fn engram(weights: Option<&Path>) -> Result<()> {
         .arg("--cases")
         .arg(&cases);
     measure(&mut own)?;
+    let mut page = script("engram")?;
+    page.env("CHORUS_ENGRAM", page::build_engram_bench()?)
+        .env("CHORUS_CASES", &cases);
+    measure(&mut page)?;
     measure(
         Command::new(&python)
             .arg(scripts.join("compare.py"))

@@ -13,7 +13,8 @@ use crate::process;
 /// Builds the stripped relay with the page embedded, and the npm package; prints the page's weight.
 ///
 /// # Errors
-/// When something does not build, or the page weighs more than [`page::MAX_START`] or [`page::MAX_SHARE`].
+/// When something does not build, or the page weighs more than [`page::MAX_START`], [`page::MAX_SHARE`] or
+/// [`page::MAX_ENGRAM`].
 pub(crate) fn run() -> Result<ExitCode> {
     let page = page::build(Profile::Release)?;
     let dist = process::root().join("dist");
@@ -54,7 +55,7 @@ fn relay(page: &Path, dist: &Path) -> Result<()> {
 }
 
 /// The files of the page that are in the npm package: the module, the widget, their declarations, and what they load.
-const PACKAGED: [&str; 13] = [
+const PACKAGED: [&str; 20] = [
     "chorus.js",
     "chorus.d.ts",
     "widget.js",
@@ -68,6 +69,13 @@ const PACKAGED: [&str; 13] = [
     "dialog.css",
     "chorus_privacy.js",
     "chorus_privacy_bg.wasm",
+    "studio.js",
+    "studio.css",
+    "engram.js",
+    "engram.d.ts",
+    "engram-worker.js",
+    "chorus_engram.js",
+    "chorus_engram_bg.wasm",
 ];
 
 /// Puts the npm package into `dir`.
@@ -102,9 +110,11 @@ fn npm_package(page: &Path, dir: &Path) -> Result<()> {
         "types": "chorus.d.ts",
         "exports": {
             ".": { "types": "./chorus.d.ts", "default": "./chorus.js" },
+            "./engram.js": { "types": "./engram.d.ts", "default": "./engram.js" },
             "./widget.js": { "types": "./widget.d.ts", "default": "./widget.js" },
             "./chorus_web_bg.wasm": "./chorus_web_bg.wasm",
             "./chorus_privacy_bg.wasm": "./chorus_privacy_bg.wasm",
+            "./chorus_engram_bg.wasm": "./chorus_engram_bg.wasm",
             "./style.css": "./style.css",
         },
         "sideEffects": ["./widget.js"],
@@ -179,7 +189,13 @@ mod tests {
                 seen.push(loaded);
             }
         }
-        for known in ["chorus_web.js", "chorus_privacy_bg.wasm", "dialog.css"] {
+        for known in [
+            "chorus_web.js",
+            "chorus_privacy_bg.wasm",
+            "dialog.css",
+            "engram-worker.js",
+            "chorus_engram_bg.wasm",
+        ] {
             assert!(seen.iter().any(|name| name == known), "{known} is found");
         }
     }

@@ -1,7 +1,8 @@
-//! The page: `web` and `web/privacy` compiled to wasm, bound to JavaScript, beside the files of `www/`.
+//! The page: the packages in `web` compiled to wasm, bound to JavaScript, beside the files of `www/`.
 //!
 //! The first module is what the page starts with. The second scrubs, seals and opens; it is loaded by whoever shares or
-//! opens first. wasm-bindgen runs as a library. The shipped page is shrunk by wasm-opt and compressed by brotli as well.
+//! opens first. The third packs and unpacks engrams; it is loaded by whoever opens one, and compiled for speed where the
+//! others are compiled for size. wasm-bindgen runs as a library. The shipped page is shrunk by wasm-opt and compressed by brotli as well.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,45 @@ pub(crate) const MAX_START: u64 = 750_000;
 /// with the scrubber's words, the stages, the readers of formats and HPKE.
 pub(crate) const MAX_SHARE: u64 = 350_000;
 
-/// The modules: package, and its name as a file.
-const MODULES: [(&str, &str); 2] = [
-    ("chorus-web", "chorus_web"),
-    ("chorus-privacy", "chorus_privacy"),
+/// Upper bound in bytes after brotli of what is loaded when somebody opens an engram. Guess: a tenth of the smallest model
+/// that is worth it.
+pub(crate) const MAX_ENGRAM: u64 = 300_000;
+
+/// A module of the page.
+struct Module {
+    package: &'static str,
+    /// The package's name as a file.
+    name: &'static str,
+    /// Cargo's profile for what is shipped.
+    profile: &'static str,
+    /// What wasm-opt does, beside the features it may use.
+    optimize: &'static [&'static str],
+}
+
+const MODULES: [Module; 3] = [
+    Module {
+        package: "chorus-web",
+        name: "chorus_web",
+        profile: "release-web",
+        optimize: &SMALL,
+    },
+    SHARE,
+    ENGRAM,
 ];
+
+const SHARE: Module = Module {
+    package: "chorus-privacy",
+    name: "chorus_privacy",
+    profile: "release-web",
+    optimize: &SMALL,
+};
+
+const ENGRAM: Module = Module {
+    package: "chorus-engram",
+    name: "chorus_engram",
+    profile: "release-engram",
+    optimize: &["-O3"],
+};
 
 /// What is loaded at the first share: the second module, its JavaScript and the dialogs.
 const AT_SHARE: [&str; 6] = [
@@ -41,10 +76,19 @@ const AT_SHARE: [&str; 6] = [
     "chorus_privacy_bg.wasm.br",
 ];
 
-/// What wasm-opt does, beside the features it may use. Browsers compile a function at its first call, and more slowly
-/// than in proportion to its size: without a limit for moving functions into their only callers, the whole swarm became
-/// one of 120 KB.
-const OPTIMIZE: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=100"];
+/// What is loaded when somebody opens an engram: the third module, its JavaScript and its worker.
+const AT_ENGRAM: [&str; 6] = [
+    "studio.js.br",
+    "studio.css.br",
+    "engram.js.br",
+    "engram-worker.js.br",
+    "chorus_engram.js.br",
+    "chorus_engram_bg.wasm.br",
+];
+
+/// What keeps a module small. Browsers compile a function at its first call, and more slowly than in proportion to its size:
+/// without a limit for moving functions into their only callers, the whole swarm became one of 120 KB.
+const SMALL: [&str; 2] = ["-Oz", "--one-caller-inline-max-function-size=100"];
 
 /// What a page is built for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,25 +105,34 @@ pub(crate) enum Profile {
 /// When the compiler or wasm-bindgen refuses, or the module asks its host for anything but wasm-bindgen's imports.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     install::rust_target("wasm32-unknown-unknown")?;
-    let (profile_dir, page_dir) = match profile {
-        Profile::Dev => ("debug", "page"),
-        Profile::Release => ("release-web", "page-release"),
+    let page_dir = match profile {
+        Profile::Dev => "page",
+        Profile::Release => "page-release",
     };
-    // In one call: the core is compiled once for both, and what a module does not use of it the linker leaves out.
-    let packages = MODULES.map(|(package, _)| format!("--package={package}"));
-    let mut compile = match profile {
-        Profile::Dev => process::cargo(["build", "--target=wasm32-unknown-unknown"]),
-        Profile::Release => shipped()?,
-    };
-    process::run(compile.args(packages))?;
-    let built = process::target()
-        .join("wasm32-unknown-unknown")
-        .join(profile_dir);
-    let modules = MODULES.map(|(_, name)| built.join(name).with_extension("wasm"));
+    match profile {
+        // In one call: the core is compiled once for all, and what a module does not use of it the linker leaves out.
+        Profile::Dev => {
+            let packages = MODULES.map(|module| format!("--package={}", module.package));
+            let mut compile = process::cargo(["build", "--target=wasm32-unknown-unknown"]);
+            process::run(compile.args(packages))?;
+        }
+        Profile::Release => {
+            for own in MODULES.chunk_by(|a, b| a.profile == b.profile) {
+                let mut compile = shipped(own[0].profile)?;
+                let packages = own
+                    .iter()
+                    .map(|module| format!("--package={}", module.package));
+                process::run(compile.args(packages))?;
+            }
+        }
+    }
+    let modules = MODULES.map(|module| module.compiled(profile));
     let www = process::root().join("www");
     let dir = process::target().join(page_dir);
 
-    let stamp = stamp(&[&modules[0], &modules[1], &www])?;
+    let mut inputs: Vec<&Path> = modules.iter().map(PathBuf::as_path).collect();
+    inputs.push(&www);
+    let stamp = stamp(&inputs)?;
     let stamp_path = dir.with_extension("stamp");
     if dir.is_dir() && fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp) {
         return Ok(dir);
@@ -93,8 +146,8 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
         bind(module, &fresh, profile)?;
     }
     if profile == Profile::Release {
-        for (_, name) in MODULES {
-            shrink(&fresh.join(format!("{name}_bg.wasm")))?;
+        for module in MODULES {
+            module.shrink(&fresh)?;
         }
         compress_dir(&fresh)?;
     }
@@ -112,30 +165,58 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
 /// # Errors
 /// As [`build`].
 pub(crate) fn build_seal_bench() -> Result<PathBuf> {
+    build_bench(&SHARE, "bench-seal")
+}
+
+/// Builds the third module as it is shipped, with what its benchmark needs, and returns the directory with it alone.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_engram_bench() -> Result<PathBuf> {
+    build_bench(&ENGRAM, "bench-engram-page")
+}
+
+fn build_bench(module: &Module, name: &str) -> Result<PathBuf> {
     install::rust_target("wasm32-unknown-unknown")?;
-    let (package, name) = MODULES[1];
-    process::run(shipped()?.args(["--package", package, "--features=bench"]))?;
-    let wasm = process::target()
-        .join("wasm32-unknown-unknown/release-web")
-        .join(name)
-        .with_extension("wasm");
-    let dir = process::target().join("bench-seal");
+    process::run(shipped(module.profile)?.args(["--package", module.package, "--features=bench"]))?;
+    let dir = process::target().join(name);
     remove_dir(&dir)?;
     fs::create_dir_all(&dir)?;
-    bind(&wasm, &dir, Profile::Release)?;
-    shrink(&dir.join(format!("{name}_bg.wasm")))?;
+    bind(&module.compiled(Profile::Release), &dir, Profile::Release)?;
+    module.shrink(&dir)?;
     Ok(dir)
 }
 
-/// Returns the compiler's command for what is shipped: small, and without paths of the machine that built it.
+impl Module {
+    /// Returns the path of what the compiler makes of it.
+    fn compiled(&self, profile: Profile) -> PathBuf {
+        let dir = match profile {
+            Profile::Dev => "debug",
+            Profile::Release => self.profile,
+        };
+        let built = process::target().join("wasm32-unknown-unknown").join(dir);
+        built.join(self.name).with_extension("wasm")
+    }
+
+    /// Runs wasm-opt on what was bound into `dir`.
+    fn shrink(&self, dir: &Path) -> Result<()> {
+        shrink(&dir.join(format!("{}_bg.wasm", self.name)), self.optimize)
+    }
+}
+
+/// Returns the compiler's command for what is shipped: without paths of the machine that built it.
 ///
 /// The standard library comes compiled for speed: sorting alone is 70 KB of the page. Where its source is at hand it is
-/// compiled with the page, for size. Cargo calls that unstable; the code is the same.
-fn shipped() -> Result<Command> {
+/// compiled with what is to be small, for size. Cargo calls that unstable; the code is the same.
+fn shipped(profile: &str) -> Result<Command> {
     let mut cargo = process::cargo(["build", "--target=wasm32-unknown-unknown"]);
-    cargo.arg("--profile=release-web");
+    cargo.arg(format!("--profile={profile}"));
     let source = install::rust_source()?;
-    if source.is_some() {
+    // Every browser with module workers that the page may meet has SIMD: Chrome 91, Firefox 114, Safari 16.4.
+    let is_fast = profile == ENGRAM.profile;
+    if is_fast {
+        // The library as it comes.
+    } else if source.is_some() {
         cargo.env("RUSTC_BOOTSTRAP", "1").args([
             "-Zbuild-std=std,panic_abort",
             "-Zbuild-std-features=optimize_for_size",
@@ -152,6 +233,7 @@ fn shipped() -> Result<Command> {
     let flags: Vec<_> = homes
         .iter()
         .map(|home| format!("\"--remap-path-prefix={}/=\"", home.display()))
+        .chain(is_fast.then(|| "\"-Ctarget-feature=+simd128\"".to_owned()))
         .collect();
     cargo.arg(format!(
         "--config=target.wasm32-unknown-unknown.rustflags=[{}]",
@@ -183,7 +265,7 @@ pub(crate) struct Weight {
 impl Weight {
     /// Returns the bytes that the dashboard loads at its start.
     pub(crate) fn at_start(&self) -> u64 {
-        self.sum(|name| !AT_SHARE.contains(&name))
+        self.sum(|name| !AT_SHARE.contains(&name) && !AT_ENGRAM.contains(&name))
     }
 
     /// Returns the bytes that are loaded at the first share.
@@ -191,7 +273,12 @@ impl Weight {
         self.sum(|name| AT_SHARE.contains(&name))
     }
 
-    /// Says whether both keep their bounds.
+    /// Returns the bytes that are loaded when somebody opens an engram.
+    pub(crate) fn at_engram(&self) -> u64 {
+        self.sum(|name| AT_ENGRAM.contains(&name))
+    }
+
+    /// Says whether all keep their bounds.
     ///
     /// # Errors
     /// What is too heavy, with its bound.
@@ -199,6 +286,7 @@ impl Weight {
         for (what, weight, limit) in [
             ("page", self.at_start(), MAX_START),
             ("module of the first share", self.at_share(), MAX_SHARE),
+            ("module of engrams", self.at_engram(), MAX_ENGRAM),
         ] {
             if weight > limit {
                 bail!("the {what} weighs {weight} bytes after brotli, the limit is {limit}");
@@ -232,6 +320,12 @@ impl std::fmt::Display for Weight {
             kb(share),
             kb(MAX_SHARE),
             kb(start + share)
+        )?;
+        writeln!(
+            f,
+            "at the first engram {:.1} KB more, limit {:.0} KB",
+            kb(self.at_engram()),
+            kb(MAX_ENGRAM)
         )
     }
 }
@@ -283,7 +377,7 @@ fn bind(wasm: &Path, dir: &Path, profile: Profile) -> Result<()> {
 }
 
 /// Shrinks the module in place with wasm-opt; says so and leaves it where npm is missing.
-fn shrink(wasm: &Path) -> Result<()> {
+fn shrink(wasm: &Path, optimize: &[&str]) -> Result<()> {
     let Some(mut wasm_opt) = install::wasm_opt()? else {
         eprintln!(
             "note: npm is not installed, so wasm-opt is skipped and the page stays about a fifth larger"
@@ -300,12 +394,14 @@ fn shrink(wasm: &Path) -> Result<()> {
         "--enable-nontrapping-float-to-int",
         "--enable-reference-types",
         "--enable-sign-ext",
+        // Of the third module.
+        "--enable-simd",
     ];
     process::run(
         wasm_opt
             .arg(wasm)
             .args(features)
-            .args(OPTIMIZE)
+            .args(optimize)
             .arg("--output")
             .arg(wasm),
     )
@@ -339,7 +435,8 @@ fn compress(mut bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// Describes the state of `paths` (files, or directories with all they hold): path, length and modification time.
 fn stamp(paths: &[&Path]) -> Result<String> {
-    let mut stamp = format!("wasm-opt {} {OPTIMIZE:?}\n", install::BINARYEN);
+    let optimize = MODULES.map(|module| module.optimize);
+    let mut stamp = format!("wasm-opt {} {optimize:?}\n", install::BINARYEN);
     for path in paths {
         for file in files_of(path)? {
             let meta = fs::metadata(&file)?;
@@ -389,19 +486,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_loaded_at_the_first_share_is_weighed_apart_and_each_has_its_bound() {
-        let weight = |start: u64, share: u64| Weight {
+    fn what_is_loaded_later_is_weighed_apart_and_each_has_its_bound() {
+        let weight = |start: u64, share: u64, engram: u64| Weight {
             files: vec![
+                ("chorus_engram_bg.wasm.br".into(), engram - 2),
+                ("engram-worker.js.br".into(), 2),
                 ("chorus_privacy_bg.wasm.br".into(), share),
                 ("chorus_web_bg.wasm.br".into(), start - 1),
                 ("style.css.br".into(), 1),
             ],
         };
-        let full = weight(MAX_START, MAX_SHARE);
-        assert_eq!((full.at_start(), full.at_share()), (MAX_START, MAX_SHARE));
+        let bounds = (MAX_START, MAX_SHARE, MAX_ENGRAM);
+        let full = weight(MAX_START, MAX_SHARE, MAX_ENGRAM);
+        assert_eq!((full.at_start(), full.at_share(), full.at_engram()), bounds);
         assert!(full.check().is_ok());
-        assert!(weight(MAX_START + 1, MAX_SHARE).check().is_err());
-        assert!(weight(MAX_START, MAX_SHARE + 1).check().is_err());
+        assert!(
+            weight(MAX_START + 1, MAX_SHARE, MAX_ENGRAM)
+                .check()
+                .is_err()
+        );
+        assert!(
+            weight(MAX_START, MAX_SHARE + 1, MAX_ENGRAM)
+                .check()
+                .is_err()
+        );
+        assert!(
+            weight(MAX_START, MAX_SHARE, MAX_ENGRAM + 1)
+                .check()
+                .is_err()
+        );
         assert!(full.to_string().contains("1100.0 KB in all"));
     }
 }

@@ -1,8 +1,9 @@
 """Judges tensors by evaluate.py of the folder of weights, codes them with nncodec, and draws. Asked by the benchmark.
 
 Usage: judge.py DIR. Each line of standard input is a question in JSON, each line of standard output its answer.
-{"op": "loss", "set": "tune", "windows": 64, "on": "transformer" or null, "like": "delta-0", "file": path or null}: the loss of
-`on` + the numbers in `file` (f32, tensor after tensor as they lie in the file `like`), on so many windows (0: all).
+{"op": "loss", "set": "tune", "windows": 64, "parts": 1, "on": "transformer" or null, "like": "delta-0", "file": path or null}: the loss of
+`on` + the numbers in `file` (f32, tensor after tensor as they lie in the file `like`), on so many windows (0: all), of which
+as many equal parts are made: a list.
 {"op": "nncodec", "like": "delta-0", "qp": -28, "file": path}: codes, writes what is decoded to `file`; answers the bytes.
 {"op": "draw", "file": path, "title": …, "x": …, "y": …, "lines": {system: [[x, y], …]}}: an SVG.
 """
@@ -65,9 +66,10 @@ def loss(question):
     if question["file"]:
         change = numbers(question)
         model = {key: model[key] + change[key] for key in model} if model else change
+    parts = np.array_split(windows[: question["windows"] or len(windows)], question["parts"])
     with np.errstate(all="ignore"):
-        value = EVALUATE.loss(model, windows[: question["windows"] or len(windows)])
-    return value if np.isfinite(value) else 1e9
+        values = [float(EVALUATE.loss(model, part)) for part in parts]
+    return [value if np.isfinite(value) else 1e9 for value in values]
 
 
 def nncodec(question):

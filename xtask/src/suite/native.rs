@@ -12,10 +12,11 @@ use serde_json::Value;
 use crate::process;
 
 /// Packages with tests that run natively, and the features these need. The page's pure halves are among them.
-pub(crate) const SELECTION: [&str; 7] = [
+pub(crate) const SELECTION: [&str; 8] = [
     "--package=chorus-core",
     "--package=chorus-relay",
     "--package=chorus-web",
+    "--package=chorus-engram",
     "--package=chorus-privacy",
     "--package=chorus-tests",
     "--features",

@@ -115,6 +115,7 @@ fn package(suite: &mut Suite, dir: &str) -> Result<()> {
 fn web(suite: &mut Suite) -> Result<()> {
     package(suite, "web")?;
     package(suite, "web/privacy")?;
+    package(suite, "web/engram")?;
     suite.record("page", page::build(page::Profile::Dev));
     install::rust_target("wasm32-wasip1")?;
     let runner = format!(
@@ -198,11 +199,13 @@ fn tidy(suite: &mut Suite) -> Result<()> {
         "--workspace",
         "--exclude=chorus-web",
         "--exclude=chorus-privacy",
+        "--exclude=chorus-engram",
         "--features=chorus-core/sim",
     ];
     let web = [
         "--package=chorus-web",
         "--package=chorus-privacy",
+        "--package=chorus-engram",
         "--target=wasm32-unknown-unknown",
     ];
     let deny = ["--", "--deny=warnings"];

@@ -1,0 +1,393 @@
+// Engrams in tabs: packed and unpacked in workers, shared, and let into another tab's model and out again.
+
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+
+import { Tab, launch } from '../lib/chromium.mjs'
+import { Relay } from '../lib/relay.mjs'
+import { html, serve } from '../lib/serve.mjs'
+import { weights } from '../lib/weights.mjs'
+
+/** Longest task of a page, ms. Source: issue 4, "the page never blocks for more than 100 ms". */
+const LONGEST_MS = 100
+/** Engrams that every machine must read and write alike; core/tests/it/engram.rs reads and writes them natively. */
+const GOLDEN = join(import.meta.dirname, '../../core/tests/it/golden')
+/** For what packs megabytes with a wasm that is not optimised. */
+const SLOW_MS = 150_000
+
+let browser
+let relay
+let site
+let files
+before(async () => {
+  [browser, relay, files] = await Promise.all([launch(), Relay.start(), weights()])
+  const served = Object.entries(files).map(([name, body]) => [`/${name}`, { type: 'application/octet-stream', body }])
+  site = await serve({ '/': html('data:text/javascript,', {}), ...Object.fromEntries(served) })
+})
+after(async () => {
+  await browser?.close()
+  await site?.close()
+  await relay?.close()
+})
+
+/** A page of another origin than the relay's, with the functions of engram.js and a few of its own. */
+async function openTab () {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/`)
+  await tab.run(async relay => {
+    Object.assign(globalThis, await import(`${relay}/engram.js`), {
+      blob: async name => await (await fetch(`/${name}`)).blob(),
+      codeOf: promise => promise.then(() => 'no error', error => error.code ?? String(error)),
+      isSame: (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]),
+      // Packs, and unpacks what came of it.
+      roundTrip: async (engram, options) => {
+        const shares = []
+        const packed = await engram.pack(options, { onProgress: share => shares.push(share) })
+        const back = await unpack(packed, { base: options.base })
+        const isBack = isSame(await engram.safetensors(), await back.safetensors()) && back.digest === engram.digest
+        back.close()
+        return { bytes: packed.length, isBack, isFollowed: shares.length > 0 && shares.every((share, i) => share >= (shares[i - 1] ?? 0)) }
+      }
+    })
+  }, relay.http)
+  return tab
+}
+
+/** Opens a file in the page as `globalThis[name]`. */
+const opened = (tab, name) => tab.run(async name => { globalThis[name] = await open(await blob(name)) }, name)
+
+test('f32 and bf16 come back to the byte from every codec, in a worker, on a page of another origin', async () => {
+  const tab = await openTab()
+  for (const [name, bounds] of [['base', [27, 26.7]], ['bf16', [11, 10.7]]]) {
+    await opened(tab, name)
+    const { bytes, parameters, tensors } = await tab.run(name => ({ ...globalThis[name] }), name)
+    assert.equal(bytes, files[name].length)
+    assert.equal(parameters, tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0))
+    const ways = [{ codec: 'fast' }, { codec: 'neural' }, { codec: 'smallest' }, { decibels: 20, layers: 2, exact: true }]
+    for (const [i, way] of ways.entries()) {
+      const got = await tab.run(([name, way]) => roundTrip(globalThis[name], way), [name, way], SLOW_MS)
+      assert.deepEqual([got.isBack, got.isFollowed], [true, true], JSON.stringify(way))
+      const bits = got.bytes * 8 / parameters
+      assert.ok(bits < (bounds[i] ?? bounds[1] + 1), `${name}, ${JSON.stringify(way)}: ${bits} bits`)
+    }
+  }
+  assert.ok(tab.requests.some(url => url.startsWith('blob:')), 'the worker comes from the page that it works for')
+  await tab.close()
+})
+
+test('a browser reads the engrams that a server packs, to the bit, and packs the same bytes', async () => {
+  const names = ['weights.safetensors', 'fast.engram', 'neural.engram', 'lossy.engram', 'lossy.safetensors']
+  const golden = Object.fromEntries(await Promise.all(names.map(async name => [name, [...await readFile(join(GOLDEN, name))]])))
+  const tab = await openTab()
+  const got = await tab.run(async golden => {
+    const bytes = name => new Uint8Array(golden[name])
+    const reads = async (name, what, options) => isSame(await (await unpack(bytes(name), options)).safetensors(), bytes(what))
+    const weights = await open(bytes('weights.safetensors'))
+    const writes = async (options, name) => isSame(await weights.pack(options), bytes(name))
+    return {
+      fast: [await reads('fast.engram', 'weights.safetensors'), await writes({ codec: 'fast' }, 'fast.engram')],
+      neural: [await reads('neural.engram', 'weights.safetensors'), await writes({ codec: 'neural' }, 'neural.engram')],
+      lossy: [await reads('lossy.engram', 'lossy.safetensors', { layers: 1 }), await writes({ decibels: 20, layers: 2, exact: true }, 'lossy.engram')],
+      exact: [await reads('lossy.engram', 'weights.safetensors')]
+    }
+  }, golden)
+  assert.deepEqual(got, { fast: [true, true], neural: [true, true], lossy: [true, true], exact: [true] })
+  await tab.close()
+})
+
+test('typed arrays are opened as they are, and handed over where that is asked for', async () => {
+  const tab = await openTab()
+  const got = await tab.run(async () => {
+    const all = new Float32Array(64).map((_, i) => Math.sin(i))
+    const tensors = { a: { dtype: 'f32', shape: [4, 8], data: all.subarray(0, 32) }, b: { dtype: 'f32', shape: [32], data: all.subarray(32) } }
+    const copied = await open(tensors)
+    const left = all.length
+    const handed = await open(tensors, { transfer: true })
+    const file = await handed.safetensors()
+    const numbers = new Float32Array(file.slice(-256).buffer)
+    return { isSame: copied.digest === handed.digest, left, after: all.length, isRight: numbers.every((n, i) => n === Math.fround(Math.sin(i))) }
+  })
+  assert.deepEqual(got, { isSame: true, left: 64, after: 0, isRight: true })
+  await tab.close()
+})
+
+test('against a base it is smaller, and that base is needed to have it back', async () => {
+  const tab = await openTab()
+  await Promise.all([opened(tab, 'base'), opened(tab, 'tuned')])
+  const got = await tab.run(async () => {
+    const packed = await tuned.pack({ codec: 'fast', base })
+    return {
+      alone: await roundTrip(tuned, { codec: 'fast' }),
+      with: await roundTrip(tuned, { codec: 'fast', base }),
+      missing: await codeOf(unpack(packed)),
+      wrong: await codeOf(unpack(packed, { base: tuned }))
+    }
+  }, undefined, SLOW_MS)
+  assert.ok(got.with.isBack && got.with.bytes < got.alone.bytes * 0.95, `${got.with.bytes} against ${got.alone.bytes}`)
+  assert.deepEqual([got.missing, got.wrong], ['ERR_MISMATCH', 'ERR_MISMATCH'])
+  await tab.close()
+})
+
+test('the curve tells what each way makes, and packing keeps to it', async () => {
+  const tab = await openTab()
+  await opened(tab, 'base')
+  const { points, heard, lossy, fast } = await tab.run(async () => {
+    const heard = []
+    const points = await base.curve({ onPoint: point => heard.push(point) })
+    return { points, heard, lossy: (await base.pack({ decibels: 20 })).length, fast: (await base.pack({ codec: 'fast' })).length }
+  }, undefined, SLOW_MS)
+  assert.deepEqual(points, heard)
+  const near = (point, bytes) => assert.ok(Math.abs(point.bytes / bytes - 1) < 0.05, `${point.bytes} foretold, ${bytes} made`)
+  near(points.find(({ codec, decibels }) => codec === 'fast' && decibels === null), fast)
+  const at = points.filter(({ codec }) => codec === 'lossy').toSorted((a, b) => Math.abs(a.decibels - 20) - Math.abs(b.decibels - 20))[0]
+  near(at, lossy)
+  assert.ok(lossy * 6 < fast)
+  for (const codec of ['neural', 'smallest', 'int8', 'int4', 'nf4']) assert.ok(points.some(point => point.codec === codec), codec)
+  await tab.close()
+})
+
+test('whatever takes long is cancelled at once, and what it was done to is there still', async () => {
+  const tab = await openTab()
+  await opened(tab, 'base')
+  const codes = await tab.run(async () => {
+    const packed = await base.pack({ codec: 'neural' })
+    // Cancels at the first word of how far it is, or before it begins.
+    const cancelled = async (work, isBefore = false) => {
+      const stop = new AbortController()
+      if (isBefore) stop.abort()
+      return await codeOf(work({ signal: stop.signal, onProgress: () => stop.abort(), onPoint: () => stop.abort() }))
+    }
+    const codes = []
+    for (const isBefore of [false, true]) {
+      codes.push(
+        await cancelled(how => base.pack({ codec: 'neural' }, how), isBefore),
+        await cancelled(how => base.pack({ bits: 3 }, how), isBefore),
+        await cancelled(how => base.curve(how), isBefore),
+        await cancelled(how => unpack(packed, how), isBefore))
+    }
+    codes.push(await cancelled(how => open(new Uint8Array(100), how), true))
+    const { isBack } = await roundTrip(base, { codec: 'fast' })
+    return [...codes, isBack]
+  }, undefined, SLOW_MS)
+  assert.deepEqual(codes, [...Array(9).fill('ERR_ABORTED'), true])
+  await tab.close()
+})
+
+test('what goes wrong has a code, and the message names the tensor', async () => {
+  const tab = await openTab()
+  await opened(tab, 'base')
+  const got = await tab.run(async () => {
+    const packed = await base.pack({ codec: 'fast' })
+    const changed = packed.slice()
+    changed[changed.length - 1] ^= 1
+    const closed = await open({ a: { dtype: 'u8', shape: [2], data: new Uint8Array(2) } })
+    closed.close()
+    const message = await unpack(changed).catch(error => error.message)
+    return {
+      message,
+      codes: [
+        await codeOf(open(new Uint8Array([1, 2, 3]))),
+        await codeOf(open(new TextEncoder().encode('no safetensors file at all'))),
+        await codeOf(unpack(changed)),
+        await codeOf(unpack(packed.slice(0, -5))),
+        await codeOf(base.pack({ codec: 'zip' })),
+        await codeOf(base.pack({ codec: 'fast', bits: 4 })),
+        await codeOf(base.pack({ bits: -1 })),
+        await codeOf(base.pack({ bits: 4, layers: 7 })),
+        await codeOf(open(7)),
+        await codeOf(closed.pack()),
+        await codeOf(integrate(base, await closedFile()))
+      ]
+    }
+
+    async function closedFile () {
+      const other = await open({ other: { dtype: 'f32', shape: [1], data: new Float32Array(1) } })
+      return await other.safetensors()
+    }
+  }, undefined, SLOW_MS)
+  assert.match(got.message, /^tensor "/)
+  assert.deepEqual(got.codes, [
+    'ERR_DAMAGED', 'ERR_DAMAGED', 'ERR_DAMAGED', 'ERR_DAMAGED', 'ERR_INVALID_ARGUMENT', 'ERR_INVALID_ARGUMENT',
+    'ERR_INVALID_ARGUMENT', 'ERR_INVALID_ARGUMENT', 'ERR_INVALID_ARGUMENT', 'ERR_CLOSED', 'ERR_MISMATCH'
+  ])
+  await tab.close()
+})
+
+/** Notes the length of each task of more than 50 ms from now on in `globalThis.tasks`. */
+const observeTasks = tab => tab.run(() => {
+  globalThis.tasks = []
+  globalThis.observer = new PerformanceObserver(list => tasks.push(...list.getEntries()))
+  observer.observe({ type: 'longtask' })
+})
+
+/** The longest task since, ms; 0 for none of more than 50. */
+const longestTask = tab => tab.run(async () => {
+  await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))
+  return Math.max(0, ...tasks.splice(0).concat(observer.takeRecords()).map(({ duration }) => duration))
+})
+
+test('the page is not blocked while a model of over 20 MB is opened, looked at, packed and unpacked', async () => {
+  assert.ok(files.three.length > 20e6)
+  const tab = await openTab()
+  await observeTasks(tab)
+  const isBack = await tab.run(async () => {
+    const engram = await open(await blob('three'))
+    await engram.curve()
+    const packed = [await engram.pack({ codec: 'fast' }), await engram.pack({ decibels: 25, exact: true })]
+    const back = await Promise.all(packed.map(packed => unpack(packed, { transfer: true })))
+    return back.every(back => back.digest === engram.digest)
+  }, undefined, SLOW_MS)
+  assert.ok(isBack)
+  const longest = await longestTask(tab)
+  assert.ok(longest <= LONGEST_MS, `${longest} ms`)
+  // That a task is seen at all.
+  await tab.run(() => new Promise(resolve => setTimeout(() => {
+    const end = performance.now() + 150
+    while (performance.now() < end) { /* busy */ }
+    resolve()
+  })))
+  assert.ok(await longestTask(tab) >= 140)
+  await tab.close()
+})
+
+/** Joins the mesh; the page's peer is `globalThis.peer`. */
+const joined = async tab => {
+  tab.id = await tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    globalThis.peer = await join({ relay, storage: 'memory' })
+    return peer.id
+  }, relay.http)
+}
+
+test('an engram that one tab shares is let into the model of another, step by step, and undone to the byte', async () => {
+  const [one, two] = await Promise.all([openTab(), openTab()])
+  await Promise.all([joined(one), joined(two)])
+  await two.run(() => peer.receiveSealed())
+  await Promise.all([observeTasks(one), observeTasks(two)])
+  const nobody = '12D3KooWQnwEGNqcM2nAcPtRR9rAX8Hrg4k9kJLCHoTR5chJfz6d'
+  const results = await one.run(async targets => {
+    const engram = await open(await blob('threeTuned'))
+    globalThis.shared = engram
+    return await peer.shareEngram(engram, targets, { decibels: 30, name: 'tuned.engram' })
+  }, ['everybody', two.id, nobody], SLOW_MS)
+  assert.deepEqual(results.map(({ target }) => target), ['everybody', two.id, nobody])
+  assert.equal(results[2].error.code, 'ERR_NO_KEY')
+  assert.match(results[2].error.message, /./)
+
+  const got = await two.run(async ([cid, sealed]) => {
+    const model = await open(await blob('three'))
+    const packet = await peer.get(cid)
+    const opened = await peer.open(sealed)
+    const steps = []
+    // The nearer a model is to the tuned one, the better it is: distance stands for the loss on examples.
+    const target = new Float32Array((await (await blob('threeTuned')).arrayBuffer()).slice(-4_000_000))
+    const evaluate = async engram => {
+      const own = new Float32Array((await engram.safetensors()).slice(-4_000_000).buffer)
+      return 1 - Math.sqrt(own.reduce((sum, value, i) => sum + (value - target[i]) ** 2, 0) / target.reduce((sum, value) => sum + value ** 2, 0))
+    }
+    const integration = await integrate(model, packet.content, { cid, evaluate, onStep: ({ step, alpha }) => steps.push([step, alpha]) })
+    await integration.run()
+    const { step, alpha, curve } = integration
+    const blended = await integration.model()
+    await integration.undo()
+    const after = await integration.model()
+    return {
+      type: packet.type, quality: packet.quality_metrics, sealed: [opened.type, isSame(opened.content, packet.content)],
+      step, alpha, curve, steps, trail: integration.trail, isBlended: blended.digest !== model.digest,
+      isUndone: after.digest === model.digest && isSame(await after.safetensors(), await model.safetensors())
+    }
+  }, results.slice(0, 2).map(({ cid }) => cid), SLOW_MS)
+  assert.deepEqual([got.type, got.sealed], ['engram', ['engram', true]])
+  const { bits_per_number: bits, snr_db: decibels, parameters } = got.quality
+  assert.ok(decibels >= 30 && decibels < 31 && bits > 3 && bits < 8, JSON.stringify(got.quality))
+  assert.equal(parameters, await one.run(() => shared.parameters))
+  assert.deepEqual([got.step, got.alpha], ['monitor', 1])
+  assert.ok(got.curve.every(({ metric }, i) => i === 0 || metric > got.curve[i - 1].metric), JSON.stringify(got.curve))
+  assert.deepEqual(got.steps.map(([step]) => step).filter((step, i, all) => step !== all[i - 1]), ['assess', 'blend', 'monitor', 'rolled-back'])
+  assert.deepEqual(got.trail.map(({ event }) => event).filter((event, i, all) => event !== all[i - 1]), ['validated', 'assessed', 'blended', 'settled', 'rolled-back'])
+  assert.ok(got.trail.every(({ cids }) => cids.length === 1 && cids[0] === results[0].cid))
+  assert.deepEqual([got.isBlended, got.isUndone], [true, true])
+  for (const [who, tab] of Object.entries({ one, two })) {
+    const longest = await longestTask(tab)
+    // What leaves and what came is searched, hashed and opened in the page: three times as long in a build that is not optimised.
+    assert.ok(longest <= 3 * LONGEST_MS, `tab ${who}: ${longest} ms`)
+  }
+  await Promise.all([one.close(), two.close()])
+})
+
+test('several engrams become one, and without a measurement their size decides', async () => {
+  const tab = await openTab()
+  const got = await tab.run(async () => {
+    const file = async (...data) => {
+      const engram = await open({ w: { dtype: 'f32', shape: [data.length], data: new Float32Array(data) } })
+      return [engram, await engram.safetensors()]
+    }
+    const numbers = async integration => [...new Float32Array((await (await integration.model()).safetensors()).slice(-12).buffer)]
+    const [model] = await file(1, 2, 3)
+    const [, one] = await file(1.5, 2, 3)
+    const [, two] = await file(1.25, 2, 4)
+    const [, far] = await file(100, 200, 300)
+    const both = [{ bytes: one, cid: 'one', weight: 3 }, { bytes: two, cid: 'two' }]
+    const merged = await integrate(model, both, { resolution: 'mean' })
+    const other = await integrate(model, both.toReversed(), { resolution: 'mean' })
+    const refused = await integrate(model, far)
+    for (const integration of [merged, other, refused]) await integration.run()
+    const odd = await integrate(model, one, { evaluate: () => 'good' })
+    const [, small] = await file(0.5, 0, -1)
+    const alone = await integrate(model, small, { isDelta: true, transfer: true, resolution: { tiesOf: { keep: 0.5 } } })
+    await alone.run()
+    return {
+      merged: await numbers(merged), other: await numbers(other), refused: [refused.step, await numbers(refused)],
+      events: merged.trail.map(({ event }) => event).slice(0, 3), cids: merged.trail[0].cids, metric: merged.curve[0].metric,
+      odd: await codeOf(odd.run()), delta: [await numbers(alone), small.length], unknown: await codeOf(integrate(model, one, { most: 1 })), none: await codeOf(integrate(model, []))
+    }
+  })
+  // (3 × 0.5 + 0.25) / 4, and 1 / 4.
+  assert.deepEqual(got.merged, [1.4375, 2, 3.25])
+  assert.deepEqual(got.other, got.merged)
+  assert.deepEqual(got.refused, ['rolled-back', [1, 2, 3]])
+  assert.deepEqual([got.events, got.cids, got.metric], [['validated', 'resolved', 'assessed'], ['one', 'two'], null])
+  assert.deepEqual(got.delta, [[1.5, 2, 2], 0])
+  assert.deepEqual([got.odd, got.unknown, got.none], ['ERR_INVALID_ARGUMENT', 'ERR_INVALID_ARGUMENT', 'ERR_INVALID_ARGUMENT'])
+  await tab.close()
+})
+
+test('names of tensors and metadata leave without what must not, and one that is too large says what would fit', async () => {
+  const tab = await openTab()
+  await joined(tab)
+  await opened(tab, 'three')
+  const got = await tab.run(async () => {
+    const encode = text => new TextEncoder().encode(text)
+    const json = JSON.stringify({
+      __metadata__: { trainer: 'ada.lovelace@example.org' },
+      10: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+      'ada.lovelace@example.org/w': { dtype: 'F32', shape: [1], data_offsets: [8, 12] }
+    })
+    const file = new Uint8Array(8 + json.length + 12)
+    new DataView(file.buffer).setBigUint64(0, BigInt(json.length), true)
+    file.set(encode(json), 8)
+    file.set(new Uint8Array(new Float32Array([1, 2, 3]).buffer), 8 + json.length)
+    const named = await open(file)
+    const [{ cid }] = await peer.shareEngram(named, 'everybody', { codec: 'fast' })
+    const back = await unpack((await peer.get(cid)).content)
+    const plain = await open({ w: { dtype: 'f32', shape: [2], data: new Float32Array(2) } })
+    const [untouched] = await peer.shareEngram(plain, ['everybody'], { codec: 'fast' })
+    const same = await unpack((await peer.get(untouched.cid)).content)
+    const large = await peer.shareEngram(three, ['everybody'], { codec: 'fast' }).catch(error => error)
+    return {
+      tensors: back.tensors.map(({ name }) => name), metadata: back.metadata, numbers: [...new Float32Array((await back.safetensors()).slice(-12).buffer)],
+      isUntouched: same.digest === plain.digest, large: [large.code, large.message], mine: named.tensors.map(({ name }) => name)
+    }
+  }, undefined, SLOW_MS)
+  assert.deepEqual(got.mine, ['10', 'ada.lovelace@example.org/w'])
+  assert.equal(got.tensors[0], '10')
+  assert.equal(got.tensors.length, 2)
+  assert.ok(!JSON.stringify([got.tensors, got.metadata]).includes('ada.lovelace'), JSON.stringify([got.tensors, got.metadata]))
+  assert.deepEqual(got.numbers, [1, 2, 3])
+  assert.equal(got.isUntouched, true)
+  assert.equal(got.large[0], 'ERR_TOO_LARGE')
+  assert.match(got.large[1], /has \d+\.\d MB, at most 10 MB can be shared; \d+\.\d+ bits per number would fit/)
+  await tab.close()
+})
