@@ -4,10 +4,10 @@
 import { exportLedger, ledger, load, prefetch as fetchAhead, preview, receiveSealed } from './privacy.js'
 import { adopt, sheetOf } from './sheet.js'
 
-/** Asks whether a file may leave; resolves to its content id, or to undefined where it stays. */
-export async function share (peer, file, root) {
+/** Asks whether a file may leave, as what `more` says of it; resolves to its content id, or to undefined where it stays. */
+export async function share (peer, file, root, more) {
   const dialog = await open(root, `Looking through “${file.name}” …`)
-  const init = { type: 'file', content: file, name: file.name }
+  const init = { type: 'file', content: file, name: file.name, ...more }
   // What is proposed. Guess: costs a quarter of the budget.
   let wish = { clipNorm: 1, noiseMultiplier: 4 }
   const chosen = new Set()
@@ -181,11 +181,10 @@ class Dialog {
 
   busy () { this.#body.setAttribute('aria-busy', 'true') }
 
-  fail (error, close) {
+  /** Says what went wrong, with a button that closes and another one, where there is anything else to do. */
+  fail (error, close, other = otherwise(error)) {
     const words = String(error?.message ?? error)
     const isRefused = error?.code === 'ERR_REFUSED'
-    // What cannot be cleaned is for its owner to decide.
-    const other = error?.code === 'ERR_UNCLEAN' ? ['Leave it as it is', 'verbatim'] : ['Look again', 'again']
     this.#tell(isRefused ? `This must not leave: ${words}` : words, 'warn', close, other)
   }
 
@@ -230,6 +229,11 @@ class Dialog {
   }
 }
 
+/** What else can be done about an error: what cannot be cleaned is for its owner to decide. */
+function otherwise (error) {
+  return error?.code === 'ERR_UNCLEAN' ? ['Leave it as it is', 'verbatim'] : ['Look again', 'again']
+}
+
 function button (words, answer, more) {
   const button = document.createElement('button')
   button.type = 'button'
@@ -239,15 +243,18 @@ function button (words, answer, more) {
   return button
 }
 
-async function open (root, words) {
-  await style(root.getRootNode())
+/** Opens a dialog that says `words`, in the sheet of all dialogs and in one of its own, where it has one. For studio.js. */
+export async function open (root, words, own) {
+  await Promise.all([SHEET, own].map(at => at && style(root.getRootNode(), at)))
   return new Dialog(root, words)
 }
 
-async function style (host) {
-  if (styled.has(host)) return
-  styled.add(host)
-  if (!await adopt(host, sheet ?? sheetOf(SHEET))) styled.delete(host)
+async function style (host, at) {
+  if (!styled.has(host)) styled.set(host, new Set())
+  const worn = styled.get(host)
+  if (worn.has(at.href)) return
+  worn.add(at.href)
+  if (!await adopt(host, (at === SHEET && sheet) || sheetOf(at))) worn.delete(at.href)
 }
 
 /** Fetches what the dialogs need, and what sharing does. */
@@ -257,15 +264,17 @@ export async function prefetch () {
   if (await come) sheet = come
 }
 
-function save (text, name) {
+/** Saves `content` as a file of the person's. */
+export function save (content, name, type = 'application/json') {
   const link = document.createElement('a')
-  link.href = URL.createObjectURL(new Blob([text], { type: 'application/json' }))
+  link.href = URL.createObjectURL(new Blob([content], { type }))
   link.download = name
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
 }
 
-const styled = new WeakSet()
+/** The sheets that each document or shadow root wears. */
+const styled = new WeakMap()
 const dialogs = new WeakMap()
 const SHEET = new URL('dialog.css', import.meta.url)
 /** The sheet where it was fetched ahead. */

@@ -1,4 +1,4 @@
-//! Sizes and ids as people read them, the same in every module of the page.
+//! Sizes, counts and ids as people read them, and text as HTML holds it: the same in every module of the page.
 
 use alloc::format;
 use alloc::string::String;
@@ -29,9 +29,44 @@ pub fn size(bytes: u64) -> String {
     String::new()
 }
 
+/// Returns `text` as it may stand in HTML, in an element or in a quoted attribute.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match letter {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            // Letters that turn the direction of reading could make a text look like another.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => safe.push('\u{fffd}'),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+/// Returns `count` with its noun: `1 tab`, `3 tabs`.
+pub fn counted(count: u64, one: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{count} {one}s")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn markup_in_a_name_stays_text() {
+        assert_eq!(
+            escape("<img src=x onerror='a(\"b\")'>&\u{202e}gpj"),
+            "&lt;img src=x onerror=&#39;a(&quot;b&quot;)&#39;&gt;&amp;\u{fffd}gpj"
+        );
+    }
 
     #[test]
     fn sizes_round_to_the_next_unit() {

@@ -87,7 +87,9 @@ test('numbers of a model leave with noise where their owner adds it, and the pag
   const header = '{"layer":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}  '
   const numbers = new Float32Array([0.5, -0.25, 0.125, 1])
   const file = Buffer.concat([Buffer.from(new BigUint64Array([BigInt(header.length)]).buffer), Buffer.from(header), Buffer.from(numbers.buffer)])
-  const exact = await one.offer('layer.safetensors', file)
+  await one.page.locator('input[type=file]').setInputFiles({ name: 'layer.safetensors', mimeType: 'application/octet-stream', buffer: file })
+  await dialog(one).locator('[data-answer="plain"]').click()
+  const exact = await one.asked()
   const [yes, wish] = [dialog(one).locator('[data-answer="yes"]'), dialog(one).locator('[data-noise]')]
   assert.equal(await yes.innerText(), 'Share it without noise')
   assert.equal(await wish.count(), 2)

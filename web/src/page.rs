@@ -477,7 +477,8 @@ impl Page {
             at_ms: js_sys::Date::now(),
         }));
         let is_sealed = packet.packet_type() == SEALED;
-        if is_sealed || packet.packet_type() == FILE {
+        let is_engram = packet.packet_type() == ENGRAM;
+        if is_sealed || is_engram || packet.packet_type() == FILE {
             let stage = if is_own {
                 FileStage::Own
             } else {
@@ -495,6 +496,7 @@ impl Page {
                 author,
                 stage,
                 is_sealed,
+                is_engram,
             }));
         }
     }
@@ -502,7 +504,9 @@ impl Page {
     /// Asks whether `file` may leave, and shares it where it may.
     async fn share(self: &Rc<Self>, file: web_sys::File) -> Result<(), String> {
         let size = file.size();
-        if size > DEFAULT_MAX_OBJECT as f64 {
+        // A model is packed first.
+        let is_model = file.name().to_ascii_lowercase().ends_with(".safetensors");
+        if size > DEFAULT_MAX_OBJECT as f64 && !is_model {
             return Err(format!(
                 "“{}” is larger than {} MB, the most that one file may have.",
                 file.name(),
@@ -579,6 +583,8 @@ async fn fetch_digits(base: &str) -> Result<Digits, String> {
 
 /// The type of packets that carry a file.
 const FILE: &str = "file";
+/// The type of packets that carry what a model has learned.
+const ENGRAM: &str = "engram";
 /// The type of packets that carry what is sealed.
 const SEALED: &str = "sealed";
 /// Waits before the relay is asked again at the start: the first, doubled each time, and the longest. Guess.

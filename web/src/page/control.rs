@@ -15,6 +15,18 @@ use crate::{
 /// What the view may ask of the page.
 pub(super) struct PageControl(pub(super) Rc<Page>);
 
+impl PageControl {
+    /// Shows one of the dialogs about `subject`.
+    fn show(&self, dialog: &'static str, subject: JsValue) {
+        let page = self.0.clone();
+        spawn_local(async move {
+            if let Err(why) = page.ask(dialog, &subject).await {
+                page.change(Action::Noticed(why.into()));
+            }
+        });
+    }
+}
+
 impl Control for PageControl {
     fn share(&self, file: web_sys::File) {
         let page = self.0.clone();
@@ -26,12 +38,11 @@ impl Control for PageControl {
     }
 
     fn ledger(&self) {
-        let page = self.0.clone();
-        spawn_local(async move {
-            if let Err(why) = page.ask("ledger", &JsValue::NULL).await {
-                page.change(Action::Noticed(why.into()));
-            }
-        });
+        self.show("ledger", JsValue::NULL);
+    }
+
+    fn engram(&self, cid: &str) {
+        self.show("engram", cid.into());
     }
 
     fn fetch(&self, cid: &str) {

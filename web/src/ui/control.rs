@@ -17,6 +17,8 @@ pub(crate) trait Control {
     fn share(&self, file: web_sys::File);
     /// Shows what left this tab.
     fn ledger(&self);
+    /// Shows what a model has learned, and lets it into another.
+    fn engram(&self, cid: &str);
     /// Fetches an offered file.
     fn fetch(&self, cid: &str);
     /// Switches learning on or off.

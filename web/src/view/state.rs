@@ -122,6 +122,8 @@ pub struct FileRow {
     pub stage: FileStage,
     /// Whether it is sealed, for this tab or for others.
     pub is_sealed: bool,
+    /// Whether it is what a model has learned, and can be let into another.
+    pub is_engram: bool,
 }
 
 /// How far a file is.
@@ -387,7 +389,10 @@ impl State {
                 Rc::make_mut(&mut self.files).retain(|f| f.cid != cid);
             }
             Action::FileMoved { cid, stage } => self.with_file(&cid, |file| file.stage = stage),
-            Action::FileNamed { cid, name } => self.with_file(&cid, |file| file.name = name),
+            Action::FileNamed { cid, name } => self.with_file(&cid, |file| {
+                file.is_engram |= name.ends_with(".engram");
+                file.name = name;
+            }),
             Action::Held { own, others } => {
                 let learner = Rc::make_mut(&mut self.learner);
                 (learner.own, learner.others) = (own, others);

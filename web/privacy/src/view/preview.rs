@@ -282,13 +282,23 @@ fn kind(name: &str) -> &str {
     }
 }
 
-/// Whether numbers of a model would leave as they are.
+/// Whether numbers of a model would leave without noise.
 fn is_exact(offer: &Offer) -> bool {
-    offer.preview.format == "safetensors" && offer.preview.noise.is_none()
+    is_packed(offer) || offer.preview.format == "safetensors" && offer.preview.noise.is_none()
+}
+
+/// Whether they are packed: noise comes before that, or not at all.
+fn is_packed(offer: &Offer) -> bool {
+    offer.preview.format == "engram"
 }
 
 /// Asks how much noise there is to be.
 fn wish(offer: &Offer) -> String {
+    if is_packed(offer) {
+        return "<section><h3>Noise</h3><p class=\"warn\">Without noise the numbers can tell what they were learned from. There \
+                is noise for models that are shared as plain files.</p></section>"
+            .into();
+    }
     if !is_exact(offer) || offer.preview.is_verbatim {
         return String::new();
     }
@@ -517,6 +527,16 @@ mod tests {
         offer["preview"]["isVerbatim"] = true.into();
         let verbatim = shown(offer);
         assert!(!verbatim.contains("data-noise") && verbatim.contains("without noise"));
+    }
+
+    #[test]
+    fn of_a_packed_model_it_is_said_that_there_is_no_noise() {
+        let mut offer = offer();
+        offer["preview"]["format"] = "engram".into();
+        offer["preview"]["noise"] = serde_json::Value::Null;
+        let html = shown(offer);
+        assert!(html.contains(">Share it without noise<") && html.contains("as plain files"));
+        assert!(!html.contains("data-noise"));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) fn Files(props: &FilesProps) -> Html {
                     <input type="file" class="hidden" {onchange} disabled={props.controls.is_none()} />
                     { "Share a file" }
                 </label>
-                <span class="note">{ "Up to 10 MB. You see what would leave, and say who may read it, before it does." }</span>
+                <span class="note">{ "Up to 10 MB, or a model (.safetensors) that is packed first. You see what would leave, and say who may read it, before it does." }</span>
             </div>
             if props.files.is_empty() {
                 <p class="empty">{ "Files that you or the others share appear here. They travel from tab to tab, checked piece by piece." }</p>
@@ -135,9 +135,12 @@ fn action(file: &FileRow, controls: Option<&Controls>) -> Html {
     match &file.stage {
         FileStage::Own | FileStage::Fetching(_) => html! { <span></span> },
         FileStage::Ready(url) => html! {
-            <a class="button small primary" href={url.to_string()} download={file.name.to_string()}>
-                { "Save" }<span class="hidden">{ " " }{ file.name.to_string() }</span>
-            </a>
+            <span class="buttons">
+                if file.is_engram { { open(file, controls) } }
+                <a class="button small primary" href={url.to_string()} download={file.name.to_string()}>
+                    { "Save" }<span class="hidden">{ " " }{ file.name.to_string() }</span>
+                </a>
+            </span>
         },
         FileStage::Offered | FileStage::Failed(_) => {
             let word = if file.stage == FileStage::Offered {
@@ -158,4 +161,14 @@ fn action(file: &FileRow, controls: Option<&Controls>) -> Html {
             }
         }
     }
+}
+
+fn open(file: &FileRow, controls: Option<&Controls>) -> Html {
+    let (controls, cid) = (controls.cloned(), file.cid.clone());
+    let onclick = Callback::from(move |_| {
+        if let Some(controls) = &controls {
+            controls.engram(&cid);
+        }
+    });
+    html! { <button type="button" class="button small" {onclick} data-action="engram">{ "Open" }</button> }
 }

@@ -58,7 +58,7 @@ fn row(peer: &PeerRow) -> Html {
         <li
             class="arrive" key={&*peer.id}
             data-peer={peer.id.to_string()} data-kind={peer.kind.as_str()}
-            data-rtt={peer.round_trip_ms.map(|ms| format!("{ms:.1}"))}
+            data-rtt={peer.round_trip_ms.map(|ms| format!("{ms:.1}"))} data-bytes-in={peer.bytes_in.to_string()}
         >
             { shape::kind(peer.kind) }
             <div>

@@ -102,6 +102,7 @@ fn file() -> FileRow {
         author: "a".into(),
         stage: FileStage::Offered,
         is_sealed: false,
+        is_engram: false,
     }
 }
 
@@ -151,6 +152,12 @@ fn a_sealed_file_is_called_by_its_name_once_it_is_open() {
         name: "wages.csv".into(),
     });
     assert_eq!(&*state.files[0].name, "wages.csv");
+    assert!(!state.files[0].is_engram);
+    let state = state.after(Action::FileNamed {
+        cid: "f".into(),
+        name: "tuned.safetensors.engram".into(),
+    });
+    assert!(state.files[0].is_engram);
 }
 
 #[test]
