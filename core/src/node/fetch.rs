@@ -2,7 +2,10 @@
 
 use alloc::vec::Vec;
 
-use super::{Answer, Event, Node, NodeError, Reply, serve::packet_size, want::Waiter};
+use super::{
+    Answer, Event, Node, NodeError, Output, Reply, library::root_of, serve::packet_size,
+    want::Waiter,
+};
 use crate::{
     digest::{ContentId, Digest},
     flat::FlatSet,
@@ -136,6 +139,10 @@ impl Node {
         }
         match (fetch.purpose, right) {
             (Purpose::Command(command), true) => {
+                // Its blocks are here now, for others too, as long as there is room.
+                if root_of(&packet).is_some() {
+                    self.outputs.push_back(Output::Provide(packet.cid()));
+                }
                 self.reply(command, Ok(Reply::Object(packet, content)))
             }
             (Purpose::Pin(command), true) => {

@@ -60,7 +60,8 @@ impl Node {
         for packet in gone {
             let cid = packet.cid();
             self.outputs.push_back(Output::Forget(cid));
-            if self.pins.remove(&cid) || packet.author() == self.local {
+            let is_told = packet.author() == self.local || root_of(&packet).is_some();
+            if self.pins.remove(&cid) || is_told {
                 self.outputs.push_back(Output::Withdraw(cid));
             }
             if self.config.integrate {

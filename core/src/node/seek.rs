@@ -205,6 +205,12 @@ impl Node {
                 Ok(assembly) => {
                     fetch.blocks.extend(&assembly.manifest().leaves);
                     fetch.assembly = Some(assembly);
+                    // Whoever else has it sends a part: the search goes on while the first leaves come.
+                    let now = self.now.instant;
+                    if fetch.provider_search_at <= now {
+                        fetch.provider_search_at = now + SEARCH_AGAIN;
+                        self.outputs.push_back(Output::FindProviders(fetch.cid));
+                    }
                     self.advance(id);
                 }
                 Err(_) => self.fail(

@@ -122,6 +122,26 @@ fn a_large_object_comes_from_several_providers_at_once() {
 }
 
 #[test]
+fn whoever_fetched_a_large_object_sends_a_part_of_it_to_the_next_one() {
+    let mut mesh = Mesh::tabs(3);
+    let bytes = content(LEAF_SIZE * 20);
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        mesh.connect(one, other);
+    }
+    let cid = mesh.share(0, &bytes);
+    let get = mesh.command(1, Command::Get(cid));
+    assert_eq!(mesh.got(1, get), bytes);
+    let before = mesh.hosts[1].served;
+    let get = mesh.command(2, Command::Get(cid));
+    assert_eq!(mesh.got(2, get), bytes);
+    assert!(
+        mesh.hosts[1].served > before + 3,
+        "{}",
+        mesh.hosts[1].served - before
+    );
+}
+
+#[test]
 fn garbage_is_counted_and_the_block_comes_from_elsewhere() {
     let mut mesh = Mesh::tabs(3);
     let bytes = content(LEAF_SIZE * 3);

@@ -280,10 +280,19 @@ impl Mesh {
                     },
                 );
             }
+            // The DHT of the whole mesh.
+            Output::FindProviders(cid) => {
+                let holders = self.hosts.iter().enumerate();
+                let holders =
+                    holders.filter(|(at, other)| *at != host && other.provided.contains(&cid));
+                let peers: Vec<_> = holders.map(|(at, _)| self.id(at)).collect();
+                if !peers.is_empty() {
+                    self.input(host, Input::Providers { cid, peers });
+                }
+            }
             Output::Disconnect { .. }
             | Output::Discover
             | Output::Purge(_)
-            | Output::FindProviders(_)
             | Output::Idle { .. } => {}
         }
     }
