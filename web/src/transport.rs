@@ -85,13 +85,9 @@ pub fn build(
     let noise = Gathered::new(noise::Config::new(identity)?, spawn_local);
     let (webrtc, webrtc_behaviour) = webrtc::new(config);
     let (circuit, relay_client) = relay::client::new(identity.public().to_peer_id());
-    let circuit = circuit
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise.clone())
-        .multiplex(yamux::Config::default())
-        .timeout(UPGRADE_TIMEOUT)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-    let websocket = websocket::Transport::new()
+    // Together before their handshakes: what carries them then exists once, which is less to download and to compile.
+    let carried = circuit
+        .or_transport(websocket::Transport::new())
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux::Config::default())
@@ -101,9 +97,7 @@ pub fn build(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let transport = webrtc
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
-        .or_transport(circuit)
-        .map(|either, _| either.into_inner())
-        .or_transport(websocket)
+        .or_transport(carried)
         .map(|either, _| either.into_inner())
         .or_transport(direct)
         .map(|either, _| either.into_inner())
