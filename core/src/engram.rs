@@ -14,7 +14,6 @@
 //! | [`lossy`], `trellis`, `level` | lossy: one step, trellis-coded levels under a learned model |
 //! | [`target`] | how exact that must be: in bits, decibels or loss; which tensors need finer steps |
 //! | [`feedback`] | what a lossy code dropped goes with the next delta |
-//! | [`layers`] | lossy first, exact at last: a receiver may stop in between |
 //! | [`hybrid`] | one file of all that: a safetensors file, lossy first and exact at last |
 //! | [`outline`] | what an engram says in words, for who only searches it |
 //! | [`block`] | lossy and fast to read: 8 or 4 bits in blocks with a scale |
@@ -37,7 +36,6 @@ mod foreign;
 pub mod hybrid;
 pub mod index;
 pub mod integrate;
-pub mod layers;
 mod level;
 pub mod lossy;
 pub mod memory;

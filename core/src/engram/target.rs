@@ -201,8 +201,7 @@ pub fn in_loss(
 }
 
 /// Returns how tensors lie.
-#[must_use]
-pub fn shapes(tensors: &[Tensor<'_>]) -> Vec<Shape> {
+fn shapes(tensors: &[Tensor<'_>]) -> Vec<Shape> {
     (tensors.iter())
         .map(|tensor| Shape {
             rows: tensor.values.len().checked_div(tensor.columns).unwrap_or(0),

@@ -226,7 +226,6 @@ pub(super) fn lossy_error<'a>(
             | LossyError::Setting { .. }
             | LossyError::Share { .. }
             | LossyError::Count { .. }
-            | LossyError::Check
             | LossyError::Code { .. }
             | LossyError::Tag { .. } => None,
         };

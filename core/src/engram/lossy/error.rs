@@ -114,11 +114,6 @@ pub enum LossyError {
         /// The tag.
         got: u8,
     },
-    /// The last layer leads to other numbers than were given.
-    #[error(
-        "the last layer must lead to the numbers it was made of: a layer before it is missing or damaged"
-    )]
-    Check,
     /// The caller did not want to go on.
     #[error("coding was stopped")]
     Stopped,
