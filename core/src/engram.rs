@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`tensor`] | types, names, shapes, and the [`Limits`] that hold for all that is read |
+//! | [`number`] | floats of 16 and 32 bits as singles, and back |
 //! | [`safetensors`] | the header of a safetensors file, read strictly |
 //! | [`index`] | the container: what tensors there are, how each is coded, a digest for every chunk |
 //! | [`writer`] | writing it in one pass, a chunk at a time |
@@ -40,6 +41,7 @@ mod level;
 pub mod lossy;
 pub mod memory;
 mod mix;
+pub mod number;
 pub mod outline;
 pub mod pick;
 mod plane;

@@ -16,6 +16,7 @@ use super::delta::Delta;
 use super::error::CodecError;
 use super::float::{Float, Model, Rows};
 use super::foreign;
+use super::number;
 use super::plane::{Layout, Planes, Width};
 use super::tensor::{Dtype, TensorInfo};
 
@@ -129,7 +130,8 @@ impl Coder {
             return Err(CodecError::Params { codec, got });
         }
         let wrong = CodecError::Dtype { codec: name };
-        let (float, layout) = (float_of(info.dtype), layout_of(info.dtype));
+        let float = number::Float::of(info.dtype).map(Float::of);
+        let layout = layout_of(info.dtype);
         let state = match (codec, float) {
             (Codec::Plain, _) => State::Plain,
             (Codec::Deflate, _) => State::Deflate,
@@ -268,32 +270,6 @@ pub(super) fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
 
 /// Bytes that deflate makes of one at most. Source: zlib's technical details, "Maximum compression factor".
 pub(super) const MAX_DEFLATE_RATIO: usize = 1032;
-
-/// Returns the format of a type of floats that the learned model knows.
-const fn float_of(dtype: Dtype) -> Option<Float> {
-    match dtype {
-        Dtype::F32 => Some(Float::F32),
-        Dtype::F16 => Some(Float::F16),
-        Dtype::Bf16 => Some(Float::BF16),
-        Dtype::Bool
-        | Dtype::F4
-        | Dtype::F6_E2M3
-        | Dtype::F6_E3M2
-        | Dtype::U8
-        | Dtype::I8
-        | Dtype::F8_E5M2
-        | Dtype::F8_E4M3
-        | Dtype::F8_E8M0
-        | Dtype::I16
-        | Dtype::U16
-        | Dtype::I32
-        | Dtype::U32
-        | Dtype::F64
-        | Dtype::I64
-        | Dtype::U64
-        | Dtype::C64 => None,
-    }
-}
 
 /// Returns how numbers of a type are split into planes.
 const fn layout_of(dtype: Dtype) -> Layout {

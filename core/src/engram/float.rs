@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use super::bits::{MAX_TAIL, Plain, PlainReader, TailReader, TailWriter, whole_bytes};
 use super::error::CodecError;
 use super::mix::{Coder, Mixer, Place, Reader, Writer};
-use super::plane;
+use super::{number, plane};
 
 /// A format of floats: a sign, an exponent, a mantissa.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,20 +27,29 @@ pub(super) struct Float {
 
 impl Float {
     /// bfloat16.
-    pub(super) const BF16: Self = Self {
+    const BF16: Self = Self {
         exponent: 8,
         mantissa: 7,
     };
     /// binary16.
-    pub(super) const F16: Self = Self {
+    const F16: Self = Self {
         exponent: 5,
         mantissa: 10,
     };
     /// binary32.
-    pub(super) const F32: Self = Self {
+    const F32: Self = Self {
         exponent: 8,
         mantissa: 23,
     };
+
+    /// Returns the format of a type of floats.
+    pub(super) const fn of(float: number::Float) -> Self {
+        match float {
+            number::Float::F32 => Self::F32,
+            number::Float::F16 => Self::F16,
+            number::Float::Bf16 => Self::BF16,
+        }
+    }
 
     /// Returns all bits.
     const fn bits(self) -> u32 {

@@ -20,6 +20,7 @@
 use alloc::vec::Vec;
 
 use super::lossy::{Gain, decode_on, encode_and_make};
+use super::number::{Float, is_float, sum};
 use super::tensor::Limits;
 use crate::bounds::LimitError;
 use crate::digest::Digest;
@@ -29,7 +30,6 @@ mod curve;
 mod error;
 mod exact;
 mod header;
-mod number;
 mod search;
 mod source;
 
@@ -37,7 +37,6 @@ pub use curve::{Method, Point, curve};
 pub use error::{HybridError, Part};
 pub use header::{HEAD, Header, Layer, is_hybrid};
 
-use number::{Float, sum};
 use search::{Whole, first};
 use source::{File, Floats, decibels, finest, lossy_error, restore};
 
@@ -135,7 +134,7 @@ pub fn pack(
     let mut work = Work::new(progress, options.layers + 1 + is_exact);
     let mut others = Writer::new();
     for ((info, raw), base) in infos.iter().zip(&file.raw).zip(&bases) {
-        if Float::of(info.dtype).is_none() {
+        if !is_float(info.dtype) {
             let go_on = &mut |_| work.go_on(0.0);
             exact::write(info, raw, *base, (&mut others, go_on))?;
         }
@@ -299,7 +298,7 @@ pub fn unpack(
     let shapes = header.shapes()?;
     let mut told: Vec<Vec<f32>> = Vec::new();
     for (layer, bytes) in parts.iter().enumerate() {
-        let floats = (header.tensors.iter()).filter(|info| Float::of(info.dtype).is_some());
+        let floats = (header.tensors.iter()).filter(|info| is_float(info.dtype));
         let more = decode_on(bytes, &shapes, needed, &mut |done| work.go_on(done));
         let more = more.map_err(lossy_error(layer + 1, floats))?;
         work.step(1);

@@ -2,10 +2,11 @@
 
 use chorus_core::engram::TensorInfo;
 use chorus_core::engram::hybrid::{self, Method, Target};
+use chorus_core::engram::number::is_float;
 use chorus_core::engram::safetensors::Header;
 use serde::Serialize;
 
-use crate::file::{File, is_float, len_of, limits};
+use crate::file::{File, len_of, limits};
 use crate::pack::{level, pack};
 use crate::problem::Problem;
 

@@ -2,7 +2,7 @@
 
 use chorus_core::digest::Digest;
 use chorus_core::engram::safetensors::Header;
-use chorus_core::engram::{Dtype, Limits, TensorInfo};
+use chorus_core::engram::{Limits, TensorInfo};
 use serde::Serialize;
 
 use crate::problem::{DAMAGED, Problem};
@@ -171,11 +171,6 @@ pub fn len_of(info: &TensorInfo) -> usize {
     info.bytes().unwrap_or_default() as usize
 }
 
-/// Whether numbers of this type are blended and may lose exactness.
-pub const fn is_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::Bf16)
-}
-
 /// The bounds for what a tab reads.
 pub fn limits() -> Limits {
     Limits {
@@ -189,6 +184,8 @@ pub const MAX_BYTES: u64 = 1 << 30;
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use chorus_core::engram::Dtype;
+
     use super::*;
 
     /// Makes a file of tensors, each with its numbers.
@@ -257,7 +254,7 @@ pub(crate) mod tests {
         };
         let file = File::open(tensors("ada@example.org")).unwrap();
         let names = file.names().unwrap();
-        assert!(names.len() % 8 == 0 && File::open(names.clone()).is_ok());
+        assert!(names.len().is_multiple_of(8) && File::open(names.clone()).is_ok());
         let text = String::from_utf8(names[8..].to_vec()).unwrap();
         // As long as before, so that the length holds.
         let cleaned = text.replace("ada@example.org", "[email]........");

@@ -13,7 +13,6 @@ pub mod file;
 pub mod html;
 pub mod inspect;
 pub mod lossy;
-pub mod number;
 pub mod pack;
 pub mod problem;
 pub mod session;

@@ -3,15 +3,16 @@
 //! Only floats are blended, as singles, and rounded back to their own type. Other tensors must be what they are in the model.
 
 use chorus_core::digest::{ContentId, Digest};
+use chorus_core::engram::Dtype;
 use chorus_core::engram::integrate::resolve::Contribution;
 use chorus_core::engram::integrate::{
     Config, Entry, Event, Integration, Mismatch, Resolution, Step, Tensor, resolve,
 };
+use chorus_core::engram::number::{Float, is_float};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::file::{File, is_float};
-use crate::number::{overwrite, singles};
+use crate::file::File;
 use crate::problem::{INVALID_ARGUMENT, MISMATCH, Problem};
 use crate::unpack::{is_packed, unpack};
 
@@ -225,10 +226,10 @@ impl Session {
                 return;
             };
             rest = Some(others);
-            if is_float(info.dtype)
+            if let Some(float) = Float::of(info.dtype)
                 && let Some(values) = values.next()
             {
-                overwrite(info.dtype, own, values);
+                float.overwrite(own, values);
             }
         }
     }
@@ -290,6 +291,11 @@ fn floats_of(file: &File) -> Vec<f32> {
     let tensors = file.tensors().iter().enumerate();
     let values = tensors.filter_map(|(place, info)| singles(info.dtype, file.numbers(place)));
     values.flatten().collect()
+}
+
+/// Returns the numbers of a tensor of floats as singles; none for other types.
+fn singles(dtype: Dtype, numbers: &[u8]) -> Option<Vec<f32>> {
+    Some(Float::of(dtype)?.read(numbers).collect())
 }
 
 /// Returns the shapes of a model's floats.

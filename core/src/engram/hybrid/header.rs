@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::super::lossy::Shape;
+use super::super::number::{Float, is_float};
 use super::super::safetensors;
 use super::super::tensor::{Limits, TensorInfo};
 use super::MAX_LAYERS;
 use super::error::{HybridError, Part};
-use super::number::Float;
 use crate::bounds::LimitError;
 use crate::digest::Digest;
 use crate::wire::{Reader, Writer};
@@ -200,7 +200,7 @@ impl Header {
     /// Returns how the floats lie.
     pub(super) fn shapes(&self) -> Result<Vec<Shape>, HybridError> {
         (self.tensors.iter())
-            .filter(|info| Float::of(info.dtype).is_some())
+            .filter(|info| is_float(info.dtype))
             .map(shape_of)
             .collect()
     }

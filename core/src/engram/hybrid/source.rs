@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::super::lossy::{FURTHEST, LossyError, Tensor};
+use super::super::number::{Float, finite, sum};
 use super::super::safetensors;
 use super::super::target::SMALL;
 use super::super::tensor::{Limits, TensorInfo, short};
 use super::error::HybridError;
 use super::header::shape_of;
-use super::number::{Float, finite, sum};
 use crate::digest::{Digest, Hasher};
 
 /// A safetensors file in memory.

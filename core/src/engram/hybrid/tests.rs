@@ -521,7 +521,7 @@ fn raw_of(dtype: Dtype, shape: &[u64], seed: u64) -> Vec<u8> {
     let mut raw = vec![0; count * dtype.bits() as usize / 8];
     if seed.is_multiple_of(2) {
         rng.fill_bytes(&mut raw);
-    } else if Float::of(dtype).is_some() {
+    } else if is_float(dtype) {
         raw = bytes_of(dtype, &weights(seed, count));
     }
     raw
@@ -556,7 +556,7 @@ proptest! {
             File::parse(&lossy, &Limits::default()).unwrap(),
         );
         for ((info, raw), back) in given.header.tensors().iter().zip(&given.raw).zip(&lossy.raw) {
-            prop_assert!(Float::of(info.dtype).is_some() || raw == back);
+            prop_assert!(is_float(info.dtype) || raw == back);
         }
     }
 }

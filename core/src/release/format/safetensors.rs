@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::bounds::LimitError;
+use crate::engram::number::Float;
 use crate::engram::safetensors::{self, METADATA};
 use crate::engram::tensor::{self, Dtype};
 use crate::engram::{EngramError, error::TensorError};
@@ -197,14 +198,15 @@ impl Tensors {
         for (tensor, info) in self.infos.iter().enumerate() {
             LimitError::check_len("dimensions", info.shape.len(), limits.max_dimensions)?;
             let data = self.data().get(info.start..info.end).unwrap_or_default();
-            let numbers: &mut dyn Iterator<Item = f64> = match info.dtype.as_str() {
-                "F16" => &mut data.as_chunks().0.iter().map(|bytes| half(*bytes)),
-                "BF16" => &mut (data.as_chunks().0.iter())
-                    .map(|[low, high]| f64::from(f32::from_le_bytes([0, 0, *low, *high]))),
-                "F32" => &mut (data.as_chunks().0.iter())
-                    .map(|bytes| f64::from(f32::from_le_bytes(*bytes))),
-                "F64" => &mut (data.as_chunks().0.iter()).map(|bytes| f64::from_le_bytes(*bytes)),
-                _ => continue,
+            let dtype = Dtype::from_name(&info.dtype);
+            let numbers: &mut dyn Iterator<Item = f64> = match dtype.and_then(Float::of) {
+                Some(float) => &mut float.read(data).map(f64::from),
+                None if dtype == Some(Dtype::F64) => &mut data
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|bytes| f64::from_le_bytes(*bytes)),
+                None => continue,
             };
             for (index, number) in numbers.enumerate() {
                 if !number.is_finite() || number.abs() > max {
@@ -275,18 +277,6 @@ impl Tensors {
             }
         }
         content
-    }
-}
-
-/// Reads an IEEE 754 binary16.
-fn half(bytes: [u8; 2]) -> f64 {
-    let bits = u64::from(u16::from_le_bytes(bytes));
-    let (exponent, fraction) = (bits >> 10 & 31, bits & 1023);
-    match exponent {
-        // 2⁻²⁴ each.
-        0 => fraction as f64 / 16_777_216.0,
-        31 => f64::from_bits(0x7ff << 52 | fraction << 42),
-        _ => f64::from_bits((exponent + 1023 - 15) << 52 | fraction << 42),
     }
 }
 
