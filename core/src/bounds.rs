@@ -1,4 +1,4 @@
-//! The limits that peers must agree on, and the one error for exceeding any limit.
+//! The limits that peers must agree on, and the errors for exceeding any limit or setting something out of its range.
 
 /// Bytes of content that a packet may carry itself. Source: contract.md, "On the wire".
 pub const MAX_INLINE: usize = 256 * 1024;
@@ -43,6 +43,38 @@ impl LimitError {
     }
 }
 
+/// A setting that is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{field} must be within {min}..={max}, got {got}")]
+pub struct RangeError {
+    /// The setting, after the module that it is for: `memory.max_records`.
+    pub field: &'static str,
+    /// Its value; seconds for durations.
+    pub got: f64,
+    /// The least value allowed.
+    pub min: f64,
+    /// The greatest value allowed.
+    pub max: f64,
+}
+
+impl RangeError {
+    /// Returns an error where `got` is not within `min..=max`, or not a number.
+    ///
+    /// # Errors
+    /// `RangeError` with the four values.
+    pub const fn check(field: &'static str, got: f64, min: f64, max: f64) -> Result<(), Self> {
+        if got >= min && got <= max {
+            return Ok(());
+        }
+        Err(Self {
+            field,
+            got,
+            min,
+            max,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -54,5 +86,18 @@ mod tests {
         let error = LimitError::check_len("leaf bytes", 9, 8).unwrap_err();
         assert_eq!(error.to_string(), "leaf bytes must be at most 8, got 9");
         assert_eq!(LimitError::check("leaf bytes", 8, 8), Ok(()));
+    }
+
+    #[test]
+    fn a_setting_is_within_its_range_with_both_ends_and_never_no_number() {
+        let check = |got| RangeError::check("memory.half", got, 0.5, 1.0);
+        assert_eq!((check(0.5), check(1.0)), (Ok(()), Ok(())));
+        for got in [0.49, 1.01, f64::INFINITY, f64::NAN] {
+            let error = check(got).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                alloc::format!("memory.half must be within 0.5..=1, got {got}")
+            );
+        }
     }
 }

@@ -24,7 +24,7 @@ pub mod update;
 mod simulation;
 
 pub use classes::{CLASSES, Classes, ClassesError, MOST_HELD, Tally};
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use digits::{Digits, DigitsError, Sample};
 pub use exchange::{Dropped, Exchange, Input, Output, Refusal};
 pub use merge::{Average, Contribution, Merge, merge};

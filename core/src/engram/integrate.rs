@@ -19,8 +19,10 @@ use alloc::vec::Vec;
 
 pub use assess::{Assessment, proxy};
 pub use resolve::{Resolution, ResolveError, resolve};
-pub use schedule::{Config, ConfigError};
+pub use schedule::Config;
 pub use validate::{Mismatch, Tensor, validate};
+
+use crate::bounds::RangeError;
 
 /// Names a packet: its digest.
 pub type Source = [u8; 32];
@@ -92,7 +94,7 @@ pub enum IntegrateError {
     Mismatch(#[from] Mismatch),
     /// A setting is out of its range.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] RangeError),
     /// The step is not due.
     #[error("integration is at step {at:?}, this needs {needs:?}")]
     Step {

@@ -20,7 +20,7 @@ pub use embedding::{Embedding, EmbeddingError, fewest_bits};
 pub use pack::{PackError, dictionary_of, pack, unpack};
 
 use self::embedding::Direction;
-use crate::bounds::LimitError;
+use crate::bounds::{LimitError, RangeError};
 use crate::digest::Digest;
 
 /// Names what a record is about.
@@ -89,57 +89,26 @@ impl Default for Config {
     }
 }
 
-/// A setting out of its range.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("memory.{field} must be within {min}..={max}, got {got}")]
-pub struct ConfigError {
-    /// The setting.
-    pub field: &'static str,
-    /// Its value.
-    pub got: f64,
-    /// Least value allowed.
-    pub min: f64,
-    /// Greatest value allowed.
-    pub max: f64,
-}
-
 impl Config {
     /// Says whether every setting is within its range.
     ///
     /// # Errors
-    /// [`ConfigError`] with the field, its value and its bounds.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// [`RangeError`] with the field, its value and its bounds.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        let check = RangeError::check;
+        let half_life = self.half_life_millis as f64;
         let longest = 4_611_686_018_427_387_904.0;
-        let checks = [
-            (
-                "half_life_millis",
-                self.half_life_millis as f64,
-                1.0,
-                longest,
-            ),
-            ("max_records", self.max_records as f64, 1.0, 1_048_576.0),
-            ("max_text", self.max_text as f64, 0.0, 1_048_576.0),
-            ("max_dimensions", self.max_dimensions as f64, 1.0, 65_536.0),
-            (
-                "max_skew_millis",
-                self.max_skew_millis as f64,
-                0.0,
-                86_400_000.0,
-            ),
-            ("same_meaning", f64::from(self.same_meaning), 0.0, 1.0),
-        ];
-        for (field, got, min, max) in checks {
-            // Also refuses what is not a number.
-            if !(got >= min && got <= max) {
-                return Err(ConfigError {
-                    field,
-                    got,
-                    min,
-                    max,
-                });
-            }
-        }
-        Ok(())
+        check("memory.half_life_millis", half_life, 1.0, longest)?;
+        let records = self.max_records as f64;
+        check("memory.max_records", records, 1.0, 1_048_576.0)?;
+        let text = self.max_text as f64;
+        check("memory.max_text", text, 0.0, 1_048_576.0)?;
+        let dimensions = self.max_dimensions as f64;
+        check("memory.max_dimensions", dimensions, 1.0, 65_536.0)?;
+        let skew = self.max_skew_millis as f64;
+        check("memory.max_skew_millis", skew, 0.0, 86_400_000.0)?;
+        let same_meaning = f64::from(self.same_meaning);
+        check("memory.same_meaning", same_meaning, 0.0, 1.0)
     }
 
     /// Says whether a record is within the bounds.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::bounds::RangeError;
 use crate::learner::private::Privacy;
 use crate::learner::update::MAX_UPDATE;
 
@@ -98,90 +99,88 @@ impl Config {
     /// Says whether every setting is within its range.
     ///
     /// # Errors
-    /// `ConfigError` with the field, its value and its bounds; durations in seconds.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// [`RangeError`] with the field, its value and its bounds; durations in seconds.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        let check = RangeError::check;
         let longest = 3600.0;
         let interval = self.interval.as_secs_f64();
-        check("steps", f64::from(self.steps), 1.0, 10_000.0)?;
-        check("batch", f64::from(self.batch), 1.0, 1024.0)?;
+        check("learner.steps", f64::from(self.steps), 1.0, 10_000.0)?;
+        check("learner.batch", f64::from(self.batch), 1.0, 1024.0)?;
         check(
-            "rate",
+            "learner.rate",
             f64::from(self.rate),
             f64::from(f32::MIN_POSITIVE),
             1.0,
         )?;
         check(
-            "momentum",
+            "learner.momentum",
             f64::from(self.momentum),
             0.0,
             f64::from(0.95f32),
         )?;
         let (delta, most) = (f64::from(self.update_bytes), MAX_UPDATE as f64);
-        check("update_bytes", delta, 32.0, most)?;
-        check("whole_bytes", f64::from(self.whole_bytes), delta, most)?;
-        check("interval", interval, 0.01, longest)?;
+        check("learner.update_bytes", delta, 32.0, most)?;
         check(
-            "settled_interval",
+            "learner.whole_bytes",
+            f64::from(self.whole_bytes),
+            delta,
+            most,
+        )?;
+        check("learner.interval", interval, 0.01, longest)?;
+        check(
+            "learner.settled_interval",
             self.settled_interval.as_secs_f64(),
             interval,
             longest,
         )?;
-        check("deadline", self.deadline.as_secs_f64(), interval, longest)?;
-        check("reshare", self.reshare.as_secs_f64(), 0.01, longest)?;
-        let choose_within = self.choose_within.as_secs_f64();
-        check("choose_within", choose_within, 0.0, longest)?;
         check(
-            "choose_after",
+            "learner.deadline",
+            self.deadline.as_secs_f64(),
+            interval,
+            longest,
+        )?;
+        check("learner.reshare", self.reshare.as_secs_f64(), 0.01, longest)?;
+        let choose_within = self.choose_within.as_secs_f64();
+        check("learner.choose_within", choose_within, 0.0, longest)?;
+        check(
+            "learner.choose_after",
             self.choose_after.as_secs_f64(),
             0.0,
             choose_within,
         )?;
-        check("claim_for", self.claim_for.as_secs_f64(), 1.0, longest)?;
-        check("max_neighbours", self.max_neighbours as f64, 1.0, 256.0)?;
+        check(
+            "learner.claim_for",
+            self.claim_for.as_secs_f64(),
+            1.0,
+            longest,
+        )?;
+        check(
+            "learner.max_neighbours",
+            self.max_neighbours as f64,
+            1.0,
+            256.0,
+        )?;
         if let Some(Privacy {
             steps,
             rate,
             update_bytes,
         }) = self.privacy
         {
-            check("privacy.steps", f64::from(steps), 1.0, 100.0)?;
+            check("learner.privacy.steps", f64::from(steps), 1.0, 100.0)?;
             check(
-                "privacy.rate",
+                "learner.privacy.rate",
                 f64::from(rate),
                 f64::from(f32::MIN_POSITIVE),
                 1.0,
             )?;
-            check("privacy.update_bytes", f64::from(update_bytes), 32.0, most)?;
+            check(
+                "learner.privacy.update_bytes",
+                f64::from(update_bytes),
+                32.0,
+                most,
+            )?;
         }
         Ok(())
-    }
-}
-
-/// A setting out of its range.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("learner.{field} must be within {min}..={max}, got {got}")]
-pub struct ConfigError {
-    /// The setting.
-    pub field: &'static str,
-    /// Its value; seconds for durations.
-    pub got: f64,
-    /// Least value allowed.
-    pub min: f64,
-    /// Greatest value allowed.
-    pub max: f64,
-}
-
-fn check(field: &'static str, got: f64, min: f64, max: f64) -> Result<(), ConfigError> {
-    // Also refuses what is not a number.
-    if got >= min && got <= max {
-        Ok(())
-    } else {
-        Err(ConfigError {
-            field,
-            got,
-            min,
-            max,
-        })
     }
 }
 

@@ -39,8 +39,9 @@ use neighbour::{Neighbour, Shared};
 use order::Order;
 pub(super) use outgoing::Outgoing;
 
+use crate::bounds::RangeError;
 use crate::learner::classes::Classes;
-use crate::learner::config::{Config, ConfigError};
+use crate::learner::config::Config;
 use crate::learner::digits::{Digits, Sample};
 use crate::learner::holding::Holdings;
 use crate::learner::merge::{Average, Contribution, Merge};
@@ -83,8 +84,8 @@ impl<P: Copy + Ord> Exchange<P> {
     /// `config.init_seed`.
     ///
     /// # Errors
-    /// [`ConfigError`] where a setting is out of its range.
-    pub fn new(me: P, config: Config, digits: Arc<Digits>, seed: u64) -> Result<Self, ConfigError> {
+    /// [`RangeError`] where a setting is out of its range.
+    pub fn new(me: P, config: Config, digits: Arc<Digits>, seed: u64) -> Result<Self, RangeError> {
         config.validate()?;
         let first = Mlp::new(config.init_seed);
         let outgoing = Outgoing::new(&first);

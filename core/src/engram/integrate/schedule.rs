@@ -1,5 +1,7 @@
 //! How fast a delta is let in, and when it is taken out again.
 
+use crate::bounds::RangeError;
+
 /// Settings of an integration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -51,67 +53,30 @@ impl Config {
     /// Says whether every setting is within its range.
     ///
     /// # Errors
-    /// `ConfigError` with the field, its value and its bounds.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// [`RangeError`] with the field, its value and its bounds.
+    pub fn validate(&self) -> Result<(), RangeError> {
+        let check = RangeError::check;
         let tiny = f64::from(f32::MIN_POSITIVE);
         let most = f64::from(f32::MAX);
-        let checks = [
-            ("first_alpha", f64::from(self.first_alpha), tiny, 1.0),
-            ("growth", f64::from(self.growth), 1.0 + 1e-6, 16.0),
-            ("least_change", f64::from(self.least_change), tiny, 1.0),
-            ("most_blends", f64::from(self.most_blends), 1.0, 64.0),
-            ("most_loss", f64::from(self.most_loss), 0.0, most),
-            (
-                "most_shadow_loss",
-                f64::from(self.most_shadow_loss),
-                0.0,
-                most,
-            ),
-            (
-                "most_relative_norm",
-                f64::from(self.most_relative_norm),
-                tiny,
-                most,
-            ),
-            (
-                "least_relevance",
-                f64::from(self.least_relevance),
-                -1.0,
-                1.0,
-            ),
-            (
-                "max_parameters",
-                self.max_parameters as f64,
-                1.0,
-                2_147_483_648.0,
-            ),
-            ("most_entries", self.most_entries as f64, 1.0, 65_536.0),
-        ];
-        for (field, got, min, max) in checks {
-            // Also refuses what is not a number.
-            if !(got >= min && got <= max) {
-                return Err(ConfigError {
-                    field,
-                    got,
-                    min,
-                    max,
-                });
-            }
-        }
-        Ok(())
+        let first_alpha = f64::from(self.first_alpha);
+        check("integrate.first_alpha", first_alpha, tiny, 1.0)?;
+        let growth = f64::from(self.growth);
+        check("integrate.growth", growth, 1.0 + 1e-6, 16.0)?;
+        let least_change = f64::from(self.least_change);
+        check("integrate.least_change", least_change, tiny, 1.0)?;
+        let most_blends = f64::from(self.most_blends);
+        check("integrate.most_blends", most_blends, 1.0, 64.0)?;
+        let most_loss = f64::from(self.most_loss);
+        check("integrate.most_loss", most_loss, 0.0, most)?;
+        let shadow_loss = f64::from(self.most_shadow_loss);
+        check("integrate.most_shadow_loss", shadow_loss, 0.0, most)?;
+        let norm = f64::from(self.most_relative_norm);
+        check("integrate.most_relative_norm", norm, tiny, most)?;
+        let relevance = f64::from(self.least_relevance);
+        check("integrate.least_relevance", relevance, -1.0, 1.0)?;
+        let parameters = self.max_parameters as f64;
+        check("integrate.max_parameters", parameters, 1.0, 2_147_483_648.0)?;
+        let entries = self.most_entries as f64;
+        check("integrate.most_entries", entries, 1.0, 65_536.0)
     }
-}
-
-/// A setting out of its range.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("integrate.{field} must be within {min}..={max}, got {got}")]
-pub struct ConfigError {
-    /// The setting.
-    pub field: &'static str,
-    /// Its value.
-    pub got: f64,
-    /// Least value allowed.
-    pub min: f64,
-    /// Greatest value allowed.
-    pub max: f64,
 }
