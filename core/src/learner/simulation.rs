@@ -160,6 +160,20 @@ impl Network {
         is_done(&self.nodes)
     }
 
+    /// Runs until every node has made `exchanges` more than the first of them has now; fails where that takes 300 s.
+    fn go_on(&mut self, exchanges: usize) {
+        let made = self.nodes.iter().map(|node| node.curve.len());
+        let goal = made.max().unwrap() + exchanges;
+        assert!(self.run(300, have(goal)), "{:?}", self.nodes[0].exchange);
+    }
+
+    /// Tells every node the same, now.
+    fn tell_all(&mut self, input: impl Fn() -> Input<usize>) {
+        for node in 0..self.nodes.len() {
+            self.post(node, Duration::ZERO, input());
+        }
+    }
+
     fn handle(&mut self, at: usize, input: Input<usize>) {
         self.nodes[at].exchange.handle(self.now, input);
         loop {
@@ -389,9 +403,7 @@ fn a_vanished_a_silent_and_a_returning_neighbour_hold_nobody_up_for_long() {
     network.connect_all();
     assert!(network.run(60, have(10)));
     // Silent: connected, but shares nothing, as a relay does.
-    for node in 0..4 {
-        network.post(node, Duration::ZERO, Input::PeerUp { peer: 99 });
-    }
+    network.tell_all(|| Input::PeerUp { peer: 99 });
     let before = network.now;
     assert!(network.run(60, have(20)));
     let took = network.now.saturating_duration_since(before);
@@ -519,9 +531,7 @@ fn a_liar_with_a_far_round_moves_the_numbers_but_stops_nobody() {
     let mut network = Network::new(70, (5, 60), 0);
     four(70, &mut network);
     network.connect_all();
-    for node in 0..4 {
-        network.post(node, Duration::ZERO, Input::PeerUp { peer: 99 });
-    }
+    network.tell_all(|| Input::PeerUp { peer: 99 });
     for turn in 0..20u64 {
         assert!(network.run(60, have(turn as usize * 3)));
         let params = Mlp::new(turn).parameters().to_vec();
@@ -535,21 +545,8 @@ fn a_liar_with_a_far_round_moves_the_numbers_but_stops_nobody() {
             },
         );
     }
-    for node in 0..4 {
-        network.post(node, Duration::ZERO, Input::PeerDown { peer: 99 });
-    }
-    let goal = network
-        .nodes
-        .iter()
-        .map(|node| node.curve.len())
-        .max()
-        .unwrap()
-        + 30;
-    assert!(
-        network.run(300, have(goal)),
-        "{:?}",
-        network.nodes[0].exchange
-    );
+    network.tell_all(|| Input::PeerDown { peer: 99 });
+    network.go_on(30);
     for node in &network.nodes {
         assert!(*node.curve.last().unwrap() > 0.9, "{:?}", node.curve);
     }

@@ -64,9 +64,7 @@ fn updates_that_lie_about_their_base_or_cannot_be_read_are_counted_and_cost_only
     let mut network = Network::new(90, (1, 30), 0);
     four(90, &mut network);
     network.connect_all();
-    for node in 0..4 {
-        network.post(node, Duration::ZERO, Input::PeerUp { peer: 99 });
-    }
+    network.tell_all(|| Input::PeerUp { peer: 99 });
     assert!(network.run(60, have(10)));
     // It tells a difference to a model that nobody has, in every round, and what is no update beside it.
     let wrong = Mlp::new(9);
@@ -87,37 +85,16 @@ fn updates_that_lie_about_their_base_or_cannot_be_read_are_counted_and_cost_only
             vec![7; 5000],
             lie,
         ] {
-            for node in 0..4 {
-                let (author, said) = (99, Timestamp::from_millis(turn));
-                let bytes = bytes.clone();
-                network.post(
-                    node,
-                    Duration::ZERO,
-                    Input::Update {
-                        author,
-                        said,
-                        bytes,
-                    },
-                );
-            }
+            network.tell_all(|| Input::Update {
+                author: 99,
+                said: Timestamp::from_millis(turn),
+                bytes: bytes.clone(),
+            });
         }
         assert!(network.run(60, have(12 + turn as usize * 2)));
     }
-    for node in 0..4 {
-        network.post(node, Duration::ZERO, Input::PeerDown { peer: 99 });
-    }
-    let goal = network
-        .nodes
-        .iter()
-        .map(|node| node.curve.len())
-        .max()
-        .unwrap()
-        + 40;
-    assert!(
-        network.run(300, have(goal)),
-        "{:?}",
-        network.nodes[0].exchange
-    );
+    network.tell_all(|| Input::PeerDown { peer: 99 });
+    network.go_on(40);
     let most = Config::default().whole_bytes as usize;
     for node in &network.nodes {
         assert!(
