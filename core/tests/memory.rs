@@ -5,6 +5,11 @@
     reason = "clippy's allow-unwrap-in-tests does not see the helpers of an integration test"
 )]
 
+extern crate alloc;
+
+#[path = "../src/engram/hostile_tests/forged.rs"]
+mod forged;
+
 use chorus_core::digest::Digest;
 use chorus_core::engram::safetensors::Header;
 use chorus_core::engram::{
@@ -12,6 +17,8 @@ use chorus_core::engram::{
 };
 use miniz_oxide::deflate::compress_to_vec;
 use peak_alloc::PeakAlloc;
+
+use self::forged::index;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -34,16 +41,6 @@ fn varint(mut value: usize, to: &mut Vec<u8>) {
         value >>= 7;
     }
     to.push(value as u8);
-}
-
-/// An index with a digest that is right, whatever it says.
-fn index(body: &[u8]) -> Vec<u8> {
-    let mut bytes = b"ENGRAM\0\x01".to_vec();
-    bytes.extend((body.len() as u32).to_be_bytes());
-    bytes.extend(body);
-    let digest = Digest::sha256(&bytes);
-    bytes.extend(digest.as_bytes());
-    bytes
 }
 
 /// The start of the body of an index: bytes of a chunk, and a source that is said to have `len` bytes.

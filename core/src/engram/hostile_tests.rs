@@ -1,7 +1,10 @@
+mod forged;
+
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use self::forged::index as forged;
 use super::error::{ChunkError, CodecError};
 use super::index::HEAD;
 use super::tests::{SMALL, Tensor, codecs_for, info, packed, plan, small, unpacked};
@@ -72,16 +75,6 @@ fn each_flipped_bit_of_a_coded_chunk_is_no_panic_even_past_the_digest() {
             }
         }
     }
-}
-
-/// An index with a digest that is right, whatever it says.
-fn forged(body: &[u8]) -> Vec<u8> {
-    let mut bytes = b"ENGRAM\0\x01".to_vec();
-    bytes.extend((body.len() as u32).to_be_bytes());
-    bytes.extend(body);
-    let digest = Digest::sha256(&bytes);
-    bytes.extend(digest.as_bytes());
-    bytes
 }
 
 #[test]

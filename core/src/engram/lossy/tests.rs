@@ -21,24 +21,7 @@ fn numbers(count: usize, columns: usize, seed: u8) -> Vec<f32> {
         .collect()
 }
 
-const SHAPES: [Shape; 4] = [
-    Shape {
-        rows: 64,
-        columns: 64,
-    },
-    Shape {
-        rows: 1,
-        columns: 64,
-    },
-    Shape {
-        rows: 0,
-        columns: 7,
-    },
-    Shape {
-        rows: 64,
-        columns: 10,
-    },
-];
+const SHAPES: [Shape; 4] = [shape(64, 64), shape(1, 64), shape(0, 7), shape(64, 10)];
 
 fn with_tensors<T>(run: impl FnOnce(&[Tensor<'_>]) -> T) -> T {
     let values: Vec<Vec<f32>> = (SHAPES.iter().zip(1..))
@@ -60,6 +43,19 @@ fn settings(step: f32, trellis: Trellis, gain: Gain) -> Settings {
         gain,
         ..Settings::new(step)
     }
+}
+
+/// A tensor with the common step.
+fn tensor(values: &[f32], columns: usize) -> Tensor<'_> {
+    Tensor {
+        values,
+        columns,
+        finer: 0,
+    }
+}
+
+const fn shape(rows: usize, columns: usize) -> Shape {
+    Shape { rows, columns }
 }
 
 /// Signal to noise in decibels.
@@ -208,75 +204,44 @@ fn shapes_that_lie_are_refused_before_memory_is_taken() {
         decode(&bytes, &huge, 1 << 30),
         Err(LossyError::Count { .. })
     ));
-    let more = [Shape {
-        rows: 1 << 20,
-        columns: 64,
-    }];
+    let more = [shape(1 << 20, 64)];
     // Allowed, but the bytes end long before.
     assert!(matches!(
         decode(&bytes, &more, 1 << 30),
         Err(LossyError::Truncated { .. })
     ));
-    let wide = [Shape {
-        rows: 1,
-        columns: 1 << 31,
-    }];
+    let wide = [shape(1, 1 << 31)];
     assert!(matches!(
         decode(&bytes, &wide, 1 << 31),
         Err(LossyError::Truncated { .. })
     ));
-    let rows_of_nothing = [Shape {
-        rows: usize::MAX,
-        columns: 0,
-    }];
+    let rows_of_nothing = [shape(usize::MAX, 0)];
     assert!(decode(&bytes, &rows_of_nothing, 10).is_err());
 }
 
 #[test]
 fn zeros_and_nothing_take_three_bytes() {
     let zeros = vec![0.0; 100];
-    let given = |values| Tensor {
-        values,
-        columns: 10,
-        finer: 0,
-    };
-    let shape = |rows| Shape { rows, columns: 10 };
+    let given = |values| tensor(values, 10);
     let bytes = encode(&[given(&zeros)], &Settings::new(1.0)).unwrap();
     assert_eq!(bytes.len(), 3);
-    assert_eq!(decode(&bytes, &[shape(10)], 100), Ok(vec![zeros.clone()]));
+    assert_eq!(
+        decode(&bytes, &[shape(10, 10)], 100),
+        Ok(vec![zeros.clone()])
+    );
     assert_eq!(
         decode(&encode(&[], &Settings::new(1.0)).unwrap(), &[], 0),
         Ok(vec![])
     );
     let bytes = encode(&[given(&[])], &Settings::new(1.0)).unwrap();
-    assert_eq!(decode(&bytes, &[shape(0)], 0), Ok(vec![vec![]]));
+    assert_eq!(decode(&bytes, &[shape(0, 10)], 0), Ok(vec![vec![]]));
 }
 
 #[test]
 fn tensors_without_numbers_cost_nothing_however_wide_they_are_said_to_be() {
     let one = [3.0];
-    let given = [
-        Tensor {
-            values: &[],
-            columns: usize::MAX / 2,
-            finer: 0,
-        },
-        Tensor {
-            values: &one,
-            columns: 1,
-            finer: 0,
-        },
-    ];
-    let shapes = [
-        Shape {
-            rows: 0,
-            columns: usize::MAX / 2,
-        },
-        Shape {
-            rows: 1,
-            columns: 1,
-        },
-    ];
+    let given = [tensor(&[], usize::MAX / 2), tensor(&one, 1)];
+    let shapes = [shape(0, usize::MAX / 2), shape(1, 1)];
     for gain in [Gain::Fixed(1.0), Gain::Even(1.0)] {
         let bytes = encode(&given, &settings(1.0, Trellis::Eight, gain)).unwrap();
         assert_eq!(decode(&bytes, &shapes, 1), Ok(vec![vec![], vec![3.0]]));
@@ -285,13 +250,6 @@ fn tensors_without_numbers_cost_nothing_however_wide_they_are_said_to_be() {
 
 #[test]
 fn what_cannot_be_written_is_named() {
-    fn tensor(values: &[f32], columns: usize) -> Tensor<'_> {
-        Tensor {
-            values,
-            columns,
-            finer: 0,
-        }
-    }
     let usual = Settings::new(0.1);
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let values = [0.0, bad];
@@ -354,11 +312,7 @@ fn what_cannot_be_written_is_named() {
 #[test]
 fn settings_that_nobody_could_decode_are_refused() {
     let values = numbers(100, 10, 3);
-    let tensor = Tensor {
-        values: &values,
-        columns: 10,
-        finer: 0,
-    };
+    let tensor = tensor(&values, 10);
     let usual = Settings::new(0.01);
     for got in [-1.0, f32::NAN, f32::INFINITY] {
         for (what, wrong) in [
@@ -396,15 +350,8 @@ fn settings_that_nobody_could_decode_are_refused() {
 #[test]
 fn the_smallest_and_the_largest_numbers_come_back_as_numbers() {
     let values = [3.4e38, -1e38, 2e38, 1e37, 0.0, -3.4e38];
-    let shape = Shape {
-        rows: 1,
-        columns: 6,
-    };
-    let tensor = |values| Tensor {
-        values,
-        columns: 6,
-        finer: 0,
-    };
+    let shape = shape(1, 6);
+    let tensor = |values| tensor(values, 6);
     for step in [1e34, 1e36, 1e37, 1e38] {
         for gain in [
             Gain::Projection,
@@ -430,16 +377,9 @@ fn the_smallest_and_the_largest_numbers_come_back_as_numbers() {
 #[test]
 fn rows_wider_than_the_model_knows_come_back() {
     let values = numbers(100_000, 1000, 9);
-    let tensor = Tensor {
-        values: &values,
-        columns: 50_000,
-        finer: 0,
-    };
+    let tensor = tensor(&values, 50_000);
     let bytes = encode(&[tensor], &settings(0.03, Trellis::Eight, Gain::Norm)).unwrap();
-    let shape = Shape {
-        rows: 2,
-        columns: 50_000,
-    };
+    let shape = shape(2, 50_000);
     let decoded = decode(&bytes, &[shape], 100_000).unwrap();
     assert!(quality(&[tensor], &decoded) > 8.0);
 }
@@ -449,26 +389,14 @@ fn large_levels_come_back() {
     let values: Vec<f32> = (0..40)
         .map(|n| (1_u32 << (n % 18)) as f32 * if n % 3 == 0 { -1.0 } else { 1.0 })
         .collect();
-    let tensor = Tensor {
-        values: &values,
-        columns: 40,
-        finer: 0,
-    };
+    let tensor = tensor(&values, 40);
     let exact = Settings {
         bit_weight: 0.0,
         gain: Gain::Fixed(1.0),
         ..Settings::new(1.0)
     };
     let bytes = encode(&[tensor], &exact).unwrap();
-    let decoded = decode(
-        &bytes,
-        &[Shape {
-            rows: 1,
-            columns: 40,
-        }],
-        40,
-    )
-    .unwrap();
+    let decoded = decode(&bytes, &[shape(1, 40)], 40).unwrap();
     for (value, other) in values.iter().zip(&decoded[0]) {
         assert!((value - other).abs() <= 1.0, "{value} {other}");
     }
