@@ -48,15 +48,7 @@ pub(super) fn rate_distortion(dots: &[Dot]) -> String {
          the numbers come back\">"
     );
     for decibels in [0.0, most / 2.0, most] {
-        let at = y(decibels);
-        let _ = write!(
-            svg,
-            "<line class=\"gridline\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\" />\
-             <text class=\"tick end\" x=\"{:.1}\" y=\"{:.1}\">{decibels:.0}</text>",
-            WIDTH - RIGHT,
-            LEFT - 5.0,
-            at + 3.5,
-        );
+        gridline(&mut svg, y(decibels), &format!("{decibels:.0}"));
     }
     let _ = write!(
         svg,
@@ -136,15 +128,7 @@ pub(super) fn blend(points: &[(f64, f64)]) -> String {
     let column = (WIDTH - LEFT - RIGHT) / points.len().max(1) as f64;
     let base = BLEND_HEIGHT - BOTTOM;
     for (share, label) in [(0.0, "0"), (0.5, "½"), (1.0, "all")] {
-        let at = base - share * (base - BLEND_TOP);
-        let _ = write!(
-            svg,
-            "<line class=\"gridline\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\" />\
-             <text class=\"tick end\" x=\"{:.1}\" y=\"{:.1}\">{label}</text>",
-            WIDTH - RIGHT,
-            LEFT - 5.0,
-            at + 3.5,
-        );
+        gridline(&mut svg, base - share * (base - BLEND_TOP), label);
     }
     let mut line = Vec::new();
     for (at, (alpha, metric)) in points.iter().enumerate() {
@@ -182,6 +166,18 @@ pub(super) fn blend(points: &[(f64, f64)]) -> String {
         }
     );
     svg
+}
+
+/// Draws a line across at the height `at`, with its label on the left.
+fn gridline(svg: &mut String, at: f64, label: &str) {
+    let _ = write!(
+        svg,
+        "<line class=\"gridline\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\" />\
+         <text class=\"tick end\" x=\"{:.1}\" y=\"{:.1}\">{label}</text>",
+        WIDTH - RIGHT,
+        LEFT - 5.0,
+        at + 3.5,
+    );
 }
 
 /// The same for how a blend went.
