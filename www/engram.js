@@ -3,7 +3,7 @@
 // Everything slow is done in workers, each with a wasm memory of its own: one for each engram and each integration. Calls
 // that cannot be stopped half-way run in a worker that is ended.
 
-import { fail, partsOf } from './chorus.js'
+import { MAX_OBJECT, fail, partsOf } from './chorus.js'
 
 let compiling
 
@@ -192,10 +192,8 @@ export async function share (peer, cleaned, engram, targets = ['everybody'], opt
   try {
     if (clean !== engram && how.base) throw fail('ERR_UNCLEAN', 'names of tensors hold what must not leave, and a base is found by them: share without base, or rename them')
     const { bytes: content, decibels } = await packed(clean, how, { signal, onProgress })
-    const bits = content.length * 8 / engram.parameters
-    if (content.length > MAX_SHARED) throw fail('ERR_TOO_LARGE', tooLarge(content.length, engram.parameters))
-    const quality = { bits_per_number: bits, parameters: engram.parameters }
-    if (Number.isFinite(decibels)) quality.snr_db = decibels
+    if (content.length > MAX_OBJECT) throw fail('ERR_TOO_LARGE', tooLarge(content.length, engram.parameters))
+    const quality = qualityOf(content.length, engram.parameters, decibels)
     const results = []
     for (const target of all) {
       const recipients = target === 'everybody' ? undefined : [target]
@@ -213,10 +211,20 @@ export async function share (peer, cleaned, engram, targets = ['everybody'], opt
   }
 }
 
-function tooLarge (bytes, parameters) {
+/** What a packet says of an engram that it carries. For studio.js. */
+export function qualityOf (bytes, parameters, decibels) {
+  const quality = { parameters }
+  // Of no numbers there is no mean, and what loses nothing has no ratio.
+  if (parameters > 0) quality.bits_per_number = bytes * 8 / parameters
+  if (Number.isFinite(decibels)) quality.snr_db = decibels
+  return quality
+}
+
+/** Says that an engram is too large, and what would fit. For studio.js. */
+export function tooLarge (bytes, parameters) {
   // A hundredth for header and index.
-  const fitting = Math.floor(MAX_SHARED * 0.99 * 8 / parameters * 100) / 100
-  return `the engram has ${(bytes / 1e6).toFixed(1)} MB, at most ${MAX_SHARED / 1e6} MB can be shared; ${fitting} bits per number would fit`
+  const fitting = Math.floor(MAX_OBJECT * 0.99 * 8 / parameters * 100) / 100
+  return `the engram has ${(bytes / 1e6).toFixed(1)} MB, at most ${MAX_OBJECT / 1e6} MB can be shared; ${fitting} bits per number would fit`
 }
 
 /** Resolves to the engram, or to one whose names may leave, as `cleaned` of privacy.js says. For studio.js. */
@@ -356,6 +364,4 @@ function tell (listener, value) {
   }
 }
 
-/** Bytes of one shared object. Source: core, bounds::DEFAULT_MAX_OBJECT. */
-const MAX_SHARED = 10_000_000
 const CODECS = ['fast', 'neural', 'smallest', 'lossy']

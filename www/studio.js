@@ -1,8 +1,9 @@
 // How small a model gets before it is shared, and how an engram that came is let into another: dialogs over the page or the
 // widget. Loaded when the first model is dropped or opened. All heavy work is done by engram.js, in a worker.
 
+import { MAX_OBJECT } from './chorus.js'
 import { open as openDialog, save, share as ask } from './dialog.js'
-import { clean, integrate, open, unpack, view } from './engram.js'
+import { clean, integrate, open, qualityOf, tooLarge, unpack, view } from './engram.js'
 import { cleaned, open as openSealed } from './privacy.js'
 
 /** Shows how small a model gets, packs it as the person says and asks whether that may leave; resolves as `ask` does. */
@@ -10,7 +11,7 @@ export async function share (peer, file, root) {
   const desk = await Desk.open(root, `Reading “${file.name}” …`)
   const state = { name: file.name, points: [], limit: MAX_OBJECT, renamed: [] }
   try {
-    const [{ offerHtml }, own] = await Promise.all([view(), desk.keep(open(file, { signal: desk.signal }))])
+    const [{ offerHtml, inspect }, own] = await Promise.all([view(), desk.keep(open(file, { signal: desk.signal }))])
     // What is not for strangers is taken out of names before anything is packed.
     const model = await clean(own, init => cleaned(peer, init), { signal: desk.signal })
     if (model !== own) desk.keep(model)
@@ -56,9 +57,8 @@ export async function share (peer, file, root) {
       const packed = await desk.pack(model, state, base, show)
       if (!packed) continue
       desk.close()
-      const { bits, decibels } = state.points[state.chosen]
-      const quality = { parameters: model.parameters, bits_per_number: packed.length * 8 / model.parameters || bits }
-      if (decibels !== null) quality.snr_db = decibels
+      // What it has become, not what was foretold.
+      const quality = qualityOf(packed.length, model.parameters, JSON.parse(inspect(packed)).decibels)
       return await ask(peer, new File([packed], `${file.name}.engram`), root, { type: 'engram', quality })
     }
   } catch (error) {
@@ -75,7 +75,7 @@ export async function receive (peer, cid, root) {
   try {
     const [{ receivedHtml, inspect }, packet] = await Promise.all([view(), contentOf(peer, cid)])
     const show = () => desk.show(receivedHtml(JSON.stringify(state)))
-    Object.assign(state, { name: packet.name ?? 'unnamed', author: packet.author, bytes: packet.content.length, models: [...seen.keys()] })
+    Object.assign(state, { name: packet.name || 'unnamed', author: packet.author, bytes: packet.content.length, models: [...seen.keys()] })
     state.engram = JSON.parse(inspect(packet.content))
     show()
     let integration
@@ -102,7 +102,7 @@ export async function receive (peer, cid, root) {
     const actions = {
       unpack: async () => {
         const whole = await desk.keep(unpack(packet.content, { signal: desk.signal }))
-        save(await whole.safetensors(), packet.name?.replace(/(\.safetensors)?\.engram$/, '') + '.safetensors', BINARY)
+        save(await whole.safetensors(), state.name.replace(/(\.safetensors)?\.engram$/, '') + '.safetensors', BINARY)
       },
       undo: async () => {
         await integration.undo()
@@ -186,7 +186,7 @@ class Desk {
       const packed = await packing
       if (answer !== 'done') throw new DOMException('stopped', 'AbortError')
       if (packed.length <= MAX_OBJECT) return packed
-      state.trouble = `It is ${(packed.length / 1e6).toFixed(1)} MB packed, the most is ${MAX_OBJECT / 1e6} MB: choose fewer bits.`
+      state.trouble = tooLarge(packed.length, model.parameters)
     } catch (error) {
       if (!signal.aborted) state.trouble = String(error?.message ?? error)
     }
@@ -256,7 +256,5 @@ const LEAST_DB = 20
 const LEAST_DIFFERENCE_DB = 5
 /** Codecs that a person may choose. */
 const CHOICES = ['fast', 'neural', 'smallest', 'lossy']
-/** Most bytes of one shared object. Source: core, bounds::DEFAULT_MAX_OBJECT. */
-const MAX_OBJECT = 10_000_000
 const BINARY = 'application/octet-stream'
 const SHEET = new URL('studio.css', import.meta.url)
