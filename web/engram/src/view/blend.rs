@@ -3,7 +3,7 @@
 use chorus_core::figure::{counted, escape, short, size};
 use serde::Deserialize;
 
-use super::{bar, chart, percent, thousands};
+use super::{chart, percent, thousands};
 
 /// What is shown, as `www/studio.js` tells it.
 #[derive(Debug, Deserialize)]
@@ -15,10 +15,8 @@ pub struct Received {
     author: String,
     /// Bytes that travelled.
     bytes: u64,
-    /// What it holds; `None` while it is fetched or unpacked.
-    engram: Option<Inside>,
-    /// How far that is, 0..=1.
-    coming: Option<f64>,
+    /// What it holds.
+    engram: Inside,
     /// Models that are open in this tab: name.
     models: Vec<String>,
     /// The model that it is let into.
@@ -103,15 +101,7 @@ pub fn received(received: &Received) -> String {
 }
 
 fn inside(received: &Received) -> String {
-    if let Some(share) = received.coming {
-        return format!(
-            "<p class=\"wait\">Coming, piece by piece, each one checked …</p>{}",
-            bar("Coming", share)
-        );
-    }
-    let Some(inside) = &received.engram else {
-        return String::new();
-    };
+    let inside = &received.engram;
     let what = if inside.has_base {
         "the difference to a model, "
     } else {
@@ -132,7 +122,7 @@ fn inside(received: &Received) -> String {
 }
 
 fn model(received: &Received) -> String {
-    if received.coming.is_some() || !received.trail.is_empty() {
+    if !received.trail.is_empty() {
         return String::new();
     }
     let open: String = received
@@ -352,7 +342,7 @@ fn buttons(received: &Received) -> String {
         )
     };
     let mut others = String::new();
-    if received.engram.is_some() && received.trail.is_empty() && !received.is_running {
+    if received.trail.is_empty() && !received.is_running {
         others.push_str(&button("unpack", "Save unpacked", ""));
     }
     let is_over = !received.trail.is_empty() && !received.is_running;
@@ -387,7 +377,7 @@ mod tests {
         serde_json::json!({
             "name": EVIL, "author": EVIL, "bytes": 2_440_000,
             "engram": { "tensors": 41, "parameters": 6_500_000, "bytes": 26_000_000, "isExact": false, "hasBase": true, "decibels": 20.0, "layers": 1 },
-            "coming": null, "models": [EVIL], "model": EVIL, "isRunning": false, "digests": [EVIL, "b"], "trouble": EVIL,
+            "models": [EVIL], "model": EVIL, "isRunning": false, "digests": [EVIL, "b"], "trouble": EVIL,
             "trail": [
                 { "event": "validated", "parameters": 6_500_000 },
                 { "event": "assessed", "relativeNorm": 0.1, "cosine": 0.0, "before": null, "after": null },
@@ -457,17 +447,5 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("data-step=\"blend\" data-state=\"open\""));
-    }
-
-    #[test]
-    fn while_it_comes_there_is_nothing_to_choose() {
-        let mut value = value();
-        value["coming"] = 0.5.into();
-        value["engram"] = serde_json::Value::Null;
-        value["model"] = serde_json::Value::Null;
-        value["trail"] = serde_json::json!([]);
-        let html = shown(value);
-        assert!(html.contains("aria-valuenow=\"50\"") && !html.contains("data-choice"));
-        assert!(!html.contains("data-answer=\"unpack\""));
     }
 }
