@@ -299,7 +299,7 @@ export function fail (code, message) {
   return Object.assign(new Error(message), { code })
 }
 
-/** Most bytes of one shared object. Source: core, bounds::DEFAULT_MAX_OBJECT. For what packs. */
+/** Most bytes of one shared object. Source: core, bounds::DEFAULT_MAX_OBJECT. For dialogs and engram.js. */
 export const MAX_OBJECT = 10_000_000
 /**
  * What is fetched ahead waits so long after the start. A tab that joins is idle between messages, and fetching then slows the

@@ -1,11 +1,14 @@
 // What a person is asked before something leaves, and the list of what left: dialogs over the dashboard or the widget.
 // Loaded when first needed. `peer` is a ChorusPeer of chorus_web.js; `root` the element that holds the view.
 
+import { MAX_OBJECT, fail } from './chorus.js'
 import { exportLedger, ledger, load, prefetch as fetchAhead, preview, receiveSealed } from './privacy.js'
 import { adopt, sheetOf } from './sheet.js'
 
 /** Asks whether a file may leave, as what `more` says of it; resolves to its content id, or to undefined where it stays. */
 export async function share (peer, file, root, more) {
+  // Nobody is asked about what cannot be shared. A model is packed first, by studio.js.
+  if (file.size > MAX_OBJECT) throw fail('ERR_TOO_LARGE', `“${file.name}” is larger than ${MAX_OBJECT / 1e6} MB, the most that one file may have.`)
   const dialog = await open(root, `Looking through “${file.name}” …`)
   const init = { type: 'file', content: file, name: file.name, ...more }
   // What is proposed. Guess: costs a quarter of the budget.

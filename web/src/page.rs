@@ -13,7 +13,6 @@ use std::{
 };
 
 use chorus_core::{
-    bounds::DEFAULT_MAX_OBJECT,
     digest::{ContentId, Digest},
     learner::{Classes, Digits},
     net::Event,
@@ -499,21 +498,6 @@ impl Page {
                 is_engram,
             }));
         }
-    }
-
-    /// Asks whether `file` may leave, and shares it where it may.
-    async fn share(self: &Rc<Self>, file: web_sys::File) -> Result<(), String> {
-        let size = file.size();
-        // A model is packed first.
-        let is_model = file.name().to_ascii_lowercase().ends_with(".safetensors");
-        if size > DEFAULT_MAX_OBJECT as f64 && !is_model {
-            return Err(format!(
-                "“{}” is larger than {} MB, the most that one file may have.",
-                file.name(),
-                DEFAULT_MAX_OBJECT / 1_000_000
-            ));
-        }
-        self.ask("share", &file).await.map(drop)
     }
 
     /// Calls one of the dialogs with the peer, `subject` and the view's element.

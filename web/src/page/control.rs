@@ -29,12 +29,7 @@ impl PageControl {
 
 impl Control for PageControl {
     fn share(&self, file: web_sys::File) {
-        let page = self.0.clone();
-        spawn_local(async move {
-            if let Err(why) = page.share(file).await {
-                page.change(Action::Noticed(why.into()));
-            }
-        });
+        self.show("share", file.into());
     }
 
     fn ledger(&self) {
