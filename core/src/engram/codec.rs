@@ -268,6 +268,16 @@ pub(super) fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
     Err(CodecError::Foreign { codec: "deflate" })
 }
 
+/// Unpacks deflate to `len` bytes. Asks for no more memory than `packed` can fill. Nothing is hidden behind its end.
+pub(super) fn inflated(packed: &[u8], len: usize) -> Option<Vec<u8>> {
+    if len / MAX_DEFLATE_RATIO > packed.len() {
+        return None;
+    }
+    let mut raw = alloc::vec![0; len];
+    inflate(packed, &mut raw).ok()?;
+    Some(raw)
+}
+
 /// Bytes that deflate makes of one at most. Source: zlib's technical details, "Maximum compression factor".
 pub(super) const MAX_DEFLATE_RATIO: usize = 1032;
 

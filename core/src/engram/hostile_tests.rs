@@ -199,8 +199,8 @@ fn bytes_behind_the_last_number_of_a_chunk_are_refused() {
     }
 }
 
-#[test]
-fn bytes_behind_the_packed_header_of_an_index_are_refused() {
+/// An index in which `garbage` follows the packed header of the source.
+pub(super) fn with_garbage(garbage: &[u8]) -> Vec<u8> {
     let (tensors, json) = (vec![], b"\x08\0\0\0\0\0\0\0{}      ");
     let mut plan = plan(&tensors, &[]);
     plan.source = json.to_vec();
@@ -216,16 +216,16 @@ fn bytes_behind_the_packed_header_of_an_index_are_refused() {
         (before, usize::from(body[4])),
         (&[0x80, 0x80, 0x10, 16][..], packed.len())
     );
-    let with = |garbage: &[u8]| {
-        let len = (packed.len() + garbage.len()) as u8;
-        Index::parse(
-            &forged(&[before, &[len], packed, garbage, &[0]].concat()),
-            &Limits::default(),
-        )
-    };
-    assert!(with(&[]).is_ok());
+    let len = (packed.len() + garbage.len()) as u8;
+    forged(&[before, &[len], packed, garbage, &[0]].concat())
+}
+
+#[test]
+fn bytes_behind_the_packed_header_of_an_index_are_refused() {
+    let parsed = |garbage: &[u8]| Index::parse(&with_garbage(garbage), &Limits::default());
+    assert!(parsed(&[]).is_ok());
     for garbage in [&[0][..], &[1, 2, 3]] {
-        let error = with(garbage).unwrap_err().to_string();
+        let error = parsed(garbage).unwrap_err().to_string();
         assert!(error.contains("packed header"), "{error}");
     }
 }

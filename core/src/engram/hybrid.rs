@@ -465,6 +465,6 @@ impl<'a> Work<'a> {
 }
 
 #[cfg(test)]
-mod hostile_tests;
+pub(super) mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -15,10 +15,9 @@
 //! The length of an index follows from what is known before anything is coded, so a file is written in one pass.
 
 use alloc::collections::BTreeSet;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use super::codec::{Codec, MAX_DEFLATE_RATIO, inflate};
+use super::codec::{Codec, inflated};
 use super::error::{ChunkError, EngramError, TensorError};
 use super::safetensors;
 use super::tensor::{CHUNK, Dtype, Limits, TensorInfo, short};
@@ -444,21 +443,15 @@ fn read_plan(reader: &mut Reader<'_>, limits: &Limits) -> Result<Plan, EngramErr
     Ok(plan)
 }
 
-/// Unpacks the header of the source, `len` bytes; none where both are empty. Asks for no more memory than `packed` can fill.
+/// Unpacks the header of the source, `len` bytes; none where both are empty.
 fn unpacked_source(packed: &[u8], len: usize) -> Result<Vec<u8>, EngramError> {
     if len == 0 && packed.is_empty() {
         return Ok(Vec::new());
     }
     let what = "the packed header must be whole and of the announced length";
-    let damaged = EngramError::State { what };
-    if len == 0 || len / MAX_DEFLATE_RATIO > packed.len() {
-        return Err(damaged);
-    }
-    let mut source = vec![0; len];
-    match inflate(packed, &mut source) {
-        Ok(()) => Ok(source),
-        Err(_) => Err(damaged),
-    }
+    inflated(packed, len)
+        .filter(|source| !source.is_empty())
+        .ok_or(EngramError::State { what })
 }
 
 fn read_tensor(reader: &mut Reader<'_>, limits: &Limits) -> Result<PlannedTensor, EngramError> {

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::codec::Codec;
+use super::codec::{Codec, inflated};
 use super::hybrid::is_hybrid;
 use super::safetensors::{Pairs, forms};
 use super::tensor::{CHUNK, Dtype, Limits};
@@ -133,10 +133,9 @@ fn source(reader: &mut Reader<'_>, limits: &Limits) -> Option<Outline> {
     if len > limits.max_header.saturating_add(8) {
         return None;
     }
-    // Never more than was announced.
-    let source = miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).ok()?;
+    let source = inflated(packed, len)?;
     let (told, json) = source.split_first_chunk()?;
-    if source.len() != len || u64::from_le_bytes(*told) != json.len() as u64 {
+    if u64::from_le_bytes(*told) != json.len() as u64 {
         return None;
     }
     let (tensors, metadata) = forms(json, limits).ok()?;
@@ -214,6 +213,20 @@ mod tests {
                 ..Limits::default()
             };
             assert_eq!(Outline::read(&bytes, &header), None);
+        }
+    }
+
+    #[test]
+    fn what_hides_behind_a_packed_header_is_not_passed_over() {
+        let read = |bytes: &[u8]| Outline::read(bytes, &Limits::default());
+        for with in [
+            super::super::hostile_tests::with_garbage,
+            super::super::hybrid::hostile_tests::with_garbage,
+        ] {
+            assert!(read(&with(&[])).is_some());
+            for garbage in [&[0][..], b"my address is 1 Main Street"] {
+                assert_eq!(read(&with(garbage)), None);
+            }
         }
     }
 }

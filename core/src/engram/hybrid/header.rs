@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::super::codec::inflated;
 use super::super::lossy::Shape;
 use super::super::number::{Float, is_float};
 use super::super::safetensors;
@@ -296,12 +297,10 @@ fn read_source(
     // The eight bytes that tell its length count too.
     LimitError::check("bytes of a header", len, limits.max_header as u64 + 8)?;
     let packed = reader.bytes("bytes of a packed header", limits.max_header)?;
-    // Never more than was announced.
-    let source = miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len as usize);
     let whole = "the packed header must be whole and of the announced length";
-    let source = source.map_err(|_| state(whole))?;
+    let source = inflated(packed, len as usize).ok_or_else(|| state(whole))?;
     let header = safetensors::Header::parse(&source, limits)?;
-    if source.len() as u64 != len || header.bytes().len() != source.len() {
+    if header.bytes().len() != source.len() {
         return Err(state(whole));
     }
     Ok(header)

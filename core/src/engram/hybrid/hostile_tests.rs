@@ -231,6 +231,27 @@ fn headers_that_lie_are_refused_before_memory_is_asked_for() {
     );
 }
 
+/// A header in which `garbage` follows the packed header of the safetensors file.
+pub(in super::super) fn with_garbage(garbage: &[u8]) -> Vec<u8> {
+    let source = b"\x08\0\0\0\0\0\0\0{}      ";
+    let packed = miniz_oxide::deflate::compress_to_vec(source, 6);
+    let mut body = Writer::new();
+    body.uvarint(source.len() as u64)
+        .bytes(&[&packed, garbage].concat())
+        .put(&[&[0][..], &told(0), &[1, 0], &told(0)].concat());
+    signed(&body.into_bytes())
+}
+
+#[test]
+fn bytes_behind_the_packed_header_are_refused() {
+    let parsed = |garbage: &[u8]| Header::parse(&with_garbage(garbage), &Limits::default());
+    assert!(parsed(&[]).unwrap().is_empty());
+    for garbage in [&[0][..], b"my address is 1 Main Street"] {
+        let error = parsed(garbage).unwrap_err().to_string();
+        assert!(error.contains("announced length"), "{error}");
+    }
+}
+
 #[test]
 fn more_numbers_than_the_limits_allow_or_memory_holds_are_refused() {
     // 48 GB of zeros in three bytes: within the usual limits, but not within those of a page.
