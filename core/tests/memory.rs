@@ -11,6 +11,8 @@ extern crate alloc;
 mod forged;
 
 use chorus_core::digest::Digest;
+use chorus_core::engram::hybrid::{Options, Target, pack, unpack};
+use chorus_core::engram::memory;
 use chorus_core::engram::safetensors::Header;
 use chorus_core::engram::{
     Codec, Dtype, EngramWriter, Index, LayerPlan, Limits, Plan, PlannedTensor, TensorInfo,
@@ -169,4 +171,61 @@ fn what_strangers_announce_takes_no_more_memory_than_its_bounds() {
     let (parsed, most) = held(|| Index::parse(&index, &Limits::default()));
     assert_eq!(parsed.unwrap().tensors().len(), 1 << 16);
     assert!(most < 32 << 20, "{most} bytes were held to read");
+    records_take_no_memory_for_texts_that_cannot_come();
+    layers_take_what_their_documentation_says();
+}
+
+/// As many texts as may be announced, and a stream that is too short for any of them.
+fn records_take_no_memory_for_texts_that_cannot_come() {
+    let config = memory::Config::default();
+    let mut bytes = vec![1];
+    bytes.extend(&Digest::sha256(b"").as_bytes()[..4]);
+    for value in [config.max_records, config.max_records * config.max_text, 3] {
+        varint(value, &mut bytes);
+    }
+    for _ in 0..config.max_records {
+        // Named by their texts, with an embedding of no number.
+        bytes.extend([0x80 | 8, 0, 0, 0]);
+        varint(config.max_text, &mut bytes);
+    }
+    bytes.extend([0x4b, 4, 0]);
+    let (unpacked, most) = held(|| memory::unpack(&bytes, &[], &config, 0));
+    let error = unpacked.unwrap_err().to_string();
+    assert!(error.contains("must unpack to 16777216 bytes"), "{error}");
+    assert!(most < LITTLE, "{most} bytes were held for {}", bytes.len());
+}
+
+/// Packs a file in layers and unpacks it. One number more than a power of two: where room is made for twice as many as came,
+/// there would be nearly as much again.
+fn layers_take_what_their_documentation_says() {
+    const COUNT: usize = (1 << 17) + 1;
+    let info = TensorInfo {
+        name: "w".into(),
+        dtype: Dtype::F32,
+        shape: vec![COUNT as u64],
+    };
+    let header = Header::new(vec![info], Vec::new(), &Limits::default()).unwrap();
+    let mut file = header.bytes().to_vec();
+    let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 9) as u16 as i16;
+    file.extend((0..COUNT).flat_map(|at| (f32::from(noise(at)) / 32_768.0).to_le_bytes()));
+    let options = Options {
+        target: Target::Step(0.5),
+        layers: 2,
+        is_exact: false,
+    };
+    let pack = || pack(&file, None, &options, &Limits::default(), &mut |_| true).unwrap();
+    let (packed, most) = held(pack);
+    // Parts, and the file that they make.
+    let bound = 2 * packed.bytes.len() + (16 + 8) * COUNT + LITTLE * 3 / 2;
+    assert!(
+        most < bound,
+        "{most} bytes were held to pack {COUNT} numbers"
+    );
+    let unpack = || unpack(&packed.bytes, None, 2, &Limits::default(), &mut |_| true).unwrap();
+    let (back, most) = held(unpack);
+    let bound = back.len() + 8 * COUNT + LITTLE;
+    assert!(
+        most < bound,
+        "{most} bytes were held to unpack {COUNT} numbers"
+    );
 }

@@ -94,7 +94,7 @@ pub struct Packed {
 
 /// Packs `file`, a whole safetensors file. `base` is another one: tensors of the same name, type and shape are told as
 /// differences from it. `progress` is told the share that is done, in 0..=1, and says whether to go on. Memory is 16 bytes a
-/// number beside the files.
+/// number, 8 more for those of the largest tensor, and up to 1.5 MB beside the files.
 ///
 /// # Errors
 /// [`HybridError::Source`] for what is no safetensors file, [`HybridError::NotFinite`] without an exact layer,

@@ -100,7 +100,9 @@ pub(super) fn encode_and_make(
     settings: &Settings,
     go_on: &mut dyn FnMut(f64) -> bool,
 ) -> Result<(Vec<u8>, Vec<Vec<f32>>), LossyError> {
-    let mut made: Vec<Vec<f32>> = tensors.iter().map(|_| Vec::new()).collect();
+    let mut made: Vec<Vec<f32>> = (tensors.iter())
+        .map(|tensor| Vec::with_capacity(tensor.values.len()))
+        .collect();
     let mut keep = |tensor: usize, halves: i32| {
         if let Some(values) = made.get_mut(tensor) {
             values.push(halves as f32);
@@ -210,7 +212,8 @@ pub(super) fn decode_on(
     for shape in shapes {
         count = count.saturating_add(shape.rows.saturating_mul(shape.columns));
     }
-    if count > most {
+    // What cannot be counted is more than any bound.
+    if count > most || count == usize::MAX {
         return Err(LossyError::Count { got: count, most });
     }
     let truncated = LossyError::Truncated { tensor: 0 };
@@ -263,6 +266,7 @@ pub(super) fn decode_on(
                 return Err(LossyError::Truncated { tensor });
             }
             let now = left.min(LOOK_AHEAD);
+            make_room(&mut values, left);
             for _ in 0..now {
                 let quantiser = trellis.quantiser(state);
                 let level = levels.code(&mut reader, quantiser, 0);
@@ -287,6 +291,15 @@ pub(super) fn decode_on(
     }
     reader.finish().map_err(|_| last)?;
     Ok(tensors)
+}
+
+/// Makes room for the next numbers of `left`: for as many again as have come, and never for more than come at most.
+fn make_room(values: &mut Vec<f32>, left: usize) {
+    let came = values.len().max(LOOK_AHEAD);
+    if values.capacity() - values.len() < left.min(LOOK_AHEAD) {
+        // No small rest, for which all would move once more.
+        values.reserve_exact(if left <= 2 * came { left } else { came });
+    }
 }
 
 /// Returns the root of the mean square of all numbers, the σ that steps are told in. 0 where there are none.

@@ -215,6 +215,11 @@ fn shapes_that_lie_are_refused_before_memory_is_taken() {
         decode(&bytes, &wide, 1 << 31),
         Err(LossyError::Truncated { .. })
     ));
+    // As many as there are addresses, and none of them is there: nothing at all is said of them.
+    for rows in [usize::MAX, usize::MAX / 2 + 1] {
+        let error = decode(&[2, 0, 0], &[shape(rows, 2)], usize::MAX);
+        assert!(matches!(error, Err(LossyError::Count { .. })), "{error:?}");
+    }
     let rows_of_nothing = [shape(usize::MAX, 0)];
     assert!(decode(&bytes, &rows_of_nothing, 10).is_err());
 }

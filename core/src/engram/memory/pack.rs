@@ -23,6 +23,7 @@ use miniz_oxide::deflate::core::{
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
+use super::super::codec::MAX_DEFLATE_RATIO;
 use super::{Config, Embedding, EmbeddingError, Record};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
@@ -256,6 +257,10 @@ fn drive(compressor: &mut CompressorOxide, mut input: &[u8], flush: TDEFLFlush) 
 
 /// Inflates to exactly `len` bytes, which may refer back into `dictionary`.
 fn inflate(dictionary: &[u8], deflated: &[u8], len: usize) -> Option<Vec<u8>> {
+    if len / MAX_DEFLATE_RATIO > deflated.len() {
+        // No stream that short makes as much; no memory is asked for.
+        return None;
+    }
     let mut output = dictionary.to_vec();
     let start = output.len();
     output.resize(start + len, 0);
