@@ -277,7 +277,7 @@ impl Index {
         }
         let len = reader.u32()? as usize;
         LimitError::check_len("bytes of the index", len, limits.max_index)?;
-        Ok(HEAD + len + 32)
+        Ok(len.saturating_add(HEAD + 32))
     }
 
     /// Reads an index; `bytes` may go on after it.

@@ -42,7 +42,7 @@ impl Outline {
         if len > limits.max_header {
             return None;
         }
-        let (whole, rest) = content.split_at_checked(HEAD + len)?;
+        let (whole, rest) = content.split_at_checked(len.saturating_add(HEAD))?;
         let (digest, rest) = rest.split_first_chunk::<32>()?;
         if Digest::sha256(whole).as_bytes() != digest {
             return None;

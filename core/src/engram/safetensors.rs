@@ -40,7 +40,7 @@ impl Header {
         };
         let len = u64::from_le_bytes(*len);
         LimitError::check("bytes of a header", len, limits.max_header as u64)?;
-        Ok(8 + len as usize)
+        Ok((len as usize).saturating_add(8))
     }
 
     /// Reads a header, its length included, and checks it. `bytes` may go on after it. O(n log n).

@@ -73,7 +73,7 @@ impl Header {
         }
         let len = reader.u32()? as usize;
         LimitError::check_len("bytes of the header", len, limits.max_header)?;
-        Ok(HEAD + len + DIGEST)
+        Ok(len.saturating_add(HEAD + DIGEST))
     }
 
     /// Reads a header; `bytes` may go on after it.
@@ -295,7 +295,8 @@ fn read_source(
 ) -> Result<safetensors::Header, HybridError> {
     let len = reader.uvarint()?;
     // The eight bytes that tell its length count too.
-    LimitError::check("bytes of a header", len, limits.max_header as u64 + 8)?;
+    let max = limits.max_header.saturating_add(8);
+    LimitError::check("bytes of a header", len, max as u64)?;
     let packed = reader.bytes("bytes of a packed header", limits.max_header)?;
     let whole = "the packed header must be whole and of the announced length";
     let source = inflated(packed, len as usize).ok_or_else(|| state(whole))?;

@@ -243,6 +243,28 @@ pub(in super::super) fn with_garbage(garbage: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn without_a_bound_for_headers_their_lengths_are_still_counted() {
+    let limits = Limits {
+        max_header: usize::MAX,
+        ..Limits::default()
+    };
+    assert!(
+        Header::parse(&with_garbage(&[]), &limits)
+            .unwrap()
+            .is_empty()
+    );
+    for len in [u64::MAX, u64::MAX - 7, u64::MAX - 8] {
+        let file = [&len.to_le_bytes()[..], b"{}"].concat();
+        let error = packed_within(&file, &limits).unwrap_err();
+        assert!(matches!(error, HybridError::Source(_)), "{error}");
+    }
+}
+
+fn packed_within(file: &[u8], limits: &Limits) -> Result<Packed, HybridError> {
+    pack(file, None, &Options::default(), limits, &mut |_| true)
+}
+
+#[test]
 fn bytes_behind_the_packed_header_are_refused() {
     let parsed = |garbage: &[u8]| Header::parse(&with_garbage(garbage), &Limits::default());
     assert!(parsed(&[]).unwrap().is_empty());
