@@ -73,7 +73,7 @@ impl Delta {
         let (&[clear, added], rest) = bytes.split_first_chunk().ok_or(CodecError::Truncated)?;
         let short = float.without_checked(u32::from(clear))?;
         if added > 1 {
-            return Err(CodecError::Tag { got: added });
+            return Err(CodecError::Added { got: added });
         }
         let count = raw.len() / float.width();
         let (lengths, bits) = plane::take(rest, count, &mut self.lengths)?;
@@ -88,7 +88,7 @@ impl Delta {
             let mut difference = 0;
             if length > 0 {
                 if length > 32 {
-                    return Err(CodecError::Tag { got: length });
+                    return Err(CodecError::Length { got: length });
                 }
                 let low = u64::from(bits.code(u32::from(length), 0));
                 let size = (1 << (length - 1) | low >> 1) as i64;

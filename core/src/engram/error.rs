@@ -22,6 +22,18 @@ pub enum CodecError {
         /// The tag.
         got: u8,
     },
+    /// What says whether exponents were added to the lengths of differences says neither.
+    #[error("what says whether exponents were added must be at most 1, got {got}")]
+    Added {
+        /// What says so.
+        got: u8,
+    },
+    /// A difference is longer than numbers are.
+    #[error("a difference must have at most 32 bits, got {got}")]
+    Length {
+        /// Its bits.
+        got: u8,
+    },
     /// More bits are said to be clear than a number has, or they were not clear.
     #[error("clear low bits must be at most {max}, got {got}")]
     Clear {

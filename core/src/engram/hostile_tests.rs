@@ -177,6 +177,25 @@ fn coded_bytes_that_unpack_to_more_or_less_than_was_announced_are_refused() {
 }
 
 #[test]
+fn differences_that_no_writer_makes_are_refused_by_what_is_wrong_with_them() {
+    let info = info("w", Dtype::F32, &[2]);
+    let decoded = |coded: &[u8]| {
+        let mut coder = Coder::new(Codec::Plane, &[], &info, true).unwrap();
+        coder.decode(coded, Some(&[0; 8]), &mut [0; 8])
+    };
+    // No bits are clear, no exponents added; all lengths are 0.
+    assert_eq!(decoded(&[0, 0, 1, 0]), Ok(()));
+    for (coded, error) in [
+        ([22, 0, 1, 0], CodecError::Clear { got: 22, max: 21 }),
+        ([0, 2, 1, 0], CodecError::Added { got: 2 }),
+        ([0, 0, 3, 0], CodecError::Tag { got: 3 }),
+        ([0, 0, 1, 33], CodecError::Length { got: 33 }),
+    ] {
+        assert_eq!(decoded(&coded), Err(error));
+    }
+}
+
+#[test]
 fn bytes_behind_the_last_number_of_a_chunk_are_refused() {
     // A tensor without numbers has no chunks.
     for (info, raw, base) in small().into_iter().filter(|(_, raw, _)| !raw.is_empty()) {
