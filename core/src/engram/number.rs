@@ -71,14 +71,14 @@ impl Float {
     }
 
     /// Writes `values` over the numbers of `bytes`, as far as they differ from what is there: each as the nearest number of this
-    /// type, of two the even one; past the largest, infinity.
+    /// type, of two the even one; past the largest, that.
     pub fn overwrite(self, bytes: &mut [u8], values: &[f32]) {
         let places = bytes.chunks_exact_mut(self.width());
         for (place, value) in places.zip(values) {
             let before = self.read(place).next().unwrap_or(*value);
             // Nor does a zero change its sign.
             if *value != before && value.to_bits() != before.to_bits() {
-                let code = self.code(*value).to_le_bytes();
+                let code = self.code(self.within(*value)).to_le_bytes();
                 place.iter_mut().zip(code).for_each(|(to, from)| *to = from);
             }
         }
@@ -266,8 +266,12 @@ mod tests {
         let mut zeros = [0, 0x80, 0, 0];
         Float::Bf16.overwrite(&mut zeros, &[0.0, -0.0]);
         assert_eq!(zeros, [0, 0x80, 0, 0]);
-        let mut single = 1.0f32.to_le_bytes();
-        Float::F32.overwrite(&mut single, &[f32::INFINITY]);
-        assert_eq!(single, f32::INFINITY.to_le_bytes());
+        // What no number of the type reaches is the largest.
+        let mut halves = [0; 4];
+        Float::F16.overwrite(&mut halves, &[70_000.0, -1e9]);
+        assert_eq!(halves, [0xff, 0x7b, 0xff, 0xfb]);
+        let mut short = [0; 2];
+        Float::Bf16.overwrite(&mut short, &[f32::MAX]);
+        assert_eq!(short, [0x7f, 0x7f]);
     }
 }

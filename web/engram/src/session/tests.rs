@@ -72,6 +72,23 @@ fn weights_are_blended_in_until_all_is_in_and_undone_to_the_byte() {
 }
 
 #[test]
+fn a_model_of_halves_never_becomes_infinite() {
+    for (theirs, largest) in [(1e6f32, 0x7bff_u16), (-1e6, 0xfbff)] {
+        let theirs = file(&[("h", Dtype::F32, &[], bytes_of(&[theirs]))]);
+        let mut session = session(theirs).unwrap();
+        run(&mut session);
+        assert_eq!(session.step(), "monitor");
+        let expected = model(&BEFORE, largest, 7);
+        assert_eq!(
+            (session.now(), session.shadow()),
+            (expected.clone(), expected)
+        );
+        session.undo();
+        assert_eq!(session.now(), model(&BEFORE, 0x3c00, 7));
+    }
+}
+
+#[test]
 fn an_engram_against_the_model_is_its_difference() {
     let (own, theirs) = (model(&BEFORE, 0x3c00, 7), model(&TUNED, 0x4000, 7));
     let base = File::open(own).unwrap();
