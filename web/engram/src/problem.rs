@@ -67,7 +67,10 @@ impl From<LossyError> for Problem {
     fn from(error: LossyError) -> Self {
         let code = match error {
             LossyError::Count { .. } => TOO_LARGE,
-            LossyError::Tag { .. } | LossyError::Truncated { .. } => DAMAGED,
+            LossyError::Tag { .. }
+            | LossyError::Truncated { .. }
+            | LossyError::Scale { .. }
+            | LossyError::Code { .. } => DAMAGED,
             _ => INVALID_ARGUMENT,
         };
         Self::new(code, error)
@@ -111,5 +114,27 @@ impl From<ResolveError> for Problem {
             _ => INVALID_ARGUMENT,
         };
         Self::new(code, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_damaged_bytes_make_is_called_damaged() {
+        for error in [
+            LossyError::Tag { got: 9 },
+            LossyError::Truncated { tensor: 0 },
+            LossyError::Scale { got: -1.0 },
+            LossyError::Code { offset: 0, got: -8 },
+        ] {
+            assert_eq!(Problem::from(error).code, DAMAGED, "{error}");
+        }
+        let got = f32::NAN;
+        assert_eq!(
+            Problem::from(LossyError::Step { got }).code,
+            INVALID_ARGUMENT
+        );
     }
 }

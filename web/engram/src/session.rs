@@ -340,11 +340,7 @@ fn delta(
     let (mut changes, mut at) = (vec![0.0; before.len()], 0);
     for (place, info) in model.tensors().iter().enumerate() {
         let own = model.numbers(place);
-        let len = if is_float(info.dtype) {
-            own.len() * 8 / info.dtype.bits() as usize
-        } else {
-            0
-        };
+        let len = Float::of(info.dtype).map_or(0, |float| own.len() / float.width());
         let range = at..at + len;
         at += len;
         let same_name = |theirs: &chorus_core::engram::TensorInfo| theirs.name == info.name;
