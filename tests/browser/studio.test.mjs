@@ -73,6 +73,9 @@ test('a model of 20 MB is packed as its owner chose, comes from two providers, i
   assert.equal(await dialog(one).locator('[data-answer="yes"]').innerText(), 'Share it without noise')
   const bytes = Number(await dialog(one).locator('[data-bytes]').getAttribute('data-bytes'))
   assert.ok(Math.abs(bytes / 1e6 - foretold) < 0.1 * foretold, `${foretold} MB foretold, ${bytes} bytes leave`)
+  // How exact it is says the engram itself, to a hundredth; what was foretold has any digits.
+  const ratio = Number(/"snr_db":\s*([\d.]+)/.exec(await dialog(one).textContent())?.[1])
+  assert.ok(Math.abs(ratio * 100 - Math.round(ratio * 100)) < 1e-6, `${ratio} dB`)
   const cid = await one.asked()
   await one.answer('yes')
 
