@@ -1,8 +1,8 @@
 //! Deltas that are sent again and again with error feedback: what they cost, and what the model loses by it.
 //!
-//! Four nodes train a byte model of 121,000 numbers on parts of this crate's sources, six rounds of 30 steps; each sends what it
-//! learned, all add the mean. Cases `text_loss` (nat a byte on held-out files), `text_loss_over_f32` (%), `text_bits` (a number
-//! and round). Federated averaging of the digits learner as in algorithms.md, section 1 (20 clients of two shards, 100 rounds of
+//! Four nodes train a byte model of 121,000 numbers on parts of `train.txt`, six rounds of 30 steps; each sends what it learned,
+//! all add the mean. Cases `text_loss` (nat a byte on `held_out.txt`), `text_loss_over_f32` (%), `text_bits` (a number and
+//! round): medians over the seeds. Federated averaging of the digits learner as in algorithms.md, section 1 (20 clients of two shards, 100 rounds of
 //! 5 epochs, batch 10, rate 0.05): cases `digits_accuracy` (%, mean of the last ten rounds over the seeds), `digits_lost` (points),
 //! `digits_times` (how many times fewer bytes than f32 go up). Systems: `f32`, `chorus-…`.
 
