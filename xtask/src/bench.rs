@@ -146,6 +146,19 @@ fn found(weights: Option<&Path>) -> Result<PathBuf> {
 /// Measures lossy engrams of weights and deltas; leaves curves (SVG and JSON) in `target/bench-engram-lossy`.
 fn engram_lossy(weights: Option<&Path>) -> Result<()> {
     let weights = found(weights)?;
+    for file in [
+        "transformer.safetensors",
+        "tune.u8",
+        "report.u8",
+        "evaluate.py",
+    ] {
+        if !weights.join(file).is_file() {
+            bail!(
+                "{}: no {file}; engram-lossy needs a folder with it and delta-….safetensors",
+                weights.display()
+            );
+        }
+    }
     let scripts = process::root().join("tests/bench/engram-lossy");
     let python = install::python("engram-lossy", &scripts.join("requirements.txt"))?;
     let mut command = of_core("engram_lossy");

@@ -4,7 +4,7 @@ Usage: judge.py DIR. Each line of standard input is a question in JSON, each lin
 {"op": "loss", "set": "tune", "windows": 64, "parts": 1, "on": "transformer" or null, "like": "delta-0", "file": path or null}: the loss of
 `on` + the numbers in `file` (f32, tensor after tensor as they lie in the file `like`), on so many windows (0: all), of which
 as many equal parts are made: a list.
-{"op": "nncodec", "like": "delta-0", "qp": -28, "file": path}: codes, writes what is decoded to `file`; answers the bytes.
+{"op": "nncodec", "like": "delta-0", "qp": -28, "file": path}: codes, writes what is decoded to `file`; answers the bytes, or why not.
 {"op": "draw", "file": path, "title": …, "x": …, "y": …, "lines": {system: [[x, y], …]}}: an SVG.
 """
 
@@ -65,8 +65,9 @@ def loss(question):
     model = dict(tensors(question["on"])) if question["on"] else None
     if question["file"]:
         change = numbers(question)
-        model = {key: model[key] + change[key] for key in model} if model else change
-    parts = np.array_split(windows[: question["windows"] or len(windows)], question["parts"])
+        model = {key: model[key] + change.get(key, 0) for key in model} if model else change
+    windows = windows[: question["windows"] or len(windows)]
+    parts = np.array_split(windows, min(question["parts"], len(windows)))
     with np.errstate(all="ignore"):
         values = [float(EVALUATE.loss(model, part)) for part in parts]
     return [value if np.isfinite(value) else 1e9 for value in values]
@@ -76,10 +77,13 @@ def nncodec(question):
     from nncodec import nn
 
     like = tensors(question["like"])
-    with tempfile.TemporaryDirectory() as results:
-        settings = {"qp": question["qp"], "results": results, "verbose": False}
-        coded = nn.encode({key: value.copy() for key, value in like.items()}, settings)
-        decoded = nn.decode(coded)
+    try:
+        with tempfile.TemporaryDirectory() as results:
+            settings = {"qp": question["qp"], "results": results, "verbose": False}
+            coded = nn.encode({key: value.copy() for key, value in like.items()}, settings)
+            decoded = nn.decode(coded)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
     with open(question["file"], "wb") as file:
         for key in order(question["like"]):
             file.write(np.asarray(decoded[key], np.float32).tobytes())
