@@ -343,5 +343,5 @@ fn pack(case: &Case, plan: &Plan) -> (usize, [f64; 2]) {
 }
 
 /// Runs of which the fastest counts.
-const FAST_RUNS: usize = 9;
+const FAST_RUNS: usize = 25;
 const SLOW_RUNS: usize = 5;

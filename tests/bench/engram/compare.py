@@ -40,7 +40,7 @@ from pcodec import ChunkConfig, ModeSpec, standalone
 from zipnn import ZipNN
 
 # Runs of which the fastest counts; the slow ones are steady enough with one.
-FAST_RUNS, SLOW_RUNS = 7, 1
+FAST_RUNS, SLOW_RUNS = 25, 1
 WIDTHS = {"f32": 4, "bf16": 2}
 
 
