@@ -327,8 +327,8 @@ const CHANGE_OVERHEAD: usize = 100;
 const MAX_PENDING: u64 = 32 << 20;
 /// Changes that may wait. The bytes bound them first.
 const MAX_QUEUED: usize = 1024;
-/// Changes written in one transaction. Guess: at most 32 MiB, in practice a few.
-const MAX_BATCH: usize = 32;
+/// Changes written in one transaction: 2 MiB of a large file, so that the page answers in between. Guess.
+const MAX_BATCH: usize = 8;
 /// Blocks that go sooner are not written: weights of a round are of no use after a reload. Guess.
 const WORTH_WRITING: Duration = Duration::from_secs(300);
 
