@@ -9,25 +9,44 @@ let isAhead = false
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
-  loading ??= instantiate(import('./chorus_web.js'), fetch(new URL('chorus_web_bg.wasm', import.meta.url))).catch(error => {
+  loading ??= instantiate(import('./chorus_web.js'), compile(fetch(new URL('chorus_web_bg.wasm', import.meta.url)))).catch(error => {
     loading = undefined
     throw error
   })
   return loading
 }
 
-/** Loads a wasm with the module that wraps it; both are on their way, so that neither waits for the other. For privacy.js. */
-export async function instantiate (wrapper, wasm, signal) {
-  wasm.catch(() => {})
+/** Loads a compiled wasm with the module that wraps it; neither waits for the other. For privacy.js. */
+export async function instantiate (wrapper, compiled, signal) {
+  compiled.catch(() => {})
   // An import cannot be ended, only waited for no longer.
   const late = new Promise((resolve, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)) })
   try {
     const module = await Promise.race([wrapper, late])
-    await module.default({ module_or_path: wasm })
+    await module.default({ module_or_path: await compiled })
     return module
   } catch (error) {
     throw fail('ERR_LOAD', `the wasm cannot be loaded: ${error?.message ?? error}`)
   }
+}
+
+/** Compiles what arrives, while it arrives; some hosts do not say that it is wasm. For privacy.js and engram.js. */
+export async function compile (wasm) {
+  const answer = await wasm
+  if (!answer.ok) throw new Error(`${answer.url}: ${answer.status}`)
+  const isNamed = answer.headers.get('Content-Type') === 'application/wasm'
+  return isNamed ? await WebAssembly.compileStreaming(answer) : await WebAssembly.compile(await answer.arrayBuffer())
+}
+
+/** Starts a worker. It must come from the page's own origin: where this module does not, a script of the page's own imports it. */
+export function startWorker (file) {
+  const here = new URL(file, import.meta.url)
+  if (here.origin === location.origin) return new Worker(here, { type: 'module', name: file })
+  const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(here.href)}`], { type: 'text/javascript' }))
+  const worker = new Worker(script, { type: 'module', name: file })
+  // It is fetched later than this; the address is of no use afterwards.
+  worker.addEventListener('message', () => URL.revokeObjectURL(script), { once: true })
+  return worker
 }
 
 /** Loads what previews, seals, opens and tells the ledger: at the first share, not at the start. */

@@ -3,24 +3,17 @@
 // Everything slow is done in workers, each with a wasm memory of its own: one for each engram and each integration. Calls
 // that cannot be stopped half-way run in a worker that is ended.
 
-import { MAX_OBJECT, fail, partsOf } from './chorus.js'
+import { MAX_OBJECT, compile, fail, partsOf, startWorker } from './chorus.js'
 
 let compiling
 
 /** Loads the wasm once; workers share the compiled code. */
 function load () {
-  compiling ??= compile().catch(error => {
+  compiling ??= compile(fetch(new URL('chorus_engram_bg.wasm', import.meta.url))).catch(error => {
     compiling = undefined
     throw fail('ERR_LOAD', `the wasm of engrams cannot be loaded: ${error?.message ?? error}`)
   })
   return compiling
-}
-
-async function compile () {
-  const answer = await fetch(new URL('chorus_engram_bg.wasm', import.meta.url))
-  if (!answer.ok) throw new Error(`${answer.url} answered ${answer.status}`)
-  const isStreamed = answer.headers.get('content-type') === 'application/wasm'
-  return isStreamed ? await WebAssembly.compileStreaming(answer) : await WebAssembly.compile(await answer.arrayBuffer())
 }
 
 /** Loads the wasm into the page itself, for what is quick: what dialogs show. For studio.js. */
@@ -41,7 +34,7 @@ class Thread {
     const thread = new Thread()
     try {
       const module = await stoppable(load(), signal)
-      thread.#worker = newWorker()
+      thread.#worker = startWorker('engram-worker.js')
       thread.#worker.onmessage = ({ data }) => thread.#on(data)
       thread.#worker.onerror = event => thread.end(fail('ERR_LOAD', `the worker of engrams does not start: ${event.message ?? 'its script cannot be loaded'}`))
       await thread.call('start', [module], { signal, isEnding: true })
@@ -92,17 +85,6 @@ class Thread {
     else call?.resolve(value)
     if (isTrap) this.end(fail(error.code, error.message))
   }
-}
-
-/** A worker must come from the page's own origin: where this module does not, a script of the page's own imports it. */
-function newWorker () {
-  const here = new URL('engram-worker.js', import.meta.url)
-  if (here.origin === location.origin) return new Worker(here, { type: 'module', name: 'engram' })
-  const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(here.href)}`], { type: 'text/javascript' }))
-  const worker = new Worker(script, { type: 'module', name: 'engram' })
-  // It is fetched later than this; the address is of no use afterwards.
-  worker.addEventListener('message', () => URL.revokeObjectURL(script), { once: true })
-  return worker
 }
 
 /** Opens a safetensors file, or tensors. */

@@ -1,11 +1,12 @@
 // What a page needs to share with care, loaded by chorus.js at the first share: previews, sealing keys, opening, the ledger.
 //
 // The one place of this logic, for the API (chorus.js) and for the dashboard (chorus_web.js), which is handed these
-// functions. `peer` is a ChorusPeer of chorus_web.js: it signs, stores and sends. chorus_privacy.js scrubs, seals and opens.
+// functions. `peer` is a ChorusPeer of chorus_web.js: it signs, stores and sends. privacy-worker.js scrubs, seals and opens.
 
-import { fail, instantiate } from './chorus.js'
+import { compile, fail, instantiate, startWorker } from './chorus.js'
 
 let loading
+let compiled
 /** The second wasm where it was fetched ahead: a Blob. */
 let ahead
 
@@ -15,7 +16,8 @@ export function load () {
     const signal = AbortSignal.timeout(MAX_LOADING_MS)
     const wasm = ahead ? Promise.resolve(new Response(ahead)) : fetch(WASM, { signal })
     ahead = undefined
-    return instantiate(import('./chorus_privacy.js'), wasm, signal)
+    compiled = compile(wasm)
+    return instantiate(import('./privacy-worker.js'), compiled, signal)
   }
   loading ??= start().catch(error => {
     loading = undefined
@@ -26,11 +28,11 @@ export function load () {
 
 /** Fetches what sharing needs and starts none of it. Kept here: a cache may not give it back while the relay is gone. */
 export async function prefetch () {
-  const [answer] = await Promise.all([fetch(WASM, { priority: 'low' }), import('./chorus_privacy.js')])
+  const [answer] = await Promise.all([fetch(WASM, { priority: 'low' }), import('./privacy-worker.js')])
   if (answer.ok && !loading) ahead = await answer.blob()
 }
 
-/** What is kept for a peer while its page is open: its stages, and the last of its turns with each record. */
+/** What is kept for a peer while its page is open: its private learning, and the last of its turns with each record. */
 const kept = new WeakMap()
 
 function of (peer) {
@@ -46,12 +48,11 @@ function of (peer) {
 export async function preview (peer, init) {
   const { content, recipients = [], noise, ...rest } = init
   const [module, bytes] = await Promise.all([load(), bytesOf(content)])
-  const stages = await stagesOf(peer, module)
   const keys = recipients.length > 0 ? await peer.keyPackets(module.keyType(), recipients) : []
   const published = rest.facts ? await publishedRanges(peer) : []
   const how = JSON.stringify({ ...rest, recipients, noise, published })
-  const through = async reserved => {
-    return await previewOf(peer, module, stages.prepare(how, bytes, reserved, keys, peer.id, Date.now()))
+  const through = async booked => {
+    return await previewOf(peer, module, await released(peer, module, { how, content: bytes, booked, keys }))
   }
   try {
     return await through()
@@ -59,9 +60,9 @@ export async function preview (peer, init) {
     // The budget is touched only where nothing but the noise is missing.
     if (error?.code !== NEEDS_NOISE) throw coded(error)
   }
-  const reserved = await reserve(peer, module, noise.noiseMultiplier)
+  const booked = await reserve(peer, module, noise.noiseMultiplier)
   try {
-    return await through(reserved)
+    return await through(booked)
   } catch (error) {
     throw coded(error)
   }
@@ -69,75 +70,122 @@ export async function preview (peer, init) {
 
 /** Takes content through the stages that search it; resolves to it as it would leave. Nothing leaves. For engram.js. */
 export async function cleaned (peer, { content, ...rest }) {
-  const stages = await stagesOf(peer, await load())
+  const module = await load()
   try {
-    const released = stages.prepare(JSON.stringify(rest), content, undefined, [], peer.id, Date.now())
-    const { content: clean } = released
-    released.free()
-    return clean
+    return (await released(peer, module, { how: JSON.stringify(rest), content, keys: [] })).content
   } catch (error) {
     throw coded(error)
   }
 }
 
-/** Makes the packet of what the stages released. Each part of it reads all bytes: tasks of their own let the page answer in between. */
-async function previewOf (peer, module, released) {
-  const turn = () => new Promise(resolve => setTimeout(resolve))
-  let prepared
+/** Takes content through the stages; resolves to what they release. */
+async function released (peer, module, init) {
+  const secret = await secretsOf(peer, module)
+  return await work(module, 'prepare', { ...init, secret, network: peer.network, author: peer.id, now: Date.now() })
+}
+
+/** Makes the packet of what the stages released. */
+async function previewOf (peer, module, { content, type, instructions, preview: json, text, entry }) {
+  const preview = JSON.parse(json)
+  const prepared = await packetOf(peer, content, type, preview.ttl_secs, preview.quality, instructions)
   try {
     await turn()
-    const preview = JSON.parse(released.preview)
-    const { content, type, instructions } = released
-    prepared = peer.prepare(content, type, preview.ttl_secs, preview.quality, instructions)
-    await turn()
-    return new Preview(peer, module, released, prepared, preview)
+    return new Preview(peer, module, prepared, { ...shown(preview), text }, JSON.parse(entry))
   } catch (error) {
-    // It holds what was found.
-    released.free()
-    prepared?.free()
+    prepared.free()
     throw error
   }
 }
 
+/** Makes a packet. Its content is hashed piece by piece, so that the page answers in between. */
+async function packetOf (peer, content, ...how) {
+  const pieces = peer.pieces()
+  for (let at = 0; at < content.length; at += PIECE) {
+    if (at > 0) await turn()
+    pieces.push(content.subarray(at, at + PIECE))
+  }
+  return peer.prepare(pieces, ...how)
+}
+
+/** Does what privacy-worker.js can: in a worker of its own; here, where there is little to do or no worker starts. */
+async function work (module, method, args) {
+  const worker = args.content.length > MAX_HERE && await startedWorker()
+  if (!worker) return module.methods[method](args)
+  try {
+    // The caller keeps what it gave.
+    const content = args.content.slice()
+    const ready = await compiled
+    return await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data: { value, error } }) => value ? resolve(value) : reject(fail(error.code ?? 'ERR_UNKNOWN', error.message))
+      worker.onerror = ({ message }) => reject(fail('ERR_UNKNOWN', message))
+      const transfer = [content, args.secret].filter(Boolean).map(({ buffer }) => buffer)
+      worker.postMessage({ module: ready, method, args: { ...args, content } }, { transfer })
+    })
+  } finally {
+    worker.terminate()
+  }
+}
+
+/** Resolves to a worker that can be called, or to nothing: the page's policy may forbid it, the relay may be gone. */
+async function startedWorker () {
+  try {
+    const worker = startWorker('privacy-worker.js')
+    const isUp = await new Promise(resolve => {
+      worker.onmessage = () => resolve(true)
+      worker.onerror = () => resolve(false)
+      setTimeout(resolve, MAX_LOADING_MS)
+    })
+    if (isUp) return worker
+    worker.terminate()
+  } catch {
+    // So some browsers say that it is forbidden.
+  }
+}
+
+/** Lets the page answer. A timer would wait for a second where nobody looks at the page. */
+function turn () {
+  return new Promise(resolve => {
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(0)
+  })
+}
+
 /** What would leave, byte for byte. It leaves with `share`, within ten minutes, or never. */
 class Preview {
-  #released
   #prepared
   #note
 
-  constructor (peer, module, released, prepared, preview) {
-    Object.assign(this, shown(preview), { text: released.text })
-    this.cid = prepared.cid
-    this.packet = prepared.packet
-    this.json = prepared.json
-    this.blocks = prepared.blocks
-    this.#released = released
+  constructor (peer, module, prepared, shown, entry) {
+    const { cid, packet, json, blocks } = prepared
+    Object.assign(this, shown, { cid, packet, json, blocks })
     this.#prepared = prepared
-    this.#note = entry => note(peer, module, entry)
+    this.#note = () => note(peer, module, JSON.stringify({ ...entry, cid, at: new Date() }))
   }
 
   async share () {
-    const [prepared, released] = this.#take()
+    const prepared = this.#take()
     try {
       prepared.checkAge()
-      await this.#note(released.entry(prepared.cid, Date.now()))
+      await this.#note()
     } catch (error) {
       prepared.free()
       throw error
-    } finally {
-      released.free()
     }
     return await prepared.share()
   }
 
   discard () {
-    if (this.#prepared) for (const held of this.#take()) held.free()
+    if (this.#prepared) this.#take().free()
   }
 
   #take () {
     if (!this.#prepared) throw fail('ERR_STALE', 'this was shared or discarded before')
-    const taken = [this.#prepared, this.#released]
-    this.#prepared = this.#released = undefined
+    const taken = this.#prepared
+    this.#prepared = undefined
     return taken
   }
 }
@@ -161,7 +209,7 @@ export async function receiveSealed (peer) {
       const certificate = peer.certify(key, epoch, from, until)
       if (packets.some(packet => includes(packet, certificate))) return expires
       const ttl = Math.max(1, Math.min(MAX_TTL_SECS, Math.floor((until - Date.now()) / 1000)))
-      await shareOwn(peer, module, peer.prepare(certificate, module.keyType(), ttl))
+      await shareOwn(peer, module, await packetOf(peer, certificate, module.keyType(), ttl))
       return expires
     } finally {
       renewed?.free()
@@ -175,16 +223,10 @@ export async function receiveSealed (peer) {
 export async function open (peer, cid) {
   const [module, packet] = await Promise.all([load(), peer.get(cid)])
   if (packet.type !== module.sealedType()) throw fail('ERR_INVALID_CONTENT', `${cid} is not sealed: it is of type ${packet.type}`)
-  const keyring = await peer.record(KEYRING, false)
-  let opened
-  try {
-    opened = module.open(packet.content, keyring, peer.network, packet.author, Date.now())
-    const { content, name, type, quality } = opened
-    return { content, name, type, quality: JSON.parse(quality), author: packet.author }
-  } finally {
-    opened?.free()
-    keyring?.fill(0)
-  }
+  const [{ author }, secret] = [packet, await peer.record(KEYRING, false)]
+  const given = { secret, network: peer.network, content: packet.content, author, now: Date.now() }
+  const { quality, ...opened } = await work(module, 'open', given)
+  return { ...opened, quality: JSON.parse(quality), author }
 }
 
 /** Lists what left this tab, and what is left of the profile's privacy budgets: for tensors, and for the learner. */
@@ -324,40 +366,28 @@ function textOf (bytes) {
 
 /** Erases what is kept in memory for a peer that is closed. */
 export async function forget (peer) {
-  const mine = of(peer)
-  const [stages, steps] = await Promise.all([mine.stages, mine.steps].map(made => made?.catch(() => {})))
+  const steps = await of(peer).steps?.catch(() => {})
   kept.delete(peer)
-  stages?.free()
   if (steps) {
     steps.isForgotten = true
     steps.end()
   }
 }
 
-async function stagesOf (peer, module) {
-  const mine = of(peer)
-  mine.stages ??= secretsOf(peer, module).then(secrets => {
+/** The secrets that the stages go by; made when they are first needed. */
+function secretsOf (peer, module) {
+  return inTurn(peer, SECRETS, async () => {
+    const before = await peer.record(SECRETS, false)
+    if (before) return before
+    const fresh = module.newSecrets()
     try {
-      return new module.Stages(secrets, peer.network)
-    } finally {
-      secrets.fill(0)
+      await replace(peer, SECRETS, undefined, fresh)
+      return fresh
+    } catch (error) {
+      fresh.fill(0)
+      throw error
     }
   })
-  mine.stages.catch(() => { mine.stages = undefined })
-  return await mine.stages
-}
-
-async function secretsOf (peer, module) {
-  const before = await peer.record(SECRETS, false)
-  if (before) return before
-  const fresh = module.newSecrets()
-  try {
-    await replace(peer, SECRETS, undefined, fresh)
-    return fresh
-  } catch (error) {
-    fresh.fill(0)
-    throw error
-  }
 }
 
 /** The ranges that others have told of themselves, newest first: facts hide among them. */
@@ -368,13 +398,14 @@ async function publishedRanges (peer) {
     .map(({ author, quality_metrics: quality }) => [author, quality])
 }
 
-/** Books one release; the booking is on disk when this resolves. Other tabs may book at the same time. */
+/** Books one release; the booking is on disk when this resolves, to what makes it again. Other tabs may book at the same time. */
 async function reserve (peer, module, noiseMultiplier) {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const stored = await peer.record(BUDGET, true)
-    const reserved = module.reserve(stored, peer.network, noiseMultiplier)
-    if (await peer.replaceRecord(BUDGET, true, stored, reserved.bytes)) return reserved
+    const before = await peer.record(BUDGET, true)
+    const reserved = module.reserve(before, peer.network, noiseMultiplier)
+    const { bytes } = reserved
     reserved.free()
+    if (await peer.replaceRecord(BUDGET, true, before, bytes)) return { before, noiseMultiplier }
   }
   throw fail('ERR_BUSY', 'other tabs book in the privacy budget all the time')
 }
@@ -425,6 +456,10 @@ function coded (error) {
 }
 
 const WASM = new URL('chorus_privacy_bg.wasm', import.meta.url)
+/** Bytes that are hashed between two turns of the page. Source: core, bounds::LEAF_SIZE. */
+const PIECE = 256 * 1024
+/** Bytes that are searched, sealed or opened in the page itself: starting a worker takes longer. Measured: 7 ms, unoptimised. */
+const MAX_HERE = 64 * 1024
 /** What chorus_privacy.js throws where tensors are to get noise and no booking was given. */
 const NEEDS_NOISE = 'ERR_NEEDS_NOISE'
 const KEYRING = 'keyring'

@@ -27,7 +27,7 @@ use libp2p::{
     relay,
     swarm::{self, NetworkBehaviour},
 };
-pub use prepared::PreparedPacket;
+pub use prepared::{Pieces, PreparedPacket};
 pub use store::{MAX_PURGE, MemoryStore, Retention, Store, StoreError};
 
 use crate::{node, time::Timestamp};

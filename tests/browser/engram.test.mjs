@@ -41,6 +41,8 @@ async function openTab () {
       blob: async name => await (await fetch(`/${name}`)).blob(),
       codeOf: promise => promise.then(() => 'no error', error => error.code ?? String(error)),
       isSame: (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]),
+      // Looks at megabytes without keeping the page busy.
+      digestOf: async bytes => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)).toHex(),
       // Packs, and unpacks what came of it.
       roundTrip: async (engram, options) => {
         const shares = []
@@ -282,9 +284,9 @@ test('an engram that one tab shares is let into the model of another, step by st
     const opened = await peer.open(sealed)
     const steps = []
     // The nearer a model is to the tuned one, the better it is: distance stands for the loss on examples.
-    const target = new Float32Array((await (await blob('threeTuned')).arrayBuffer()).slice(-4_000_000))
+    const target = new Float32Array((await (await blob('threeTuned')).arrayBuffer()).slice(-400_000))
     const evaluate = async engram => {
-      const own = new Float32Array((await engram.safetensors()).slice(-4_000_000).buffer)
+      const own = new Float32Array((await engram.safetensors()).slice(-400_000).buffer)
       return 1 - Math.sqrt(own.reduce((sum, value, i) => sum + (value - target[i]) ** 2, 0) / target.reduce((sum, value) => sum + value ** 2, 0))
     }
     const integration = await integrate(model, packet.content, { cid, evaluate, onStep: ({ step, alpha }) => steps.push([step, alpha]) })
@@ -294,9 +296,9 @@ test('an engram that one tab shares is let into the model of another, step by st
     await integration.undo()
     const after = await integration.model()
     return {
-      type: packet.type, quality: packet.quality_metrics, sealed: [opened.type, isSame(opened.content, packet.content)],
+      type: packet.type, quality: packet.quality_metrics, sealed: [opened.type, await digestOf(opened.content) === await digestOf(packet.content)],
       step, alpha, curve, steps, trail: integration.trail, isBlended: blended.digest !== model.digest,
-      isUndone: after.digest === model.digest && isSame(await after.safetensors(), await model.safetensors())
+      isUndone: after.digest === model.digest && await digestOf(await after.safetensors()) === await digestOf(await model.safetensors())
     }
   }, results.slice(0, 2).map(({ cid }) => cid), SLOW_MS)
   assert.deepEqual([got.type, got.sealed], ['engram', ['engram', true]])
@@ -311,8 +313,30 @@ test('an engram that one tab shares is let into the model of another, step by st
   assert.deepEqual([got.isBlended, got.isUndone], [true, true])
   for (const [who, tab] of Object.entries({ one, two })) {
     const longest = await longestTask(tab)
-    // What leaves and what came is searched, hashed and opened in the page: three times as long in a build that is not optimised.
-    assert.ok(longest <= 3 * LONGEST_MS, `tab ${who}: ${longest} ms`)
+    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
+  }
+  await Promise.all([one.close(), two.close()])
+})
+
+test('the page is not blocked while nearly as much as may be shared is searched, sealed, signed, shared, fetched and opened', async () => {
+  const [one, two] = await Promise.all([openTab(), openTab()])
+  await Promise.all([joined(one), joined(two)])
+  await two.run(() => peer.receiveSealed())
+  await Promise.all([observeTasks(one), observeTasks(two)])
+  const cids = await one.run(async reader => {
+    const content = (await (await blob('three')).arrayBuffer()).slice(-9_900_000)
+    globalThis.content = new Uint8Array(content)
+    return [await peer.share({ type: 'file', content }), await peer.share({ type: 'file', content, recipients: [reader] })]
+  }, two.id, SLOW_MS)
+  const digests = await two.run(async ([cid, sealed]) => {
+    const both = [await peer.get(cid), await peer.open(sealed)]
+    return await Promise.all(both.map(({ content }) => digestOf(content)))
+  }, cids, SLOW_MS)
+  const digest = await one.run(() => digestOf(content))
+  assert.deepEqual(digests, [digest, digest])
+  for (const [who, tab] of Object.entries({ one, two })) {
+    const longest = await longestTask(tab)
+    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
   }
   await Promise.all([one.close(), two.close()])
 })

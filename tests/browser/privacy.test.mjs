@@ -403,6 +403,48 @@ test('bookings, keys and entries are written to the disk itself', async () => {
   await tab.close()
 })
 
+test('what a worker searches, sealed or with noise, and opens, the page does by itself where no worker may start', async () => {
+  const all = []
+  for (const workers of ['started', 'missing', 'forbidden']) {
+    const tab = await Tab.open(browser)
+    await tab.page.addInitScript(workers => {
+      const { Worker: Real } = globalThis
+      globalThis.started = 0
+      globalThis.Worker = class extends Real {
+        constructor (url, options) {
+          globalThis.started++
+          if (workers === 'forbidden') throw new DOMException('no worker', 'SecurityError')
+          super(workers === 'missing' ? '/none.js' : url, options)
+        }
+      }
+    }, workers)
+    tab.storage = 'memory'
+    await tab.page.goto(`${site.origin}/`)
+    await joined(tab)
+    all.push(await tab.run(async report => {
+      await peer.receiveSealed()
+      const cid = await peer.share({ type: 'note', name: 'note.txt', content: report, recipients: [peer.id] })
+      const { content, name, type, quality } = await peer.open(cid)
+      const given = new Uint8Array(100_000).fill(200)
+      given.set(new TextEncoder().encode(' ada.lovelace@example.org '), 50_000)
+      const unclean = await codeOf(peer.share({ type: 'file', content: given }))
+      const tensors = { w: { dtype: 'f32', shape: [30_000], data: new Float32Array(30_000).fill(0.001) } }
+      const noised = await codeOf(peer.shareTensors(tensors, { noise: { clipNorm: 1, noiseMultiplier: 4 } }))
+      const { entries, budget } = await peer.ledger()
+      return {
+        text: new TextDecoder().decode(content), name, type, quality, unclean, left: given[50_001], noised, spent: budget.spent,
+        entries: entries.map(({ packetType, bytes, findings }) => ({ packetType, bytes, findings })), areOwn: entries.some(entry => entry.cid === cid), started
+      }
+    }, report(3000)))
+    await tab.close()
+  }
+  const [first, ...others] = all
+  assert.ok(first.text.length > 100_000 && first.text.includes('[email]') && !first.text.includes(SECRETS[0]))
+  assert.deepEqual([first.unclean, first.left, first.noised, first.areOwn], ['ERR_UNCLEAN', 'a'.charCodeAt(), 'no error', true])
+  assert.ok(first.spent > 0 && first.started >= 4, JSON.stringify([first.spent, first.started]))
+  for (const other of others) assert.deepEqual(other, first)
+})
+
 test('a second module that does not arrive ends in an error, and the next share loads it', async () => {
   const tab = await Tab.open(browser)
   // Nothing is fetched ahead.

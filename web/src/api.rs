@@ -13,7 +13,7 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 pub(crate) use error::{error, handle_error};
-pub use outgoing::Prepared;
+pub use outgoing::{Pieces, Prepared};
 pub use streams::RawStream;
 pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, status_value};
 

@@ -66,12 +66,13 @@ const ENGRAM: Module = Module {
     optimize: &["-O3"],
 };
 
-/// What is loaded at the first share: the second module, its JavaScript and the dialogs.
-const AT_SHARE: [&str; 6] = [
+/// What is loaded at the first share: the second module, its JavaScript and its worker, and the dialogs.
+const AT_SHARE: [&str; 7] = [
     "dialog.css.br",
     "dialog.js.br",
     "sheet.js.br",
     "privacy.js.br",
+    "privacy-worker.js.br",
     "chorus_privacy.js.br",
     "chorus_privacy_bg.wasm.br",
 ];

@@ -8,14 +8,14 @@ use futures::{
 };
 use libp2p::Multiaddr;
 
-use super::{Event, PreparedPacket, wall};
+use super::{Event, Pieces, PreparedPacket, wall};
 use crate::{
-    digest::{ContentId, Digest},
+    digest::ContentId,
     key::{Keypair, PeerId},
     node::{Command, Filter, NodeError, PeerInfo, Reply},
     packet::{
         Instructions, MAX_CLOCK_SKEW, MAX_TTL_SECS, Packet, PacketDraft, PacketError, Revocation,
-        block::{Block, BlockError, split},
+        block::{Block, BlockError},
     },
     status::Status,
 };
@@ -174,19 +174,21 @@ impl Handle {
         content: Vec<u8>,
         options: ShareOptions,
     ) -> Result<PreparedPacket, HandleError> {
-        let (mut draft, blocks) = if content.len() <= INLINE_MAX {
-            (
-                PacketDraft::inline(&options.packet_type, content),
-                Vec::new(),
-            )
-        } else {
-            let digest = Digest::sha256(&content);
-            let (root, blocks) = blocks_of(&content)?;
-            (
-                PacketDraft::link(&options.packet_type, root, content.len() as u64, digest),
-                blocks,
-            )
-        };
+        let mut pieces = Pieces::default();
+        pieces.push(&content);
+        self.prepare_pieces(pieces, options)
+    }
+
+    /// Makes the packet that shares content which came in pieces, as [`Self::prepare`] does.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_pieces(
+        &self,
+        pieces: Pieces,
+        options: ShareOptions,
+    ) -> Result<PreparedPacket, HandleError> {
+        let (mut draft, blocks) = pieces.into_draft(&options.packet_type)?;
         draft.instructions = options.instructions;
         draft.quality = options.quality;
         draft.ttl_secs = options.ttl_secs;
@@ -433,17 +435,5 @@ impl Handle {
     }
 }
 
-/// Splits content into blocks; returns the root's id and all blocks, the manifest among them.
-fn blocks_of(content: &[u8]) -> Result<(ContentId, Vec<Block>), BlockError> {
-    let (manifest, leaves) = split(content);
-    let root = manifest.to_block()?;
-    let id = root.cid;
-    let mut blocks: Vec<Block> = leaves.collect();
-    blocks.push(root);
-    Ok((id, blocks))
-}
-
-/// Content up to this size travels inside its packet, in bytes. Guess: what a flood may carry without thought.
-const INLINE_MAX: usize = 4 * 1024;
 /// Events kept for a slow listener.
 const EVENT_QUEUE: usize = 1024;

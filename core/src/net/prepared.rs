@@ -1,12 +1,87 @@
-//! A packet that is signed and not yet shared: what a preview shows is what leaves.
+//! A packet that is signed and not yet shared: what a preview shows is what leaves. And content on its way into one.
 
-use std::{fmt, time::Duration};
+use std::{fmt, mem, time::Duration};
 
 use super::HandleError;
 use crate::{
-    packet::{Packet, block::Block},
+    bounds::LEAF_SIZE,
+    digest::{Codec, ContentId, Hasher},
+    packet::{
+        Packet, PacketDraft,
+        block::{Block, BlockError, Manifest},
+    },
     time::Timestamp,
 };
+
+/// Content that is to leave, cut into blocks and hashed as it comes: a page answers between two pieces.
+#[derive(Default)]
+pub struct Pieces {
+    size: u64,
+    hasher: Hasher,
+    leaves: Vec<Block>,
+    /// What does not fill a leaf yet.
+    rest: Vec<u8>,
+}
+
+impl Pieces {
+    /// Appends `bytes`. O(n).
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.hasher.update(bytes);
+        while !bytes.is_empty() {
+            let room = LEAF_SIZE - self.rest.len();
+            let (fitting, later) = bytes.split_at(room.min(bytes.len()));
+            self.rest.extend_from_slice(fitting);
+            if self.rest.len() == LEAF_SIZE {
+                self.end_leaf();
+            }
+            bytes = later;
+        }
+    }
+
+    /// Returns the bytes so far.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Drafts the packet: inline where the content is small, else with its blocks, the manifest last.
+    ///
+    /// # Errors
+    /// [`BlockError`]: the content is larger than any object may be.
+    pub(super) fn into_draft(
+        mut self,
+        packet_type: &str,
+    ) -> Result<(PacketDraft, Vec<Block>), BlockError> {
+        if self.size <= INLINE_MAX {
+            let draft = PacketDraft::inline(packet_type, self.rest);
+            return Ok((draft, Vec::new()));
+        }
+        if !self.rest.is_empty() {
+            self.end_leaf();
+        }
+        let manifest = Manifest {
+            size: self.size,
+            leaves: self.leaves.iter().map(|leaf| leaf.cid).collect(),
+        };
+        let root = manifest.to_block()?;
+        let draft = PacketDraft::link(packet_type, root.cid, self.size, self.hasher.finish());
+        self.leaves.push(root);
+        Ok((draft, self.leaves))
+    }
+
+    fn end_leaf(&mut self) {
+        let bytes = mem::take(&mut self.rest);
+        let cid = ContentId::of(Codec::Raw, &bytes);
+        self.leaves.push(Block { cid, bytes });
+    }
+}
+
+/// Tells how much there is, not the content.
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces").field("size", &self.size).finish()
+    }
+}
 
 /// A signed packet with the blocks of its content. Only [`super::Handle::prepare`] makes one, only
 /// [`super::Handle::publish`] lets it leave, byte for byte; nothing leaves where it is dropped.
@@ -76,10 +151,13 @@ impl fmt::Debug for PreparedPacket {
     }
 }
 
+/// Content up to this size travels inside its packet, in bytes. Guess: what a flood may carry without thought.
+const INLINE_MAX: u64 = 4 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{key::Keypair, packet::PacketDraft};
+    use crate::{digest::Digest, key::Keypair, packet::block::split};
 
     const MADE: Timestamp = Timestamp::from_millis(1_795_233_600_000);
 
@@ -108,5 +186,36 @@ mod tests {
             shown.contains("blocks: 0") && !shown.contains("115"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn content_that_comes_in_pieces_makes_the_blocks_of_the_whole() {
+        let inline = INLINE_MAX as usize;
+        let sizes = [inline + 1, LEAF_SIZE, LEAF_SIZE + 1, 3 * LEAF_SIZE - 7];
+        for (size, piece) in sizes
+            .into_iter()
+            .flat_map(|n| [1000, LEAF_SIZE, n].map(|p| (n, p)))
+        {
+            let content: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let mut pieces = Pieces::default();
+            for piece in content.chunks(piece) {
+                pieces.push(piece);
+            }
+            assert_eq!(pieces.size(), size as u64);
+            let (draft, blocks) = pieces.into_draft("file").unwrap();
+            let (manifest, leaves) = split(&content);
+            let root = manifest.to_block().unwrap();
+            let link = PacketDraft::link("file", root.cid, size as u64, Digest::sha256(&content));
+            assert_eq!(draft, link, "{size} in pieces of {piece}");
+            assert!(blocks.into_iter().eq(leaves.chain([root])));
+        }
+        for size in [0, 1, inline] {
+            let content = vec![7; size];
+            let mut pieces = Pieces::default();
+            pieces.push(&content);
+            let (draft, blocks) = pieces.into_draft("note").unwrap();
+            assert_eq!(draft, PacketDraft::inline("note", content));
+            assert!(blocks.is_empty());
+        }
     }
 }

@@ -93,7 +93,7 @@ impl Node {
         fetch.packet = Some(packet.clone());
         fetch.blocks.push(packet.cid());
         if fetch.purpose.is_for_packet() {
-            return self.complete(id, Vec::new());
+            return self.complete(id, Vec::new(), packet.content_digest());
         }
         if size > max {
             return self.fail(id, NodeError::TooLarge { size, max });
@@ -108,7 +108,8 @@ impl Node {
             return;
         }
         match packet.payload() {
-            Payload::Inline(bytes) => self.complete(id, bytes.clone()),
+            // Its hash was checked with the packet.
+            Payload::Inline(bytes) => self.complete(id, bytes.clone(), packet.content_digest()),
             Payload::Link { root, .. } => {
                 fetch.root = Some(*root);
                 fetch.blocks.push(*root);
@@ -117,7 +118,8 @@ impl Node {
         }
     }
 
-    pub(super) fn complete(&mut self, id: u64, content: Vec<u8>) {
+    /// Ends a fetch with the content and its hash.
+    pub(super) fn complete(&mut self, id: u64, content: Vec<u8>, digest: Digest) {
         let Some(fetch) = self.fetches.remove(&id) else {
             return;
         };
@@ -129,8 +131,8 @@ impl Node {
             Purpose::Predecessor => return self.on_predecessor(fetch.cid, Ok(&packet)),
             Purpose::Command(_) | Purpose::Pin(_) | Purpose::Mirror | Purpose::Offer(_) => {}
         }
-        let right = content.len() as u64 == packet_size(&packet)
-            && Digest::sha256(&content) == packet.content_digest();
+        let right =
+            content.len() as u64 == packet_size(&packet) && digest == packet.content_digest();
         let error = NodeError::Content {
             what: "the content does not match the packet's digest",
         };

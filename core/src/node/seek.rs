@@ -243,7 +243,7 @@ impl Node {
         let (packet_cid, total) = (packet.cid(), packet_size(packet));
         let Some(assembly) = &mut fetch.assembly else {
             // The root itself is the only leaf.
-            return self.complete(id, bytes);
+            return self.complete(id, bytes, cid.digest());
         };
         if assembly.insert_verified(Block { cid, bytes }).is_err() {
             return self.fail(
@@ -271,9 +271,10 @@ impl Node {
             return;
         };
         if assembly.is_complete() {
-            if let Some(assembly) = fetch.assembly.take() {
+            if let Some(mut assembly) = fetch.assembly.take() {
+                let digest = assembly.digest();
                 match assembly.into_bytes() {
-                    Ok(bytes) => self.complete(id, bytes),
+                    Ok(bytes) => self.complete(id, bytes, digest),
                     Err(_) => {
                         self.fail(
                             id,

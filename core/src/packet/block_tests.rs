@@ -42,6 +42,22 @@ fn an_object_comes_together_in_any_order() {
 }
 
 #[test]
+fn what_arrived_without_a_gap_is_hashed_and_all_of_it_once_it_is_whole() {
+    // More leaves than are hashed at once wait for the first.
+    let content: Vec<u8> = (0..(MAX_HASHED as u32 + 3) * (LEAF_SIZE as u32 / 4))
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    let (mut assembly, mut leaves) = assembly(&content);
+    let first = leaves.remove(0);
+    for leaf in leaves {
+        assembly.insert(leaf).unwrap();
+        assert_eq!(assembly.clone().digest(), Digest::sha256(b""));
+    }
+    assembly.insert(first).unwrap();
+    assert_eq!(assembly.digest(), Digest::sha256(&content));
+}
+
+#[test]
 fn sizes_around_a_leaf_have_as_many_leaves_as_they_need() {
     for (size, leaves) in [
         (0, 0),
@@ -59,6 +75,7 @@ fn sizes_around_a_leaf_have_as_many_leaves_as_they_need() {
         blocks
             .into_iter()
             .for_each(|leaf| assembly.insert(leaf).unwrap());
+        assert_eq!(assembly.digest(), Digest::sha256(&content));
         assert_eq!(assembly.into_bytes(), Ok(content));
     }
 }
@@ -72,6 +89,7 @@ fn a_leaf_that_occurs_twice_is_asked_for_once() {
         (3, 1)
     );
     assembly.insert(leaves[0].clone()).unwrap();
+    assert_eq!(assembly.digest(), Digest::sha256(&content));
     assert_eq!(assembly.into_bytes(), Ok(content));
 }
 

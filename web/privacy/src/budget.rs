@@ -22,7 +22,7 @@ impl Reserved {
 }
 
 impl Reserved {
-    /// Hands out the right to draw noise: JavaScript passes a reservation on once it is stored.
+    /// Hands out the right to draw noise: JavaScript passes a reservation on once it, or its like, is stored.
     pub(crate) fn into_grant(self) -> Grant {
         self.0.stored()
     }

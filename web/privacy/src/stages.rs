@@ -65,7 +65,7 @@ pub fn new_secrets() -> Result<Uint8Array, JsValue> {
     Ok(Uint8Array::from(&secrets[..]))
 }
 
-/// Takes content through all stages. Dear to make: it reads its words once.
+/// Takes content through all stages. Made for each in 2 ms: it reads its words.
 #[wasm_bindgen]
 pub struct Stages {
     rules: Rules,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chorus_core::{
     bounds::DEFAULT_MAX_OBJECT,
     key::{Keypair, PeerId},
-    net::{PreparedPacket, ShareOptions},
+    net::{self, PreparedPacket, ShareOptions},
     packet::Instructions,
     seal::{KeyCertificate, SealKey, Validity},
     time::Timestamp,
@@ -19,6 +19,19 @@ use crate::{
     peer::{Peer, key_packets},
     storage::{StorageError, Whose},
 };
+
+/// Content on its way into a packet. Each piece is hashed when it comes: `www/privacy.js` lets the page answer in between.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Pieces(net::Pieces);
+
+#[wasm_bindgen]
+impl Pieces {
+    /// Appends `bytes`.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.push(bytes);
+    }
+}
 
 /// A signed packet that has not left. Nothing leaves where it is freed.
 #[wasm_bindgen]
@@ -76,17 +89,23 @@ impl Prepared {
 
 #[wasm_bindgen]
 impl ChorusPeer {
+    /// Begins content that is to leave.
+    pub fn pieces(&self) -> Pieces {
+        Pieces(net::Pieces::default())
+    }
+
     /// Makes the packet that shares `content`, signed and dated now; `instructions` in their binary form.
     pub fn prepare(
         &self,
-        content: Vec<u8>,
+        content: Pieces,
         packet_type: &str,
         ttl_secs: f64,
         quality: JsValue,
         instructions: Option<Vec<u8>>,
     ) -> Result<Prepared, JsValue> {
         let invalid = |message: String| error("ERR_INVALID_ARGUMENT", &message);
-        let size = content.len() as u64;
+        let Pieces(content) = content;
+        let size = content.size();
         if size > DEFAULT_MAX_OBJECT {
             let text = format!("content has {size} bytes, the limit is {DEFAULT_MAX_OBJECT}");
             return Err(error("ERR_TOO_LARGE", &text));
@@ -101,7 +120,7 @@ impl ChorusPeer {
             options.instructions = Instructions::from_bytes(&bytes)
                 .map_err(|e| invalid(format!("instructions: {e}")))?;
         }
-        let prepared = self.peer.handle.prepare(content, options);
+        let prepared = self.peer.handle.prepare_pieces(content, options);
         Ok(Prepared {
             peer: self.peer.clone(),
             prepared: prepared.map_err(handle_error)?,
