@@ -55,7 +55,7 @@ fn relay(page: &Path, dist: &Path) -> Result<()> {
 }
 
 /// The files of the page that are in the npm package: the module, the widget, their declarations, and what they load.
-const PACKAGED: [&str; 20] = [
+const PACKAGED: [&str; 21] = [
     "chorus.js",
     "chorus.d.ts",
     "widget.js",
@@ -64,6 +64,7 @@ const PACKAGED: [&str; 20] = [
     "chorus_web.js",
     "chorus_web_bg.wasm",
     "privacy.js",
+    "privacy-worker.js",
     "dialog.js",
     "sheet.js",
     "dialog.css",
