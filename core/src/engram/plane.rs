@@ -175,17 +175,34 @@ fn join(planes: [&[u8]; MAX_PLANES], layout: Layout, numbers: &mut [u8]) {
             }
         }
         Layout::F32 => {
-            let (fours, _) = numbers.as_chunks_mut::<4>();
-            for ((((four, exponent), high), middle), low) in
-                fours.iter_mut().zip(a).zip(b).zip(c).zip(d)
-            {
-                let [exponent, high, middle, low] =
-                    [exponent, high, middle, low].map(|byte| u32::from(*byte));
-                let bits =
-                    (high & 0x80) << 24 | exponent << 23 | (high & 0x7f) << 16 | middle << 8 | low;
-                *four = bits.to_le_bytes();
+            let (blocks, rest) = numbers.as_chunks_mut::<{ 4 * BLOCK }>();
+            let [a, b, c, d] = [a, b, c, d].map(|plane| plane.as_chunks::<BLOCK>());
+            let planes = a.0.iter().zip(b.0).zip(c.0).zip(d.0);
+            for (block, (((exponent, high), middle), low)) in blocks.iter_mut().zip(planes) {
+                join_floats([exponent, high, middle, low], block);
             }
+            join_floats([a.1, b.1, c.1, d.1], rest);
         }
+    }
+}
+
+/// Numbers that are joined at a time: their halves are made first, which lets the compiler make eight of them at once.
+const BLOCK: usize = 128;
+
+/// Joins up to [`BLOCK`] numbers of [`Layout::F32`].
+#[inline(always)]
+fn join_floats([exponent, high, middle, low]: [&[u8]; 4], numbers: &mut [u8]) {
+    let (mut upper, mut lower) = ([0u16; BLOCK], [0u16; BLOCK]);
+    for ((upper, exponent), high) in upper.iter_mut().zip(exponent).zip(high) {
+        let both = u16::from(*exponent) << 8 | u16::from(*high);
+        *upper = both << 8 & 0x8000 | both >> 1 & 0x7f80 | both & 0x7f;
+    }
+    for ((lower, middle), low) in lower.iter_mut().zip(middle).zip(low) {
+        *lower = u16::from(*middle) << 8 | u16::from(*low);
+    }
+    let (fours, _) = numbers.as_chunks_mut::<4>();
+    for ((four, upper), lower) in fours.iter_mut().zip(upper).zip(lower) {
+        *four = (u32::from(upper) << 16 | u32::from(lower)).to_le_bytes();
     }
 }
 
