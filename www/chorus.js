@@ -38,12 +38,11 @@ export async function compile (wasm) {
   return isNamed ? await WebAssembly.compileStreaming(answer) : await WebAssembly.compile(await answer.arrayBuffer())
 }
 
-/** Starts a worker. It must come from the page's own origin: where this module does not, a script of the page's own imports it. */
-export function startWorker (file) {
-  const here = new URL(file, import.meta.url)
-  if (here.origin === location.origin) return new Worker(here, { type: 'module', name: file })
+/** Starts a worker. It must come from the page's own origin: where `here` does not, a script of the page's own imports it. */
+export function startWorker (here) {
+  if (here.origin === location.origin) return new Worker(here, { type: 'module' })
   const script = URL.createObjectURL(new Blob([`import ${JSON.stringify(here.href)}`], { type: 'text/javascript' }))
-  const worker = new Worker(script, { type: 'module', name: file })
+  const worker = new Worker(script, { type: 'module' })
   // It is fetched later than this; the address is of no use afterwards.
   worker.addEventListener('message', () => URL.revokeObjectURL(script), { once: true })
   return worker

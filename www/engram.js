@@ -34,7 +34,7 @@ class Thread {
     const thread = new Thread()
     try {
       const module = await stoppable(load(), signal)
-      thread.#worker = startWorker('engram-worker.js')
+      thread.#worker = startWorker(new URL('engram-worker.js', import.meta.url))
       thread.#worker.onmessage = ({ data }) => thread.#on(data)
       thread.#worker.onerror = event => thread.end(fail('ERR_LOAD', `the worker of engrams does not start: ${event.message ?? 'its script cannot be loaded'}`))
       await thread.call('start', [module], { signal, isEnding: true })

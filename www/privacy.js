@@ -129,7 +129,7 @@ async function work (module, method, args) {
 /** Resolves to a worker that can be called, or to nothing: the page's policy may forbid it, the relay may be gone. */
 async function startedWorker () {
   try {
-    const worker = startWorker('privacy-worker.js')
+    const worker = startWorker(new URL('privacy-worker.js', import.meta.url))
     const isUp = await new Promise(resolve => {
       worker.onmessage = () => resolve(true)
       worker.onerror = () => resolve(false)
