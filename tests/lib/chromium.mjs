@@ -159,7 +159,8 @@ function rememberConnections () {
       const pair = transport && stats.get(transport.selectedCandidatePairId)
       found.push({
         state: connection.connectionState,
-        selected: pair != null && pair.state === 'succeeded',
+        // A pair that carries data may be under another check just now.
+        selected: pair != null && (pair.state === 'succeeded' || pair.bytesReceived > 0),
         local: pair && stats.get(pair.localCandidateId)?.candidateType,
         remote: pair && stats.get(pair.remoteCandidateId)?.candidateType,
         bytesSent: pair?.bytesSent ?? 0,
