@@ -259,27 +259,35 @@ impl Coder {
 /// # Errors
 /// [`CodecError::Foreign`].
 pub(super) fn inflate(coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    inflate_from(0, coded, raw)
+}
+
+/// Unpacks deflate to `len` bytes, which may refer back into `dictionary`. Asks for no more memory than `packed` can fill.
+/// Nothing is hidden behind its end.
+pub(super) fn inflated(dictionary: &[u8], packed: &[u8], len: usize) -> Option<Vec<u8>> {
+    if len / MAX_DEFLATE_RATIO > packed.len() {
+        return None;
+    }
+    let mut raw = dictionary.to_vec();
+    let start = raw.len();
+    raw.resize(start.checked_add(len)?, 0);
+    inflate_from(start, packed, &mut raw).ok()?;
+    Some(raw.split_off(start))
+}
+
+/// Fills `raw` from `start` on.
+fn inflate_from(start: usize, coded: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
     let mut state = Box::<DecompressorOxide>::default();
     let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (status, read, written) = decompress(&mut state, coded, raw, 0, flags);
-    if status == TINFLStatus::Done && read == coded.len() && written == raw.len() {
+    let (status, read, written) = decompress(&mut state, coded, raw, start, flags);
+    if status == TINFLStatus::Done && read == coded.len() && written == raw.len() - start {
         return Ok(());
     }
     Err(CodecError::Foreign { codec: "deflate" })
 }
 
-/// Unpacks deflate to `len` bytes. Asks for no more memory than `packed` can fill. Nothing is hidden behind its end.
-pub(super) fn inflated(packed: &[u8], len: usize) -> Option<Vec<u8>> {
-    if len / MAX_DEFLATE_RATIO > packed.len() {
-        return None;
-    }
-    let mut raw = alloc::vec![0; len];
-    inflate(packed, &mut raw).ok()?;
-    Some(raw)
-}
-
 /// Bytes that deflate makes of one at most. Source: zlib's technical details, "Maximum compression factor".
-pub(super) const MAX_DEFLATE_RATIO: usize = 1032;
+const MAX_DEFLATE_RATIO: usize = 1032;
 
 /// Returns how numbers of a type are split into planes.
 const fn layout_of(dtype: Dtype) -> Layout {

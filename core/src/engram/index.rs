@@ -449,7 +449,7 @@ fn unpacked_source(packed: &[u8], len: usize) -> Result<Vec<u8>, EngramError> {
         return Ok(Vec::new());
     }
     let what = "the packed header must be whole and of the announced length";
-    inflated(packed, len)
+    inflated(&[], packed, len)
         .filter(|source| !source.is_empty())
         .ok_or(EngramError::State { what })
 }

@@ -133,7 +133,7 @@ fn source(reader: &mut Reader<'_>, limits: &Limits) -> Option<Outline> {
     if len > limits.max_header.saturating_add(8) {
         return None;
     }
-    let source = inflated(packed, len)?;
+    let source = inflated(&[], packed, len)?;
     let (told, json) = source.split_first_chunk()?;
     if u64::from_le_bytes(*told) != json.len() as u64 {
         return None;

@@ -299,7 +299,7 @@ fn read_source(
     LimitError::check("bytes of a header", len, max as u64)?;
     let packed = reader.bytes("bytes of a packed header", limits.max_header)?;
     let whole = "the packed header must be whole and of the announced length";
-    let source = inflated(packed, len as usize).ok_or_else(|| state(whole))?;
+    let source = inflated(&[], packed, len as usize).ok_or_else(|| state(whole))?;
     let header = safetensors::Header::parse(&source, limits)?;
     if header.bytes().len() != source.len() {
         return Err(state(whole));

@@ -20,10 +20,8 @@ use alloc::vec::Vec;
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
 };
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-use super::super::codec::MAX_DEFLATE_RATIO;
+use super::super::codec::inflated;
 use super::{Config, Embedding, EmbeddingError, Record};
 use crate::bounds::LimitError;
 use crate::digest::Digest;
@@ -181,7 +179,7 @@ pub fn unpack(
         // Known before a byte is inflated.
         return Err(wrong);
     }
-    let text = inflate(tail(dictionary), deflated, announced as usize);
+    let text = inflated(tail(dictionary), deflated, announced as usize);
     let text = text.and_then(|text| String::from_utf8(text).ok());
     let mut rest = text.as_deref().ok_or_else(|| wrong.clone())?;
     let mut records = Vec::with_capacity(heads.len());
@@ -253,22 +251,6 @@ fn drive(compressor: &mut CompressorOxide, mut input: &[u8], flush: TDEFLFlush) 
             return output;
         }
     }
-}
-
-/// Inflates to exactly `len` bytes, which may refer back into `dictionary`.
-fn inflate(dictionary: &[u8], deflated: &[u8], len: usize) -> Option<Vec<u8>> {
-    if len / MAX_DEFLATE_RATIO > deflated.len() {
-        // No stream that short makes as much; no memory is asked for.
-        return None;
-    }
-    let mut output = dictionary.to_vec();
-    let start = output.len();
-    output.resize(start + len, 0);
-    let mut inflater = DecompressorOxide::new();
-    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (status, read, written) = decompress(&mut inflater, deflated, &mut output, start, flags);
-    let is_whole = status == TINFLStatus::Done && read == deflated.len() && written == len;
-    is_whole.then(|| output.split_off(start))
 }
 
 fn tail(dictionary: &[u8]) -> &[u8] {
