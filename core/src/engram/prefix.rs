@@ -263,7 +263,7 @@ fn decode_singly(
 const LOOKS: usize = 5;
 /// Bytes that the looks between two fills may write: the last of them up to 24 symbols behind the first, and eight bytes.
 const ROOM: usize = 40;
-/// Bits a symbol above which one look hardly ever tells two. Measured: planes of weights have either 2 to 3 or more than 6.
+/// Bits a symbol above which one look hardly ever tells two. Measured: planes of weights have less than 4 or more than 6.
 const MAX_MEAN: f64 = 5.0;
 
 struct Reader<'a> {
