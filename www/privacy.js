@@ -223,8 +223,9 @@ export async function receiveSealed (peer) {
 export async function open (peer, cid) {
   const [module, packet] = await Promise.all([load(), peer.get(cid)])
   if (packet.type !== module.sealedType()) throw fail('ERR_INVALID_CONTENT', `${cid} is not sealed: it is of type ${packet.type}`)
-  const [{ author }, secret] = [packet, await peer.record(KEYRING, false)]
-  const given = { secret, network: peer.network, content: packet.content, author, now: Date.now() }
+  const { author, content } = packet
+  const secret = await peer.record(KEYRING, false)
+  const given = { secret, network: peer.network, content, author, now: Date.now() }
   const { quality, ...opened } = await work(module, 'open', given)
   return { ...opened, quality: JSON.parse(quality), author }
 }
