@@ -8,11 +8,14 @@ import { after, before, test } from 'node:test'
 import { Tab, launch } from '../lib/chromium.mjs'
 import { Relay } from '../lib/relay.mjs'
 import { html, serve } from '../lib/serve.mjs'
-import { maxTaskMs } from '../lib/wait.mjs'
 import { weights } from '../lib/weights.mjs'
 
 /** Engrams that every machine must read and write alike; core/tests/it/engram.rs reads and writes them natively. */
 const GOLDEN = join(import.meta.dirname, '../../core/tests/it/golden')
+/** Longest task of a page, ms. Source: issue 4, "the page never blocks for more than 100 ms". */
+const LONGEST_MS = 100
+/** The same while much is shared, with a wasm that is not optimised. */
+const LONGEST_SHARING_MS = 200
 /** For what packs megabytes with a wasm that is not optimised. */
 const SLOW_MS = 150_000
 
@@ -242,7 +245,7 @@ test('the page is not blocked while a model of over 20 MB is opened, looked at, 
   }, undefined, SLOW_MS)
   assert.ok(isBack)
   const longest = await longestTask(tab)
-  assert.ok(longest <= 100, `${longest} ms`)
+  assert.ok(longest <= LONGEST_MS, `${longest} ms`)
   // That a task is seen at all.
   await tab.run(() => new Promise(resolve => setTimeout(() => {
     const end = performance.now() + 150
@@ -312,8 +315,7 @@ test('an engram that one tab shares is let into the model of another, step by st
   assert.deepEqual([got.isBlended, got.isUndone], [true, true])
   for (const [who, tab] of Object.entries({ one, two })) {
     const longest = await longestTask(tab)
-    // Twice: here the wasm is not optimised.
-    assert.ok(longest <= 2 * maxTaskMs(), `tab ${who}: ${longest} ms`)
+    assert.ok(longest <= LONGEST_SHARING_MS, `tab ${who}: ${longest} ms`)
   }
   await Promise.all([one.close(), two.close()])
 })
@@ -336,8 +338,7 @@ test('the page is not blocked while nearly as much as may be shared is searched,
   assert.deepEqual(digests, [digest, digest])
   for (const [who, tab] of Object.entries({ one, two })) {
     const longest = await longestTask(tab)
-    // Twice: here the wasm is not optimised.
-    assert.ok(longest <= 2 * maxTaskMs(), `tab ${who}: ${longest} ms`)
+    assert.ok(longest <= LONGEST_SHARING_MS, `tab ${who}: ${longest} ms`)
   }
   await Promise.all([one.close(), two.close()])
 })

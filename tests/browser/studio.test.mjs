@@ -9,9 +9,11 @@ import { after, before, test } from 'node:test'
 import { launch } from '../lib/chromium.mjs'
 import { meet, openMesh } from '../lib/dashboard.mjs'
 import { Relay } from '../lib/relay.mjs'
-import { PATIENCE_MS, maxTaskMs } from '../lib/wait.mjs'
+import { PATIENCE_MS } from '../lib/wait.mjs'
 import { weights } from '../lib/weights.mjs'
 
+/** Longest task of a page, ms: twice what issue 4 asks for, since the wasm is not optimised here. */
+const LONGEST_MS = 200
 /** For what packs megabytes with a wasm that is not optimised. */
 const SLOW_MS = 150_000
 
@@ -101,8 +103,7 @@ test('a model of 20 MB is packed as its owner chose, comes from two providers, i
   await three.answer('no')
   for (const tab of tabs) {
     const tasks = await tab.tab.run(() => longTasks)
-    // Twice: here the wasm is not optimised.
-    assert.ok(Math.max(0, ...tasks) <= 2 * maxTaskMs(), `tasks of ${tasks} ms`)
+    assert.ok(Math.max(0, ...tasks) <= LONGEST_MS, `tasks of ${tasks} ms`)
     tab.tab.check()
   }
 })

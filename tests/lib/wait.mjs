@@ -1,7 +1,5 @@
 // Waiting for events with a deadline. Nothing here sleeps or polls.
 
-import { availableParallelism, loadavg } from 'node:os'
-
 /** Upper bound of one wait in ms, unless the caller states another. Guess: the slowest join on a busy 2-core host, doubled. */
 export const PATIENCE_MS = 30_000;
 
@@ -36,10 +34,3 @@ export function deferred () {
   promise.catch(() => {})
   return { promise, resolve, reject }
 }
-
-/**
- * Longest task that a page may have, in ms: 100 on a machine whose processors are not fought over. The browser measures by
- * the clock, so where others run too, a task takes as much longer as there are programs for each processor.
- * Source: issue 4, "the page never blocks for more than 100 ms".
- */
-export function maxTaskMs () { return 100 * Math.max(1, loadavg()[0] / availableParallelism()) }
