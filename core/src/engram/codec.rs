@@ -272,7 +272,8 @@ pub(super) fn inflated(dictionary: &[u8], packed: &[u8], len: usize) -> Option<V
     let start = raw.len();
     raw.resize(start.checked_add(len)?, 0);
     inflate_from(start, packed, &mut raw).ok()?;
-    Some(raw.split_off(start))
+    raw.drain(..start);
+    Some(raw)
 }
 
 /// Fills `raw` from `start` on.
