@@ -12,7 +12,6 @@
 //! streams (32 bits each, little-endian; the fourth is the rest), four streams.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::error::CodecError;
@@ -26,21 +25,36 @@ const MAX_SYMBOLS: u64 = 6;
 
 /// Returns how often each byte is in `plane`. O(n).
 pub(super) fn histogram(plane: &[u8]) -> [u32; 256] {
-    // Four counts, so that a run of one byte does not wait for itself.
-    let mut parts = [[0u32; 256]; 4];
-    let mut fours = plane.chunks_exact(4);
-    for four in &mut fours {
-        if let [a, b, c, d] = *four {
-            parts[0][usize::from(a)] += 1;
-            parts[1][usize::from(b)] += 1;
-            parts[2][usize::from(c)] += 1;
-            parts[3][usize::from(d)] += 1;
+    let mut counts = Counts::new();
+    counts.add(plane);
+    counts.sum()
+}
+
+/// Counts of bytes: four of each, so that a run of one byte does not wait for itself.
+pub(super) struct Counts([[u32; 256]; 4]);
+
+impl Counts {
+    pub(super) const fn new() -> Self {
+        Self([[0; 256]; 4])
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let [a, b, c, d] = &mut self.0;
+        let (fours, rest) = bytes.as_chunks::<4>();
+        for four in fours {
+            a[usize::from(four[0])] += 1;
+            b[usize::from(four[1])] += 1;
+            c[usize::from(four[2])] += 1;
+            d[usize::from(four[3])] += 1;
+        }
+        for byte in rest {
+            a[usize::from(*byte)] += 1;
         }
     }
-    for byte in fours.remainder() {
-        parts[0][usize::from(*byte)] += 1;
+
+    pub(super) fn sum(&self) -> [u32; 256] {
+        core::array::from_fn(|byte| self.0.iter().map(|part| part[byte]).sum())
     }
-    core::array::from_fn(|byte| parts.iter().map(|part| part[byte]).sum())
 }
 
 /// A code for a plane.
@@ -85,8 +99,10 @@ impl Code {
         let quarter = plane.len().div_ceil(STREAMS);
         // Eleven bits a symbol at the most, and eight bytes to write past the end.
         let most = quarter * MAX_BITS as usize / 8 + 16;
-        let mut buffer = vec![0; most * STREAMS];
-        let mut parts = buffer.chunks_exact_mut(most);
+        let ends_at = out.len();
+        let start = ends_at + 4 * (STREAMS - 1);
+        out.resize(start + most * STREAMS, 0);
+        let mut parts = out[start..].chunks_exact_mut(most);
         let mut next = || parts.next().unwrap_or_default();
         let mut writers = [next(), next(), next(), next()].map(Writer::new);
         let quarters: [&[u8]; STREAMS] = core::array::from_fn(|stream| {
@@ -109,14 +125,20 @@ impl Code {
             rest.chunks(4)
                 .for_each(|four| writer.put(four, &self.codes));
         }
-        let ends = writers.each_ref().map(Writer::len);
-        for end in &ends[..STREAMS - 1] {
+        let lens = writers.each_ref().map(Writer::len);
+        let places = out[ends_at..start].chunks_exact_mut(4);
+        for (place, len) in places.zip(lens) {
             // A plane is at most a chunk, far below 4 GiB.
-            out.extend((*end as u32).to_le_bytes());
+            place.copy_from_slice(&(len as u32).to_le_bytes());
         }
-        for (writer, end) in writers.iter().zip(ends) {
-            out.extend(writer.buffer.get(..end).unwrap_or_default());
+        // The streams move together.
+        let mut end = start;
+        for (stream, len) in lens.into_iter().enumerate() {
+            let from = start + stream * most;
+            out.copy_within(from..from + len, end);
+            end += len;
         }
+        out.truncate(end);
     }
 }
 
@@ -164,6 +186,11 @@ impl<'a> Writer<'a> {
 /// # Errors
 /// [`CodecError::Code`] for lengths that make no complete code, [`CodecError::Truncated`] for streams that are cut or too long.
 pub(super) fn decode(bytes: &[u8], out: &mut [u8]) -> Result<(), CodecError> {
+    decode_by(bytes, out, MIN_SEVERAL)
+}
+
+/// Like [`decode`]: from `min_several` symbols on, several with a look where they are short.
+fn decode_by(bytes: &[u8], out: &mut [u8], min_several: usize) -> Result<(), CodecError> {
     let (lengths, rest) = read_lengths(bytes)?;
     let singles = singles(&lengths)?;
     let (ends, mut rest) = rest
@@ -179,14 +206,15 @@ pub(super) fn decode(bytes: &[u8], out: &mut [u8]) -> Result<(), CodecError> {
         *reader = Reader::new(own);
         rest = others;
     }
-    let quarter = out.len().div_ceil(STREAMS);
+    let out_len = out.len();
+    let quarter = out_len.div_ceil(STREAMS);
     let mut parts = out.chunks_mut(quarter.max(1));
     let mut next = || parts.next().unwrap_or_default();
     let mut parts = [next(), next(), next(), next()];
-    let done = if mean_length(&lengths) > MAX_MEAN {
+    let done = if out_len < min_several || mean_length(&lengths) > MAX_MEAN {
         decode_singly(&mut readers, &singles, &mut parts)
     } else {
-        decode_several(&mut readers, &several(&singles), &mut parts)
+        decode_several(&mut readers, &several(&singles, &lengths)[1], &mut parts)
     };
     for ((reader, part), done) in readers.iter_mut().zip(parts).zip(done) {
         reader.finish(&singles, part.get_mut(done..).unwrap_or_default())?;
@@ -265,6 +293,8 @@ const LOOKS: usize = 5;
 const ROOM: usize = 40;
 /// Bits a symbol above which one look hardly ever tells two. Measured: planes of weights have less than 4 or more than 6.
 const MAX_MEAN: f64 = 5.0;
+/// Symbols for which the table of several is worth making. Measured: it takes as long as some ten thousand single looks save.
+const MIN_SEVERAL: usize = 16_384;
 
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -398,20 +428,27 @@ fn lengths(histogram: &[u32; 256]) -> [u8; 256] {
 
 /// Canonical codes in the order of length and symbol, with their bits turned round: the lowest goes out first.
 fn codes(lengths: &[u8; 256]) -> [u32; 256] {
-    let mut codes = [0; 256];
-    let mut code = 0u32;
-    for length in 1..=MAX_BITS {
-        for (symbol, _) in lengths
-            .iter()
-            .enumerate()
-            .filter(|(_, own)| u32::from(**own) == length)
-        {
-            codes[symbol] = code.reverse_bits() >> (32 - length) | length << 16;
-            code += 1;
+    // For each length the next code; index 0 is for what does not occur.
+    let mut next = [0u32; MAX_BITS as usize + 1];
+    for length in lengths.iter().filter(|length| **length > 0) {
+        if let Some(count) = next.get_mut(usize::from(*length)) {
+            *count += 1;
         }
-        code <<= 1;
     }
-    codes
+    let mut first = 0;
+    for count in next.iter_mut().skip(1) {
+        let here = *count;
+        *count = first;
+        first = (first + here) << 1;
+    }
+    lengths.map(|length| match next.get_mut(usize::from(length)) {
+        Some(code) if length > 0 => {
+            let bits = code.reverse_bits() >> (32 - u32::from(length));
+            *code += 1;
+            bits | u32::from(length) << 16
+        }
+        _ => 0,
+    })
 }
 
 fn read_lengths(bytes: &[u8]) -> Result<([u8; 256], &[u8]), CodecError> {
@@ -468,23 +505,32 @@ fn singles(lengths: &[u8; 256]) -> Result<Box<[u16; TABLE]>, CodecError> {
 }
 
 /// Makes the table for several symbols: for each eleven bits how many are used (8), by how many symbols (8), and those (48).
-fn several(singles: &[u16; TABLE]) -> Box<[u64; TABLE]> {
-    let mut table = Box::new([0; TABLE]);
-    for (index, entry) in table.iter_mut().enumerate() {
-        let (mut symbols, mut count, mut used) = (0, 0, 0);
-        while count < MAX_SYMBOLS {
-            let single = singles[index >> used];
+///
+/// Place 2ᵏ + i of what is made first is for the k bits i: their first symbol, and what the bits after that tell, whose place
+/// is the same number without the bits of the symbol. The second half is the table.
+fn several(singles: &[u16; TABLE], lengths: &[u8; 256]) -> Box<[[u64; TABLE]; 2]> {
+    let mut tables = Box::new([[0; TABLE]; 2]);
+    for bits in 1..=MAX_BITS {
+        let (known, table) = tables.as_flattened_mut().split_at_mut(1 << bits);
+        for (index, (entry, single)) in table.iter_mut().zip(singles).enumerate().take(1 << bits) {
             let length = u32::from(single & 0xff);
-            if used + length > MAX_BITS {
-                break;
+            // Where the bits do not tell a whole symbol they tell none.
+            if length > bits {
+                continue;
             }
-            symbols |= u64::from(single >> 8) << (8 * count);
-            count += 1;
-            used += length;
+            let place = (1 << bits | index) >> length;
+            let rest = known.get(place).copied().unwrap_or(0);
+            let (symbols, mut told) = (rest & !0xffff, rest & 0xffff);
+            if told >> 8 == MAX_SYMBOLS {
+                // The last is one too many.
+                let last = (rest >> 56) as usize;
+                told -= (1 << 8) + u64::from(lengths.get(last).copied().unwrap_or(0));
+            }
+            *entry =
+                symbols << 8 | u64::from(single >> 8) << 16 | (told + (1 << 8) + u64::from(length));
         }
-        *entry = symbols << 16 | count << 8 | u64::from(used);
     }
-    table
+    tables
 }
 
 /// Returns the bits of a symbol where each is as frequent as its code says.

@@ -23,6 +23,42 @@ fn coded(plane: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Decodes in both ways, which must agree.
+fn decode(bytes: &[u8], out: &mut [u8]) -> Result<(), CodecError> {
+    let mut singly = vec![0; out.len()];
+    let result = decode_by(bytes, out, 0);
+    assert_eq!(decode_by(bytes, &mut singly, usize::MAX), result);
+    assert!(result.is_err() || singly == out);
+    result
+}
+
+#[test]
+fn a_look_tells_as_many_symbols_as_its_bits_hold_and_six_at_the_most() {
+    let few: [u32; 256] = core::array::from_fn(|byte| u32::from(byte < 2));
+    let planes = [plane(5000, 8, 4), plane(5000, 16, 5), even_plane(5000, 4)];
+    let histograms = planes.iter().map(|plane| histogram(plane));
+    for histogram in histograms.chain([few]) {
+        let lengths = lengths(&histogram);
+        let singles = singles(&lengths).unwrap();
+        let [_, table] = *several(&singles, &lengths);
+        for (index, entry) in table.iter().enumerate() {
+            let (mut symbols, mut count, mut used) = (0, 0, 0);
+            while count < MAX_SYMBOLS {
+                let single = singles[index >> used];
+                let length = u32::from(single & 0xff);
+                if used + length > MAX_BITS {
+                    break;
+                }
+                symbols |= u64::from(single >> 8) << (8 * count);
+                count += 1;
+                used += length;
+            }
+            let told = symbols << 16 | count << 8 | u64::from(used);
+            assert_eq!(*entry, told, "{index:011b}");
+        }
+    }
+}
+
 #[test]
 fn planes_of_every_length_come_back() {
     for len in (2..300).chain([1000, 4096, 65_537]) {
