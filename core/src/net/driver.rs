@@ -67,6 +67,8 @@ pub struct Driver<X: NetworkBehaviour> {
     unpublished: VecDeque<Vec<u8>>,
     listening: Vec<ListenerId>,
     closing: Option<oneshot::Sender<()>>,
+    /// Bytes that the store gave since the start.
+    read: u64,
 }
 
 struct Connection {
@@ -159,6 +161,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         unpublished: VecDeque::new(),
         listening,
         closing: None,
+        read: 0,
     };
     match driver.store.packets() {
         Ok(packets) => packets
@@ -256,14 +259,17 @@ impl<X: NetworkBehaviour> Driver<X> {
         self.node.handle(now, input);
     }
 
-    /// Carries out what the node wants; returns when it wants to be woken.
+    /// Carries out what the node wants; returns when it wants to be woken: at once where many bytes were read, and checked by
+    /// the node, so that a page answers in between.
     fn drain(&mut self) -> Instant {
-        loop {
+        let read_before = self.read;
+        while self.read - read_before <= MAX_TURN {
             match self.node.poll_output() {
                 Output::Idle { wake_at } => return wake_at,
                 output => self.on_output(output),
             }
         }
+        self.now().instant
     }
 
     fn on_output(&mut self, output: Output) {
@@ -297,6 +303,7 @@ impl<X: NetworkBehaviour> Driver<X> {
                     self.emit(Event::StoreFailed(error.to_string()));
                     None
                 });
+                self.read += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
                 self.handle(Input::Loaded { cid, bytes });
             }
             Output::Store {
@@ -514,6 +521,9 @@ fn number(id: ConnectionId) -> u64 {
 
 /// A connection that nothing uses closes after this. Source: the node closes what it does not want; wasm caps timers.
 const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1800);
+/// Bytes read from the store after which others get their turn: the node hashes them twice, in some 20 ms of a page. Guess:
+/// no less, because the timers of a hidden page wait for a second.
+const MAX_TURN: u64 = 4 << 20;
 /// Time for connections to close.
 const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Messages kept until somebody subscribes.
