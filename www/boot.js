@@ -4,7 +4,7 @@
 //   ?storage=memory forgets all with the tab    ?relay=https://… another relay    ?ice=none  WebRTC off, to see circuits
 
 import { mount } from './chorus_web.js'
-import { dialogs, load, prefetch } from './chorus.js'
+import { begin, dialogs, load, prefetch } from './chorus.js'
 
 const asked = new URLSearchParams(location.search)
 const join = { relay: asked.get('relay') ?? new URL('.', import.meta.url).href }
@@ -14,6 +14,7 @@ const view = { view: 'page', train: asked.get('train') !== 'off', private: asked
 if (asked.has('classes')) view.classes = asked.get('classes')
 
 const app = document.getElementById('app')
+join.ahead = begin(join)
 try {
   await load()
   mount(app, join, view, dialogs, name => { if (name === 'peer') prefetch() })

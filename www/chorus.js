@@ -16,6 +16,28 @@ export function load () {
   return loading
 }
 
+/**
+ * Begins what needs no wasm, while that is on its way: asks the relay where it is, opens a socket to it, and starts the
+ * browser's part of WebRTC with a first connection. Resolves to what the wasm takes over; never fails, because the wasm tries
+ * again what failed here, and says why. For boot.js and widget.js.
+ */
+export async function begin ({ relay, iceServers, relayOnly }) {
+  const begun = {}
+  try {
+    const answered = fetch(`${relay.replace(/\/+$/, '')}/bootstrap.json`)
+    answered.catch(() => {})
+    begun.connection = new RTCPeerConnection({ iceServers, iceTransportPolicy: relayOnly ? 'relay' : 'all' })
+    const answer = await answered
+    const bootstrap = answer.ok ? await answer.json() : undefined
+    const [, kind, host, port, scheme] = bootstrap?.addrs.map(address => WEB_SOCKET.exec(address)).find(Boolean) ?? []
+    if (host) begun.socket = new WebSocket(`${scheme === 'ws' ? 'ws' : 'wss'}://${kind === 'ip6' ? `[${host}]` : host}:${port}`)
+    begun.bootstrap = bootstrap
+  } catch {
+    // A socket that was opened is let go by the relay, which waits for its first words in vain.
+  }
+  return begun
+}
+
 /** Loads a compiled wasm with the module that wraps it; neither waits for the other. For privacy.js. */
 export async function instantiate (wrapper, compiled, signal) {
   compiled.catch(() => {})
@@ -121,9 +143,10 @@ export async function join (options = {}) {
   } catch {
     throw fail('ERR_INVALID_ARGUMENT', `relay must be a URL, got ${JSON.stringify(relay)}`)
   }
+  const ahead = begin({ relay, ...rest })
   const { start } = await load()
   const listeners = new Listeners()
-  const peer = new Peer(await start({ relay, ...rest }, (name, value) => listeners.emit(name, value)), listeners)
+  const peer = new Peer(await start({ relay, ...rest, ahead }, (name, value) => listeners.emit(name, value)), listeners)
   prefetch()
   return peer
 }
@@ -327,4 +350,6 @@ const JOINING_MS = 3_000
 /** Longest wait for idle time. Guess: a page that is busy for longer is busy for good. */
 const MAX_IDLE_MS = 10_000
 const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']
+/** An address of a relay that a page can open a socket to. */
+const WEB_SOCKET = /^\/(ip4|ip6|dns[46]?)\/([^/]+)\/tcp\/(\d+)\/(ws|wss|tls\/ws)(\/p2p\/[^/]+)?$/
 const WIDTHS = { f64: 8, i64: 8, u64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i16: 2, u16: 2, i8: 1, u8: 1, bool: 1 }

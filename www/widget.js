@@ -60,12 +60,18 @@ class ChorusMesh extends HTMLElement {
     this.#root.replaceChildren(box)
     const view = VIEWS.includes(this.getAttribute('view')) ? this.getAttribute('view') : 'panel'
     try {
-      const [{ dialogs, load, prefetch }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      const [{ begin, dialogs, load, prefetch }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      const join = { relay: this.#relay, storage: this.getAttribute('storage') ?? 'indexeddb' }
+      const ahead = begin(join)
       await load()
-      if (!this.isConnected || !this.#isStarting) return
-      const storage = this.getAttribute('storage') ?? 'indexeddb'
+      if (!this.isConnected || !this.#isStarting) {
+        const { socket, connection } = await ahead
+        socket?.close()
+        connection?.close()
+        return
+      }
       const learns = view !== 'bar'
-      this.#mounted = mount(box, { relay: this.#relay, storage }, { view, train: learns }, dialogs, (name, value) => {
+      this.#mounted = mount(box, { ...join, ahead }, { view, train: learns }, dialogs, (name, value) => {
         this.#emit(name, value)
         // A bar shares nothing.
         if (learns && name === 'peer') prefetch()

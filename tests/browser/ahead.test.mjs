@@ -1,4 +1,5 @@
-// What the first share needs is fetched ahead, so that it works when the relay is gone; not where a visitor saves data.
+// What is done ahead: what the first share needs is fetched, so that it works when the relay is gone, but not where a visitor
+// saves data; and the relay is greeted while the wasm is on its way.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -56,4 +57,24 @@ test('who saves data fetches nothing ahead, and shares all the same', async () =
   const cid = await saving.share('note.bin', content(100, 32))
   assert.deepEqual(new Uint8Array(await other.fetch(cid)), new Uint8Array(content(100, 32)))
   for (const tab of [saving, other]) await tab.close()
+})
+
+test('the socket to the relay is open before the wasm is there, and is the only one', async () => {
+  const [early, other] = [new Dashboard(), await Dashboard.open(browser, relay)]
+  early.tab = await Tab.open(browser)
+  const sockets = []
+  const opened = new Promise(resolve => early.page.on('websocket', socket => {
+    sockets.push(socket.url())
+    resolve()
+  }))
+  await early.page.route('**/chorus_web_bg.wasm', async route => {
+    // The page gets its wasm only when there is a socket.
+    await opened
+    await route.continue()
+  })
+  await early.page.goto(`${relay.http}/?train=off`)
+  await early.up()
+  await Promise.all([early.waitPeer(other, 'direct'), other.waitPeer(early, 'direct')])
+  assert.equal(sockets.length, 1, sockets.join(' '))
+  for (const tab of [early, other]) await tab.close()
 })

@@ -36,6 +36,9 @@ pub(crate) struct JoinOptions {
     ice_servers: Vec<IceServerOptions>,
     #[serde(default)]
     relay_only: bool,
+    /// Not the caller's: `www/chorus.js` begins this. A promise of what [`Ahead::read`](crate::transport::Ahead::read) reads.
+    #[serde(default, with = "serde_wasm_bindgen::preserve")]
+    ahead: JsValue,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,6 +92,7 @@ impl JoinOptions {
             network: options.network,
             storage,
             transport,
+            ahead: Rc::new(RefCell::new(options.ahead.dyn_into().ok())),
         })
     }
 }

@@ -4,13 +4,14 @@ mod keys;
 mod learning;
 mod private;
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use chorus_core::{
     key::Keypair,
     net::{self, Config, Handle, Part, Parts},
 };
 use futures::StreamExt;
+use js_sys::Promise;
 use libp2p::{Multiaddr, identity, swarm};
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, JsValue};
@@ -24,7 +25,7 @@ pub use private::Steps;
 
 use crate::{
     storage::{self, Identity, Mode, Records, Writer, learned},
-    transport::{self, webrtc::Connections},
+    transport::{self, Ahead, webrtc::Connections},
 };
 
 /// What a peer is started with.
@@ -38,6 +39,8 @@ pub struct Options {
     pub storage: Mode,
     /// How to connect to other browsers.
     pub transport: transport::Config,
+    /// A promise of what was begun while the wasm was on its way; the first start takes it.
+    pub ahead: Rc<RefCell<Option<Promise>>>,
 }
 
 /// Why a peer could not be started.
@@ -128,7 +131,15 @@ impl Peer {
     /// # Errors
     /// [`StartError`] where the relay cannot be reached, serves another network, or the browser refuses.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let bootstrap = fetch_bootstrap(&options.relay).await?;
+        let ahead = match options.ahead.take() {
+            Some(begun) => JsFuture::from(begun).await.unwrap_or_default(),
+            None => JsValue::UNDEFINED,
+        };
+        let mut ahead = Ahead::read(&ahead);
+        let bootstrap = match ahead.bootstrap.take() {
+            Some(answer) => read_bootstrap(&options.relay, answer)?,
+            None => fetch_bootstrap(&options.relay).await?,
+        };
         if let Some(wanted) = options
             .network
             .as_ref()
@@ -171,7 +182,7 @@ impl Peer {
             .map_err(|e| StartError::Identity(e.to_string()))?;
         let failed = |e: &dyn std::fmt::Display| StartError::Driver(e.to_string());
         let (transport, relay_client, webrtc) =
-            transport::build(&libp2p_key, options.transport).map_err(|e| failed(&e))?;
+            transport::build(&libp2p_key, options.transport, ahead).map_err(|e| failed(&e))?;
         let connections = webrtc.connections();
         let mut config = Config::new(Part::Browser);
         config.node.network = bootstrap.network;
@@ -259,7 +270,14 @@ async fn fetch_bootstrap(relay: &str) -> Result<Bootstrap, StartError> {
     let json = JsFuture::from(answer.json().map_err(|e| failed(text(&e)))?)
         .await
         .map_err(|e| failed(text(&e)))?;
-    serde_wasm_bindgen::from_value(json).map_err(|e| failed(e.to_string()))
+    read_bootstrap(relay, json)
+}
+
+fn read_bootstrap(relay: &str, answer: JsValue) -> Result<Bootstrap, StartError> {
+    serde_wasm_bindgen::from_value(answer).map_err(|e| StartError::Relay {
+        relay: relay.into(),
+        reason: e.to_string(),
+    })
 }
 
 /// Returns what a JavaScript error says.

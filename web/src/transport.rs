@@ -29,8 +29,11 @@ use libp2p::{
 
 use wasm_bindgen_futures::spawn_local;
 
+mod ahead;
 pub mod webrtc;
 pub mod websocket;
+
+pub use ahead::Ahead;
 
 /// What the transports need to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,12 +71,14 @@ impl std::fmt::Debug for IceServer {
 ///
 /// To be reachable by other browsers, the swarm listens on `/webrtc` and on `<relay>/p2p-circuit`.
 /// [`webrtc::Behaviour::connections`] gives a handle for statistics; take it before the behaviour goes into the swarm.
+/// What was begun `ahead` is used where it fits.
 ///
 /// # Errors
 /// When the noise handshake cannot sign with `identity`.
 pub fn build(
     identity: &Keypair,
     config: Config,
+    mut ahead: Ahead,
 ) -> Result<
     (
         Boxed<(PeerId, StreamMuxerBox)>,
@@ -83,11 +88,11 @@ pub fn build(
     noise::Error,
 > {
     let noise = Gathered::new(noise::Config::new(identity)?, spawn_local);
-    let (webrtc, webrtc_behaviour) = webrtc::new(config);
+    let (webrtc, webrtc_behaviour) = webrtc::new(config, ahead.connection.take());
     let (circuit, relay_client) = relay::client::new(identity.public().to_peer_id());
     // Together before their handshakes: what carries them then exists once, which is less to download and to compile.
     let carried = circuit
-        .or_transport(websocket::Transport::new())
+        .or_transport(websocket::Transport::new(ahead.socket.take()))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux::Config::default())

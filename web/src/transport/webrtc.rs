@@ -38,6 +38,7 @@ use libp2p::{
     multiaddr::Protocol,
 };
 use send_wrapper::SendWrapper;
+use web_sys::RtcPeerConnection;
 
 use self::{negotiation::Prepared, peer_connection::Spare};
 use super::Config;
@@ -56,15 +57,16 @@ pub use connection::Connection;
 pub use peer_connection::live as live_peer_connections;
 pub use statistics::{ConnectionStatistics, Connections};
 
-/// Makes a transport and its behaviour; both must be in the same swarm.
-pub fn new(config: Config) -> (Transport, Behaviour) {
+/// Makes a transport and its behaviour; both must be in the same swarm. `spare` is an `RTCPeerConnection` made as `config`
+/// says, which the first peer gets.
+pub fn new(config: Config, spare: Option<RtcPeerConnection>) -> (Transport, Behaviour) {
     let (to_behaviour, requests) = mpsc::channel(QUEUE);
     let (to_transport, from_behaviour) = mpsc::channel(QUEUE);
     let (to_events, events) = mpsc::channel(QUEUE);
     let attempts = Attempts::default();
     let shared = Shared {
         config: SendWrapper::new(Rc::new(config)),
-        spare: SendWrapper::new(Spare::default()),
+        spare: SendWrapper::new(Spare::new(spare)),
         connections: Connections::default(),
         attempts: attempts.clone(),
         to_transport,

@@ -23,12 +23,13 @@ use libp2p::{
 };
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, prelude::*};
-use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
+use web_sys::{BinaryType, CloseEvent, MessageEvent, Url, WebSocket};
 
 /// Dials `/ip4|ip6|dns|dns4|dns6/…/tcp/…/ws`, `…/wss` and `…/tls/ws`.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug)]
 pub struct Transport {
-    _private: (),
+    /// A socket that the page opened ahead, for the first dial.
+    ahead: Option<Connection>,
 }
 
 /// Why a WebSocket could not be opened.
@@ -46,9 +47,11 @@ pub enum Error {
 }
 
 impl Transport {
-    /// Creates the transport.
-    pub fn new() -> Self {
-        Self::default()
+    /// Creates the transport. The first dial takes `ahead` where that leads to the same place; else it is closed.
+    pub fn new(ahead: Option<WebSocket>) -> Self {
+        Self {
+            ahead: ahead.map(Connection::of),
+        }
     }
 }
 
@@ -81,7 +84,8 @@ impl libp2p::Transport for Transport {
         if options.role.is_listener() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        Ok(SendWrapper::new(async move { Connection::open(url).await }).boxed())
+        let ahead = self.ahead.take().filter(|ahead| ahead.leads_to(&url));
+        Ok(SendWrapper::new(Connection::open(url, ahead)).boxed())
     }
 
     fn poll(
@@ -185,15 +189,30 @@ impl Shared {
 }
 
 impl Connection {
-    async fn open(url: String) -> Result<Self, Error> {
+    fn of(socket: WebSocket) -> Self {
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        Self {
+            inner: SendWrapper::new(Inner::new(socket)),
+        }
+    }
+
+    /// Whether it is open, or will be, at `url`.
+    fn leads_to(&self, url: &str) -> bool {
+        let socket = &self.inner.socket;
+        let lives = [WebSocket::CONNECTING, WebSocket::OPEN].contains(&socket.ready_state());
+        // The browser writes addresses its own way: without the usual port, for one.
+        lives && Url::new(url).is_ok_and(|url| url.href() == socket.url())
+    }
+
+    /// Waits until `ahead`, or else a new one, is open.
+    async fn open(url: String, ahead: Option<Self>) -> Result<Self, Error> {
         let failed = |reason: String| Error::Open {
             url: url.clone(),
             reason,
         };
-        let socket = WebSocket::new(&url).map_err(|e| failed(describe(&e)))?;
-        socket.set_binary_type(BinaryType::Arraybuffer);
-        let connection = Self {
-            inner: SendWrapper::new(Inner::new(socket)),
+        let connection = match ahead {
+            Some(ahead) => ahead,
+            None => Self::of(WebSocket::new(&url).map_err(|e| failed(describe(&e)))?),
         };
         let shared = connection.inner.shared.clone();
         futures::future::poll_fn(|cx| {
@@ -212,7 +231,10 @@ impl Connection {
 
 impl Inner {
     fn new(socket: WebSocket) -> Self {
-        let shared = Rc::new(RefCell::new(Shared::default()));
+        let shared = Rc::new(RefCell::new(Shared {
+            is_open: socket.ready_state() == WebSocket::OPEN,
+            ..Shared::default()
+        }));
         let on_open = Closure::<dyn FnMut()>::new({
             let shared = shared.clone();
             move || {

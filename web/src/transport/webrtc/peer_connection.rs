@@ -93,6 +93,11 @@ impl PeerConnection {
         }
         let inner =
             RtcPeerConnection::new_with_configuration(&configuration(config)).map_err(browser)?;
+        Ok(Self::of(inner))
+    }
+
+    /// Attaches the handlers.
+    fn of(inner: RtcPeerConnection) -> Self {
         count(&inner);
         let inbox = Rc::new(RefCell::new(Inbox {
             candidates: VecDeque::new(),
@@ -105,11 +110,11 @@ impl PeerConnection {
             wakers: Wakers::default(),
         }));
         let handlers = Handlers::attach(&inner, &inbox);
-        Ok(Self {
+        Self {
             inner,
             inbox,
             _handlers: handlers,
-        })
+        }
     }
 
     pub(super) async fn create_answer(&self) -> Result<String, Error> {
@@ -222,6 +227,11 @@ impl Handlers {
 pub(super) struct Spare(Rc<RefCell<Option<PeerConnection>>>);
 
 impl Spare {
+    /// Begins with `made`, or with none.
+    pub(super) fn new(made: Option<RtcPeerConnection>) -> Self {
+        Self(Rc::new(RefCell::new(made.map(PeerConnection::of))))
+    }
+
     /// Returns the spare one, or one made now.
     pub(super) fn next(&self, config: &Config) -> Result<PeerConnection, Error> {
         let spare = self.0.borrow_mut().take();
