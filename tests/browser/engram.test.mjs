@@ -14,8 +14,6 @@ import { weights } from '../lib/weights.mjs'
 const GOLDEN = join(import.meta.dirname, '../../core/tests/it/golden')
 /** Longest task of a page, ms. Source: issue 4, "the page never blocks for more than 100 ms". */
 const LONGEST_MS = 100
-/** The same while much is shared, with a wasm that is not optimised. */
-const LONGEST_SHARING_MS = 200
 /** For what packs megabytes with a wasm that is not optimised. */
 const SLOW_MS = 150_000
 
@@ -315,7 +313,7 @@ test('an engram that one tab shares is let into the model of another, step by st
   assert.deepEqual([got.isBlended, got.isUndone], [true, true])
   for (const [who, tab] of Object.entries({ one, two })) {
     const longest = await longestTask(tab)
-    assert.ok(longest <= LONGEST_SHARING_MS, `tab ${who}: ${longest} ms`)
+    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
   }
   await Promise.all([one.close(), two.close()])
 })
@@ -338,7 +336,7 @@ test('the page is not blocked while nearly as much as may be shared is searched,
   assert.deepEqual(digests, [digest, digest])
   for (const [who, tab] of Object.entries({ one, two })) {
     const longest = await longestTask(tab)
-    assert.ok(longest <= LONGEST_SHARING_MS, `tab ${who}: ${longest} ms`)
+    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
   }
   await Promise.all([one.close(), two.close()])
 })
