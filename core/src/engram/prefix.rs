@@ -293,7 +293,7 @@ const LOOKS: usize = 5;
 const ROOM: usize = 40;
 /// Bits a symbol above which one look hardly ever tells two. Measured: planes of weights have less than 4 or more than 6.
 const MAX_MEAN: f64 = 5.0;
-/// Symbols for which the table of several is worth making. Measured: it takes as long as some ten thousand single looks save.
+/// Symbols from which on the table of several is worth making. Guess: it takes as long as some ten thousand single looks save.
 const MIN_SEVERAL: usize = 16_384;
 
 struct Reader<'a> {
