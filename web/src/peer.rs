@@ -138,7 +138,8 @@ impl Peer {
         let mut ahead = Ahead::read(&ahead);
         let bootstrap = match ahead.bootstrap.take() {
             Some(answer) => read_bootstrap(&options.relay, answer)?,
-            None => fetch_bootstrap(&options.relay).await?,
+            // Boxed: browsers compile what they call, and this seldom.
+            None => Box::pin(fetch_bootstrap(&options.relay)).await?,
         };
         if let Some(wanted) = options
             .network

@@ -89,7 +89,8 @@ pub struct Identity {
     _lock: Option<LockGuard>,
 }
 
-/// Opens the storage called `name`, one for each network. Falls back to memory where IndexedDB is not available;
+/// Opens the storage called `name`, one for each network. What only IndexedDB needs is compiled only with it, so it is
+/// boxed, here and below. Falls back to memory where IndexedDB is not available;
 /// [`Storage::setback`] then says why.
 pub async fn open(name: &str, mode: Mode) -> Storage {
     let name = format!("chorus/{name}");
@@ -99,7 +100,7 @@ pub async fn open(name: &str, mode: Mode) -> Storage {
             database: None,
             setback: None,
         },
-        Mode::IndexedDb => match Database::open(&name).await {
+        Mode::IndexedDb => match Box::pin(Database::open(&name)).await {
             Ok(database) => Storage {
                 name,
                 database: Some(database),
@@ -139,7 +140,7 @@ impl Storage {
         let Some(database) = &self.database else {
             return Identity::ephemeral(self.setback.clone());
         };
-        match self.acquire_slot(database).await {
+        match Box::pin(self.acquire_slot(database)).await {
             Ok(identity) => Ok(identity),
             Err(error @ StorageError::Random { .. }) => Err(error),
             Err(error) => Identity::ephemeral(Some(error)),
@@ -151,7 +152,7 @@ impl Storage {
     pub async fn blocks(&self, identity: &Identity, max_bytes: u64) -> BlockStore {
         match (&self.database, identity.slot) {
             (Some(database), Some(slot)) => {
-                BlockStore::load(database.clone(), slot, max_bytes).await
+                Box::pin(BlockStore::load(database.clone(), slot, max_bytes)).await
             }
             _ => BlockStore::in_memory(max_bytes),
         }

@@ -75,6 +75,7 @@ impl std::fmt::Debug for IceServer {
 ///
 /// # Errors
 /// When the noise handshake cannot sign with `identity`.
+#[inline(never)]
 pub fn build(
     identity: &Keypair,
     config: Config,

@@ -33,6 +33,7 @@ pub(crate) struct Behaviour<X: NetworkBehaviour> {
 }
 
 impl<X: NetworkBehaviour> Behaviour<X> {
+    #[inline(never)]
     pub(crate) fn new(
         key: &Keypair,
         config: &Config,
@@ -70,6 +71,7 @@ impl<X: NetworkBehaviour> Behaviour<X> {
     }
 }
 
+#[inline(never)]
 fn kademlia(
     local: PeerId,
     config: &Config,
@@ -100,6 +102,7 @@ fn kademlia(
     kademlia
 }
 
+#[inline(never)]
 fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError> {
     let config = gossipsub::ConfigBuilder::default()
         .heartbeat_interval(Duration::from_secs(1))

@@ -76,6 +76,7 @@ struct Connection {
     info: ConnectionInfo,
 }
 
+#[inline(never)]
 pub(crate) fn new<X: NetworkBehaviour>(
     key: Keypair,
     config: Config,
@@ -204,7 +205,8 @@ impl<X: NetworkBehaviour> Driver<X> {
                 break;
             }
         }
-        self.shut_down().await;
+        // Of its own: a browser compiles it when it runs.
+        Box::pin(self.shut_down()).await;
     }
 
     async fn shut_down(mut self) {
@@ -272,6 +274,7 @@ impl<X: NetworkBehaviour> Driver<X> {
         self.now().instant
     }
 
+    #[inline(never)]
     fn on_output(&mut self, output: Output) {
         match output {
             Output::Discover => self.discover(),
@@ -439,6 +442,7 @@ impl<X: NetworkBehaviour> Driver<X> {
             .report_message_validation_result(&message, &from, acceptance);
     }
 
+    #[inline(never)]
     fn run_relays(&mut self) {
         let now = self.now().instant;
         for action in self.relays.due(now) {
@@ -458,6 +462,7 @@ impl<X: NetworkBehaviour> Driver<X> {
         }
     }
 
+    #[inline(never)]
     fn on_action(&mut self, action: Action) {
         // An answer that nobody waits for any more is no error.
         match action {

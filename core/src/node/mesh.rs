@@ -167,6 +167,7 @@ impl Node {
         self.send(peer, Request::Offer { packet }, SentFor::Offer { command });
     }
 
+    #[inline(never)]
     pub(super) fn on_response(&mut self, id: u64, result: Result<Response, Failure>) {
         let Some(Sent { peer, what }) = self.sent.remove(&id) else {
             return;

@@ -92,6 +92,7 @@ impl Node {
         }
     }
 
+    #[inline(never)]
     pub(super) fn on_loaded(&mut self, cid: ContentId, bytes: Option<Vec<u8>>) {
         self.on_sweep_loaded(cid, bytes.as_deref());
         match bytes {
@@ -323,6 +324,7 @@ impl Node {
         }
     }
 
+    #[inline(never)]
     pub(super) fn on_providers(&mut self, cid: ContentId, peers: &[PeerId]) {
         for peer in peers.iter().take(MAX_TRIED) {
             self.on_peer_found(*peer);

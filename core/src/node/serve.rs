@@ -16,6 +16,7 @@ use crate::{
 };
 
 impl Node {
+    #[inline(never)]
     pub(super) fn on_request(&mut self, peer: PeerId, token: u64, request: Request) {
         let now = self.now.instant;
         let Some(known) = self.peers.get_mut(&peer) else {

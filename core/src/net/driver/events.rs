@@ -23,6 +23,7 @@ use crate::{
 };
 
 impl<X: NetworkBehaviour> Driver<X> {
+    #[inline(never)]
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent<X>>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
