@@ -178,10 +178,8 @@ impl Negotiation {
                 Output::Describe => {
                     let sdp = match &mut self.offer {
                         Some(offer) => (&mut offer.described).await.map_err(gone)??,
-                        None => {
-                            answer = self.peer_connection.create_answer().await?;
-                            answer.clone()
-                        }
+                        // Begun with the offer's application: the browser does one after the other.
+                        None => answer.clone(),
                     };
                     self.machine.handle(Input::Described { sdp })?;
                 }
@@ -192,11 +190,15 @@ impl Negotiation {
                 },
                 Output::ApplyRemote { sdp } => {
                     self.peer_connection.inbox.borrow_mut().max_frame = self.machine.max_frame();
-                    let kind = match &self.offer {
-                        Some(_) => RtcSdpType::Answer,
-                        None => RtcSdpType::Offer,
-                    };
-                    self.peer_connection.set_remote(kind, &sdp).await?;
+                    if self.offer.is_some() {
+                        let applied = self.peer_connection.set_remote(RtcSdpType::Answer, &sdp);
+                        applied.await?;
+                    } else {
+                        let applied = self.peer_connection.set_remote(RtcSdpType::Offer, &sdp);
+                        let described = self.peer_connection.create_answer();
+                        applied.await?;
+                        answer = described.await?;
+                    }
                 }
                 Output::AddCandidate(candidate) => candidates.push(candidate),
             }

@@ -117,21 +117,26 @@ impl PeerConnection {
         }
     }
 
-    pub(super) async fn create_answer(&self) -> Result<String, Error> {
-        sdp_of(JsFuture::from(self.inner.create_answer()).await)
+    /// Begins to make an answer. What was begun before is done first (W3C WebRTC, "operations chain").
+    pub(super) fn create_answer(&self) -> impl Future<Output = Result<String, Error>> + use<> {
+        let made = JsFuture::from(self.inner.create_answer());
+        async { sdp_of(made.await) }
     }
 
     pub(super) async fn set_local_answer(&self, sdp: &str) -> Result<(), Error> {
         set_local(&self.inner, RtcSdpType::Answer, sdp).await
     }
 
-    pub(super) async fn set_remote(&self, kind: RtcSdpType, sdp: &str) -> Result<(), Error> {
+    /// Begins to apply the remote's description.
+    pub(super) fn set_remote(
+        &self,
+        kind: RtcSdpType,
+        sdp: &str,
+    ) -> impl Future<Output = Result<(), Error>> + use<> {
         let description = RtcSessionDescriptionInit::new(kind);
         description.set_sdp(sdp);
-        JsFuture::from(self.inner.set_remote_description(&description))
-            .await
-            .map_err(browser)?;
-        Ok(())
+        let applied = JsFuture::from(self.inner.set_remote_description(&description));
+        async { applied.await.map(drop).map_err(browser) }
     }
 
     /// Adds a candidate of the remote's. One that the browser refuses leaves the others.
@@ -238,12 +243,11 @@ impl Spare {
         spare.map_or_else(|| PeerConnection::create(config), Ok)
     }
 
-    /// Makes one once the page is idle, unless there is one or the page has many.
+    /// Makes one a little later, unless there is one or the page has many.
     pub(super) fn refill_later(&self, config: &Rc<Config>) {
         let (spare, config) = (self.clone(), config.clone());
         spawn_local(async move {
-            // A timer comes after all that is ready to run.
-            Delay::new(Duration::ZERO).await;
+            Delay::new(REFILL_AFTER).await;
             spare.refill(&config);
         });
     }
@@ -374,6 +378,8 @@ thread_local! {
     static REGISTRY: Option<(JsValue, Function)> = finalization_registry();
 }
 
+/// Time until the next spare one is made. Guess: whoever was connected last has said by then what it wanted to say.
+const REFILL_AFTER: Duration = Duration::from_secs(1);
 /// Peer connections alive or uncollected below which one is made before it is needed. Guess: a page that has many, or
 /// dials many that are gone, is in no hurry, and browsers count them.
 pub(super) const MAX_AHEAD: usize = 16;
