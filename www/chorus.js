@@ -1,5 +1,7 @@
 // The JavaScript API of Chorus: joins the mesh from any page. Types: chorus.d.ts. Wraps the wasm beside this file.
 
+import * as wrapper from './chorus_web.js'
+
 let loading
 let caring
 let asking
@@ -9,7 +11,7 @@ let isAhead = false
 
 /** Loads the wasm once, from beside this module; works across origins. Resolves to the module that wraps it. */
 export function load () {
-  loading ??= instantiate(import('./chorus_web.js'), compile(fetch(new URL('chorus_web_bg.wasm', import.meta.url)))).catch(error => {
+  loading ??= instantiate(wrapper, compile(fetch(new URL('chorus_web_bg.wasm', import.meta.url)))).catch(error => {
     loading = undefined
     throw error
   })
