@@ -1,8 +1,9 @@
 // `cargo xtask bench join`: from navigation to the first application message that the joining tab gets from another tab.
 //
 // Every system has one tab that is there already and `n` tabs that join, each in a fresh context (no cache, no storage),
-// one system after the other in turn. All pages come from static servers on 127.0.0.1, minified; no STUN server.
-//   chorus      the page's JavaScript API from our relay: finds the other tab by itself
+// one system after the other in turn. Every page is bundled by the same bundler, minified, and comes with all that it loads
+// from a static server of its own on 127.0.0.1, which compresses nothing; no STUN server.
+//   chorus      our npm package: finds the other tab by itself
 //   js-libp2p   only dials, is handed the other tab's address: neither a reservation of its own nor discovery
 //   peerjs      is handed the other tab's id; PeerServer on 127.0.0.1
 //   raw         a bare RTCDataChannel; a WebSocket hub of a few lines

@@ -2,20 +2,20 @@
 
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, readdir } from 'node:fs/promises'
+import { extname, join } from 'node:path'
 import { PeerServer } from 'peer'
 import { WebSocketServer } from 'ws'
 
-import { bundle } from '../lib/bundle.mjs'
+import { split } from '../lib/bundle.mjs'
 import { startJsRelay } from '../lib/js/relay.mjs'
-import { RELAY, Relay } from '../lib/relay.mjs'
+import { PAGE, RELAY, Relay } from '../lib/relay.mjs'
 import { html, js, serve } from '../lib/serve.mjs'
 import { within } from '../lib/wait.mjs'
 
 export { print, say } from './measure.mjs'
 
-const PAGES = join(import.meta.dirname, 'pages')
+const TYPES = { '.css': 'text/css', '.js': 'text/javascript; charset=utf-8', '.wasm': 'application/wasm' }
 const HOST_MS = 30_000
 
 /**
@@ -62,42 +62,58 @@ async function openHost (browser, url) {
   return { page, value, close: () => context.close() }
 }
 
-const script = async name => await bundle(`bench/pages/${name}.mjs`)
+/**
+ * Serves a system's page from an origin of its own, as every site would: one bundler, one server, nothing compressed on the
+ * way. `modules` are packages that the page imports by name, `folder` what they load by themselves, `ahead` what the page
+ * asks for in its head.
+ */
+async function site (name, { modules, folder, ahead = [] } = {}) {
+  const scripts = await split(`bench/pages/${name}.mjs`, modules)
+  const preloads = scripts.slice(1).filter(script => script.isFirst).map(script => `<link rel="modulepreload" href="/${script.name}">`)
+  const fetches = ahead.map(url => `<link rel="preload" as="fetch" crossorigin href="${url}">`)
+  const files = { '/': html(`/${scripts[0].name}`, { head: [...preloads, ...fetches].join('') }) }
+  for (const file of folder ? await readdir(folder) : []) {
+    const type = TYPES[extname(file)]
+    if (type) files[`/${file}`] = { type, body: await readFile(join(folder, file)) }
+  }
+  for (const { name, text } of scripts) files[`/${name}`] = js(text)
+  return await serve(files)
+}
 
 async function chorus (browser, bench, relay) {
-  const page = await readFile(join(PAGES, 'chorus.mjs'), 'utf8')
-  // As README says: what the page will need is asked for at once. js-libp2p's page is one bundle, which comes at once too.
-  const module = name => `<link rel="modulepreload" href="${relay.http}/${name}">`
-  const file = name => `<link rel="preload" as="fetch" crossorigin href="${relay.http}/${name}">`
-  const head = module('chorus.js') + module('chorus_web.js') + file('chorus_web_bg.wasm') + file('bootstrap.json')
-  const site = await serve({ '/': html('/page.mjs', { head }), '/page.mjs': js(page) })
-  const base = `${site.origin}/?relay=${encodeURIComponent(relay.http)}`
+  // The npm package; its files beside the bundle, and what README says of a page that joins at once.
+  const page = await site('chorus', {
+    modules: { 'chorus-mesh': join(PAGE, 'chorus.js') },
+    folder: PAGE,
+    ahead: ['/chorus_web_bg.wasm', `${relay.http}/bootstrap.json`]
+  })
+  const base = `${page.origin}/?relay=${encodeURIComponent(relay.http)}`
   const host = await openHost(browser, `${base}&role=host`)
   return {
     host: host.page,
     url: () => `${base}&target=${host.value}`,
-    close: async () => { await host.close(); await site.close() }
+    close: async () => { await host.close(); await page.close() }
   }
 }
 
 async function jsLibp2p (browser, bench, relay) {
-  const site = await serve({ '/': html('/page.mjs'), '/page.mjs': js(await script('libp2p')) })
-  const host = await openHost(browser, `${site.origin}/?role=host&relay=${encodeURIComponent(relay.ws)}`)
+  const page = await site('libp2p')
+  const host = await openHost(browser, `${page.origin}/?role=host&relay=${encodeURIComponent(relay.ws)}`)
   return {
     host: host.page,
-    url: () => `${site.origin}/?target=${encodeURIComponent(host.value)}`,
-    close: async () => { await host.close(); await site.close() }
+    url: () => `${page.origin}/?target=${encodeURIComponent(host.value)}`,
+    close: async () => { await host.close(); await page.close() }
   }
 }
 
 async function peerjs (browser) {
-  const site = await serve({ '/': html('/page.mjs'), '/page.mjs': js(await script('peerjs')) })
+  const page = await site('peerjs')
   let listening
   const ready = new Promise(resolve => { listening = resolve })
   const app = PeerServer({ host: '127.0.0.1', port: 0, path: '/', allow_discovery: false }, server => listening(server))
   const server = await ready
   app.on?.('error', error => console.error(`PeerServer: ${error}`))
-  const base = `${site.origin}/?port=${server.address().port}`
+  const base = `${page.origin}/?port=${server.address().port}`
   const id = randomUUID()
   const host = await openHost(browser, `${base}&role=host&id=${id}`)
   return {
@@ -105,7 +121,7 @@ async function peerjs (browser) {
     url: () => `${base}&target=${id}`,
     close: async () => {
       await host.close()
-      await site.close()
+      await page.close()
       server.closeAllConnections()
       server.close()
     }
@@ -113,17 +129,17 @@ async function peerjs (browser) {
 }
 
 async function raw (browser) {
-  const site = await serve({ '/': html('/page.mjs'), '/page.mjs': js(await script('raw')) })
-  const sockets = hub(site.server)
-  const host = await openHost(browser, `${site.origin}/?role=host`)
+  const page = await site('raw')
+  const sockets = hub(page.server)
+  const host = await openHost(browser, `${page.origin}/?role=host`)
   return {
     host: host.page,
-    url: () => `${site.origin}/`,
+    url: () => `${page.origin}/`,
     close: async () => {
       await host.close()
       // The server waits for whoever is still connected, and joiners may be.
       sockets.clients.forEach(socket => socket.terminate())
-      await site.close()
+      await page.close()
     }
   }
 }

@@ -1,5 +1,7 @@
 // Chorus by its JavaScript API. The joiner finds the host by itself, opens a stream and reads: hello, or what it asks for.
 
+import { join } from 'chorus-mesh'
+
 const HELLO = '/bench/hello/1.0.0'
 const BULK = '/bench/bulk/1.0.0'
 /** Bytes per write. */
@@ -10,7 +12,6 @@ const relay = parameters.get('relay')
 const target = parameters.get('target')
 
 try {
-  const { join } = await import(`${relay}/chorus.js`)
   const peer = await join({ relay, storage: 'memory' })
   if (parameters.get('role') === 'host') await host(peer)
   else await joiner(peer)
