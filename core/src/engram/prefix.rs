@@ -211,80 +211,87 @@ fn decode_by(bytes: &[u8], out: &mut [u8], min_several: usize) -> Result<(), Cod
     let mut parts = out.chunks_mut(quarter.max(1));
     let mut next = || parts.next().unwrap_or_default();
     let mut parts = [next(), next(), next(), next()];
-    let done = if out_len < min_several || mean_length(&lengths) > MAX_MEAN {
-        decode_singly(&mut readers, &singles, &mut parts)
+    if out_len < min_several || mean_length(&lengths) > MAX_MEAN {
+        (readers, parts) = decode_singly(readers, &singles, parts);
     } else {
-        decode_several(&mut readers, &several(&singles, &lengths)[1], &mut parts)
-    };
-    for ((reader, part), done) in readers.iter_mut().zip(parts).zip(done) {
-        reader.finish(&singles, part.get_mut(done..).unwrap_or_default())?;
+        (readers, parts) = decode_several(readers, &several(&singles, &lengths)[1], parts);
+    }
+    for (reader, part) in readers.into_iter().zip(parts) {
+        reader.finish(&singles, part)?;
     }
     Ok(())
 }
 
-/// Reads most of each part, several symbols with a look; returns how many of each.
-fn decode_several(
-    readers: &mut [Reader<'_>; STREAMS],
+/// Readers, and what they have yet to fill.
+type Streams<'a, 'b> = ([Reader<'a>; STREAMS], [&'b mut [u8]; STREAMS]);
+
+/// Reads most of each part, several symbols with a look; returns the rest.
+fn decode_several<'a, 'b>(
+    readers: [Reader<'a>; STREAMS],
     table: &[u64; TABLE],
-    parts: &mut [&mut [u8]; STREAMS],
-) -> [usize; STREAMS] {
-    let [ra, rb, rc, rd] = readers;
-    let [a, b, c, d] = parts;
-    let mut at = [0usize; STREAMS];
-    loop {
-        // Room for five looks of six symbols each, written eight bytes at a time.
-        let (Some(pa), Some(pb), Some(pc), Some(pd)) = (
-            room(a, at[0]),
-            room(b, at[1]),
-            room(c, at[2]),
-            room(d, at[3]),
-        ) else {
-            return at;
-        };
-        if !(ra.fill() && rb.fill() && rc.fill() && rd.fill()) {
-            return at;
-        }
-        let mut wrote = [0usize; STREAMS];
-        for _ in 0..LOOKS {
-            wrote[0] = ra.look(table, pa, wrote[0]);
-            wrote[1] = rb.look(table, pb, wrote[1]);
-            wrote[2] = rc.look(table, pc, wrote[2]);
-            wrote[3] = rd.look(table, pd, wrote[3]);
-        }
-        at.iter_mut()
-            .zip(wrote)
-            .for_each(|(at, wrote)| *at += wrote);
-    }
-}
-
-/// Where the symbols of the looks between two fills go.
-#[inline(always)]
-fn room(part: &mut [u8], at: usize) -> Option<&mut [u8; ROOM]> {
-    part.get_mut(at..)?.first_chunk_mut()
-}
-
-/// Like [`decode_several`], a symbol with each look: quicker where hardly ever two are told by one.
-fn decode_singly(
-    readers: &mut [Reader<'_>; STREAMS],
-    table: &[u16; TABLE],
-    parts: &mut [&mut [u8]; STREAMS],
-) -> [usize; STREAMS] {
-    let [ra, rb, rc, rd] = readers;
-    let [a, b, c, d] = parts.each_mut().map(|part| part.as_chunks_mut::<LOOKS>().0);
-    let mut done = 0;
-    for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+    parts: [&'b mut [u8]; STREAMS],
+) -> Streams<'a, 'b> {
+    let [mut ra, mut rb, mut rc, mut rd] = readers;
+    let [mut a, mut b, mut c, mut d] = parts;
+    // Room for five looks of six symbols each, written eight bytes at a time.
+    while let (Some(pa), Some(pb), Some(pc), Some(pd)) = (
+        a.first_chunk_mut(),
+        b.first_chunk_mut(),
+        c.first_chunk_mut(),
+        d.first_chunk_mut(),
+    ) {
         if !(ra.fill() && rb.fill() && rc.fill() && rd.fill()) {
             break;
         }
-        for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-            *a = ra.single(table);
-            *b = rb.single(table);
-            *c = rc.single(table);
-            *d = rd.single(table);
+        let (mut la, mut lb, mut lc, mut ld) = (ra.looks(), rb.looks(), rc.looks(), rd.looks());
+        for _ in 0..LOOKS {
+            la.look(table, pa);
+            lb.look(table, pb);
+            lc.look(table, pc);
+            ld.look(table, pd);
         }
-        done += LOOKS;
+        a = &mut a[ra.took(la)..];
+        b = &mut b[rb.took(lb)..];
+        c = &mut c[rc.took(lc)..];
+        d = &mut d[rd.took(ld)..];
     }
-    [done; STREAMS]
+    ([ra, rb, rc, rd], [a, b, c, d])
+}
+
+/// Like [`decode_several`], a symbol with each look: quicker where hardly ever two are told by one.
+fn decode_singly<'a, 'b>(
+    readers: [Reader<'a>; STREAMS],
+    table: &[u16; TABLE],
+    parts: [&'b mut [u8]; STREAMS],
+) -> Streams<'a, 'b> {
+    let [mut ra, mut rb, mut rc, mut rd] = readers;
+    let [mut a, mut b, mut c, mut d] = parts;
+    while let (Some(pa), Some(pb), Some(pc), Some(pd)) = (
+        a.first_chunk_mut::<LOOKS>(),
+        b.first_chunk_mut::<LOOKS>(),
+        c.first_chunk_mut::<LOOKS>(),
+        d.first_chunk_mut::<LOOKS>(),
+    ) {
+        if !(ra.fill() && rb.fill() && rc.fill() && rd.fill()) {
+            break;
+        }
+        let (mut la, mut lb, mut lc, mut ld) = (ra.looks(), rb.looks(), rc.looks(), rd.looks());
+        for (((pa, pb), pc), pd) in pa.iter_mut().zip(pb).zip(pc).zip(pd) {
+            *pa = la.single(table);
+            *pb = lb.single(table);
+            *pc = lc.single(table);
+            *pd = ld.single(table);
+        }
+        ra.took(la);
+        rb.took(lb);
+        rc.took(lc);
+        rd.took(ld);
+        a = &mut a[LOOKS..];
+        b = &mut b[LOOKS..];
+        c = &mut c[LOOKS..];
+        d = &mut d[LOOKS..];
+    }
+    ([ra, rb, rc, rd], [a, b, c, d])
 }
 
 /// Looks at the table between two fills: 56 bits hold five of eleven.
@@ -298,8 +305,8 @@ const MIN_SEVERAL: usize = 16_384;
 
 struct Reader<'a> {
     bytes: &'a [u8],
-    at: usize,
     bits: u64,
+    /// Bits of `bits` that are taken from `bytes` already; above them it may hold the next ones too.
     count: u32,
 }
 
@@ -307,7 +314,6 @@ impl<'a> Reader<'a> {
     const fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
-            at: 0,
             bits: 0,
             count: 0,
         }
@@ -316,57 +322,50 @@ impl<'a> Reader<'a> {
     /// Fills up to at least 56 bits; `false` near the end of the stream.
     #[inline(always)]
     fn fill(&mut self) -> bool {
-        let Some(&[a, b, c, d, e, f, g, h]) = self.bytes.get(self.at..self.at + 8) else {
+        let Some(word) = self.bytes.first_chunk() else {
             return false;
         };
-        self.bits |= u64::from_le_bytes([a, b, c, d, e, f, g, h]) << self.count;
-        let taken = (63 - self.count) >> 3;
-        self.at += taken as usize;
-        self.count += taken * 8;
+        self.bits |= u64::from_le_bytes(*word) << self.count;
+        self.bytes = &self.bytes[(63 - self.count as usize) >> 3 & 7..];
+        // As many whole bytes as fit.
+        self.count |= 56;
         true
     }
 
-    /// Writes the symbols of one look to `room` from `at` on; returns where the next ones go.
+    /// Begins the looks between two fills.
     #[inline(always)]
-    fn look(&mut self, table: &[u64; TABLE], room: &mut [u8; ROOM], at: usize) -> usize {
-        let entry = table[(self.bits & (TABLE as u64 - 1)) as usize];
-        // At most four looks of six symbols came before. The mask says so to the compiler.
-        let at = at & 31;
-        room[at..at + 8].copy_from_slice(&(entry >> 16).to_le_bytes());
-        self.take(entry as u8);
-        at + (entry >> 8 & 0xff) as usize
+    fn looks(&self) -> Looks {
+        Looks {
+            bits: self.bits,
+            told: 0,
+        }
     }
 
-    /// Returns the next symbol.
+    /// Ends them; returns how many symbols they told.
     #[inline(always)]
-    fn single(&mut self, table: &[u16; TABLE]) -> u8 {
-        let entry = table[(self.bits & (TABLE as u64 - 1)) as usize];
-        self.take(entry as u8);
-        (entry >> 8) as u8
-    }
-
-    #[inline(always)]
-    fn take(&mut self, bits: u8) {
-        self.bits >>= bits & 63;
-        self.count -= u32::from(bits);
+    fn took(&mut self, looks: Looks) -> usize {
+        self.bits = looks.bits;
+        self.count -= (looks.told & 0xff) as u32;
+        looks.symbols()
     }
 
     /// Reads what is left, one symbol at a time, up to the exact end of the stream.
-    fn finish(&mut self, table: &[u16; TABLE], out: &mut [u8]) -> Result<(), CodecError> {
+    fn finish(mut self, table: &[u16; TABLE], out: &mut [u8]) -> Result<(), CodecError> {
         let mut missing = 0;
         for place in out {
             while self.count < MAX_BITS {
                 // Zeros past the end; those that are used are missed below.
-                let byte = self.bytes.get(self.at);
+                let byte = self.bytes.split_off_first();
                 missing += u32::from(byte.is_none()) * 8;
                 self.bits |= u64::from(byte.copied().unwrap_or(0)) << self.count;
-                self.at += 1;
                 self.count += 8;
             }
-            *place = self.single(table);
+            let mut looks = self.looks();
+            *place = looks.single(table);
+            self.took(looks);
         }
         // What is left in hand: less than a byte of the stream itself, and the zeros that were filled in.
-        let is_exact = self.at >= self.bytes.len()
+        let is_exact = self.bytes.is_empty()
             && self.count >= missing
             && self.count - missing < 8
             && self.bits == 0;
@@ -375,6 +374,40 @@ impl<'a> Reader<'a> {
         } else {
             Err(CodecError::Truncated)
         }
+    }
+}
+
+/// The looks between two fills. Two numbers, so that those of four streams stay in registers.
+struct Looks {
+    bits: u64,
+    /// The entries that were looked up, added: the bits they used (8), their symbols' number (8), and nothing of use.
+    told: u64,
+}
+
+impl Looks {
+    /// Writes the symbols of one look behind those of the looks before.
+    #[inline(always)]
+    fn look(&mut self, table: &[u64; TABLE], room: &mut [u8; ROOM]) {
+        let entry = table[(self.bits & (TABLE as u64 - 1)) as usize];
+        let at = self.symbols();
+        room[at..at + 8].copy_from_slice(&(entry >> 16).to_le_bytes());
+        self.bits >>= entry & 63;
+        self.told = self.told.wrapping_add(entry);
+    }
+
+    /// Returns the next symbol.
+    #[inline(always)]
+    fn single(&mut self, table: &[u16; TABLE]) -> u8 {
+        let entry = table[(self.bits & (TABLE as u64 - 1)) as usize];
+        self.bits >>= entry & 63;
+        self.told += u64::from(entry & 0xff);
+        (entry >> 8) as u8
+    }
+
+    /// At most thirty. The mask says so to the compiler.
+    #[inline(always)]
+    fn symbols(&self) -> usize {
+        (self.told >> 8 & 31) as usize
     }
 }
 
