@@ -303,7 +303,7 @@ const PLAIN: u8 = 0;
 const CONSTANT: u8 = 1;
 const CODED: u8 = 2;
 /// Bytes that are looked at before a histogram is made of all, from so many places.
-const SAMPLE: usize = 8192;
+const SAMPLE: usize = 2048;
 const PIECES: usize = 16;
 
 #[cfg(test)]

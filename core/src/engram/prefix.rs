@@ -102,30 +102,30 @@ impl Code {
         let ends_at = out.len();
         let start = ends_at + 4 * (STREAMS - 1);
         out.resize(start + most * STREAMS, 0);
+        // Codes from bit 8 on, lengths below: those of five symbols are added up without reaching the codes.
+        let codes = self.codes.map(|code| (code & 0xffff) << 8 | code >> 16);
         let mut parts = out[start..].chunks_exact_mut(most);
         let mut next = || parts.next().unwrap_or_default();
-        let mut writers = [next(), next(), next(), next()].map(Writer::new);
+        let [mut wa, mut wb, mut wc, mut wd] = [next(), next(), next(), next()].map(Writer::new);
         let quarters: [&[u8]; STREAMS] = core::array::from_fn(|stream| {
             let from = (stream * quarter).min(plane.len());
             let to = (from + quarter).min(plane.len());
             plane.get(from..to).unwrap_or_default()
         });
-        let shortest = quarters.iter().map(|part| part.len()).min().unwrap_or(0) & !3;
-        let [a, b, c, d] = quarters.map(|part| part.split_at(shortest));
-        let fours = (a.0.chunks_exact(4).zip(b.0.chunks_exact(4)))
-            .zip(c.0.chunks_exact(4).zip(d.0.chunks_exact(4)));
-        let [wa, wb, wc, wd] = &mut writers;
-        for ((fa, fb), (fc, fd)) in fours {
-            wa.put(fa, &self.codes);
-            wb.put(fb, &self.codes);
-            wc.put(fc, &self.codes);
-            wd.put(fd, &self.codes);
+        let [a, b, c, d] = quarters.map(|part| part.as_chunks::<LOOKS>().0);
+        let shortest = a.len().min(b.len()).min(c.len()).min(d.len());
+        for (((fa, fb), fc), fd) in a.iter().zip(b).zip(c).zip(d) {
+            wa.put(fa, &codes);
+            wb.put(fb, &codes);
+            wc.put(fc, &codes);
+            wd.put(fd, &codes);
         }
-        for (writer, rest) in writers.iter_mut().zip([a.1, b.1, c.1, d.1]) {
-            rest.chunks(4)
-                .for_each(|four| writer.put(four, &self.codes));
+        let mut writers = [wa, wb, wc, wd];
+        for (writer, part) in writers.iter_mut().zip(quarters) {
+            let rest = part.get(shortest * LOOKS..).unwrap_or_default();
+            rest.chunks(LOOKS).for_each(|some| writer.put(some, &codes));
         }
-        let lens = writers.each_ref().map(Writer::len);
+        let lens = writers.map(|writer| writer.len(most));
         let places = out[ends_at..start].chunks_exact_mut(4);
         for (place, len) in places.zip(lens) {
             // A plane is at most a chunk, far below 4 GiB.
@@ -143,8 +143,8 @@ impl Code {
 }
 
 struct Writer<'a> {
+    /// What is left of the buffer.
     buffer: &'a mut [u8],
-    at: usize,
     bits: u64,
     count: u32,
 }
@@ -153,31 +153,34 @@ impl<'a> Writer<'a> {
     fn new(buffer: &'a mut [u8]) -> Self {
         Self {
             buffer,
-            at: 0,
             bits: 0,
             count: 0,
         }
     }
 
-    /// Writes up to four symbols: 44 bits beside the seven that may wait.
+    /// Writes up to five symbols: 55 bits beside the seven that may wait. `codes` hold a length (8) and a code.
     #[inline(always)]
     fn put(&mut self, symbols: &[u8], codes: &[u32; 256]) {
+        let (mut bits, mut count) = (self.bits, self.count);
         for symbol in symbols {
             let code = codes[usize::from(*symbol)];
-            self.bits |= u64::from(code & 0xffff) << self.count;
-            self.count += code >> 16;
+            bits |= u64::from(code >> 8) << (count & 63);
+            count += code;
         }
-        if let Some(place) = self.buffer.get_mut(self.at..self.at + 8) {
-            place.copy_from_slice(&self.bits.to_le_bytes());
+        let count = count & 63;
+        let buffer = core::mem::take(&mut self.buffer);
+        if let Some(place) = buffer.first_chunk_mut() {
+            *place = bits.to_le_bytes();
+            // At most seven: the mask says so to the compiler.
+            self.buffer = &mut buffer[(count >> 3 & 7) as usize..];
         }
-        let whole = self.count >> 3;
-        self.at += whole as usize;
-        self.bits >>= whole * 8;
-        self.count &= 7;
+        self.bits = bits >> (count & 56);
+        self.count = count & 7;
     }
 
-    fn len(&self) -> usize {
-        self.at + usize::from(self.count > 0)
+    /// Returns the bytes that were written to a buffer of `most`.
+    fn len(self, most: usize) -> usize {
+        most - self.buffer.len() + usize::from(self.count > 0)
     }
 }
 
