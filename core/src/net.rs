@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use address::{is_circuit, is_webrtc};
 pub use driver::Driver;
+use futures::{FutureExt, future::BoxFuture};
 pub use gather::{Gather, Gathered, Spawn};
 pub use handle::{ConnectionInfo, Handle, HandleError, ShareOptions};
 use libp2p::{
@@ -103,6 +104,17 @@ pub struct Parts<X: NetworkBehaviour> {
     pub swarm: swarm::Config,
     /// Where blocks are kept.
     pub store: Box<dyn Store + Send>,
+    /// Gives others a turn before what came is checked, where there is much of it: a page must answer. [`no_pause`] where the
+    /// driver has a thread.
+    pub pause: Pause,
+}
+
+/// Makes a future that is ready once others had their turn.
+pub type Pause = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
+
+/// Pauses for nobody.
+pub fn no_pause() -> Pause {
+    Box::new(|| futures::future::ready(()).boxed())
 }
 
 /// Something that happened, for whoever listens through [`Handle::events`].

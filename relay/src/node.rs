@@ -92,6 +92,7 @@ where
         on_extra: Box::new(|_| {}),
         swarm: swarm::Config::with_tokio_executor(),
         store: setup.store,
+        pause: net::no_pause(),
     };
     let (handle, driver) = net::new(setup.key, config, parts)?;
     let driver = tokio::spawn(driver.run());

@@ -18,7 +18,7 @@ pub use streams::RawStream;
 pub(crate) use value::{name_of, object, packet_value, peer_value, set, size_of, status_value};
 
 use crate::{
-    peer::{Options, Peer},
+    peer::{Options, Peer, turn::turn},
     storage::Mode,
     transport::{Config, IceServer},
 };
@@ -219,6 +219,10 @@ impl ChorusPeer {
     pub async fn get(&self, cid: String) -> Result<JsValue, JsValue> {
         let id = parse_cid(&cid)?;
         let (packet, content) = self.peer.handle.get(id).await.map_err(handle_error)?;
+        // What came last was checked in this task; copying all of it is another's.
+        if content.len() > LARGE {
+            turn().await;
+        }
         Ok(packet_value(&packet, Some(&content)))
     }
 
@@ -339,3 +343,6 @@ impl ChorusPeer {
         self.peer.close().await;
     }
 }
+
+/// Bytes of content above which copying takes some milliseconds.
+const LARGE: usize = 1 << 20;

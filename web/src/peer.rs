@@ -3,6 +3,7 @@
 mod keys;
 mod learning;
 mod private;
+pub(crate) mod turn;
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -197,6 +198,7 @@ impl Peer {
             on_extra: Box::new(|_| {}),
             swarm: swarm::Config::with_wasm_executor(),
             store: Box::new(store),
+            pause: Box::new(turn::pause),
         };
         let (handle, driver) = net::new(key, config, parts).map_err(|e| failed(&e))?;
         spawn_local(driver.run());

@@ -25,7 +25,7 @@ use libp2p::{
 use address_book::AddressBook;
 
 use super::{
-    Config, Event, Handle, NetError, Part, Parts, Store,
+    Config, Event, Handle, NetError, Part, Parts, Pause, Store,
     address::{circuit_of, is_circuit, is_webrtc, peer_of, webrtc_over},
     behaviour::Behaviour,
     handle::{Action, ConnectionInfo},
@@ -50,6 +50,7 @@ pub struct Driver<X: NetworkBehaviour> {
     names: Names,
     on_extra: Box<dyn FnMut(X::ToSwarm) + Send>,
     store: Box<dyn Store + Send>,
+    pause: Pause,
     actions: mpsc::Receiver<Action>,
     listeners: Vec<mpsc::Sender<Event>>,
     relays: Relays,
@@ -146,6 +147,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         names,
         on_extra: parts.on_extra,
         store: parts.store,
+        pause: parts.pause,
         actions,
         listeners: Vec::new(),
         addresses: AddressBook::default(),
@@ -194,7 +196,12 @@ impl<X: NetworkBehaviour> Driver<X> {
                     Some(action) => self.on_action(action),
                     None => break,
                 },
-                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                event = self.swarm.select_next_some() => {
+                    if events::is_large(&event) {
+                        (self.pause)().await;
+                    }
+                    self.on_swarm_event(event);
+                }
                 () = (&mut timer).fuse() => {
                     set_for = Instant::from_micros(0);
                     self.handle(Input::Tick);

@@ -37,6 +37,7 @@ fn parts<X: NetworkBehaviour>(key: &Keypair, extra: impl FnOnce(PeerId) -> X) ->
         on_extra: Box::new(|_| {}),
         swarm: swarm_config(),
         store: Box::new(MemoryStore::new(64 << 20)),
+        pause: no_pause(),
     }
 }
 

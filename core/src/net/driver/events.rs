@@ -22,6 +22,21 @@ use crate::{
     node::{Failure, Input, Path, Request, Response, Role},
 };
 
+/// Whether so much came that checking it takes a page some milliseconds.
+pub(super) fn is_large<X: NetworkBehaviour>(event: &SwarmEvent<BehaviourEvent<X>>) -> bool {
+    let SwarmEvent::Behaviour(BehaviourEvent::Blocks(request_response::Event::Message {
+        message,
+        ..
+    })) = event
+    else {
+        return false;
+    };
+    let request_response::Message::Response { response, .. } = message else {
+        return false;
+    };
+    matches!(response, Some(Response::Block(bytes)) if bytes.len() > LARGE)
+}
+
 impl<X: NetworkBehaviour> Driver<X> {
     #[inline(never)]
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent<X>>) {
@@ -386,3 +401,6 @@ impl<X: NetworkBehaviour> Driver<X> {
         }
     }
 }
+
+/// Bytes of an answer above which others have their turn first. Guess: SHA-256 takes a page a millisecond for them.
+const LARGE: usize = 128 * 1024;
