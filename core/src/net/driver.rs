@@ -9,7 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use futures::{FutureExt, StreamExt, channel::mpsc, channel::oneshot, select_biased};
+use futures::{
+    FutureExt, StreamExt,
+    channel::{mpsc, oneshot},
+    future::{Either, pending, ready},
+    select_biased,
+};
 use futures_timer::Delay;
 use libp2p::{
     PeerId as Libp2pId, Swarm,
@@ -185,7 +190,16 @@ impl<X: NetworkBehaviour> Driver<X> {
         let mut timer = Delay::new(std::time::Duration::ZERO);
         let mut set_for = Instant::from_micros(0);
         loop {
-            let wake_at = self.drain();
+            let drained = self.drain();
+            // What happened meanwhile comes before the rest.
+            let mut rest = match drained {
+                Some(_) => Either::Left(pending()),
+                None => {
+                    (self.pause)().await;
+                    Either::Right(ready(()))
+                }
+            };
+            let wake_at = drained.unwrap_or(set_for);
             let wake_at = self.relays.wake_at().map_or(wake_at, |at| at.min(wake_at));
             if wake_at != set_for {
                 set_for = wake_at;
@@ -207,6 +221,7 @@ impl<X: NetworkBehaviour> Driver<X> {
                     self.handle(Input::Tick);
                     self.run_relays();
                 }
+                () = (&mut rest).fuse() => {}
             }
             if self.closing.is_some() {
                 break;
@@ -268,17 +283,17 @@ impl<X: NetworkBehaviour> Driver<X> {
         self.node.handle(now, input);
     }
 
-    /// Carries out what the node wants; returns when it wants to be woken: at once where many bytes were read, and checked by
-    /// the node, so that a page answers in between.
-    fn drain(&mut self) -> Instant {
+    /// Carries out what the node wants; returns when it wants to be woken, or `None` where many bytes were read, and checked by
+    /// the node, and others are to have their turn.
+    fn drain(&mut self) -> Option<Instant> {
         let read_before = self.read;
         while self.read - read_before <= MAX_TURN {
             match self.node.poll_output() {
-                Output::Idle { wake_at } => return wake_at,
+                Output::Idle { wake_at } => return Some(wake_at),
                 output => self.on_output(output),
             }
         }
-        self.now().instant
+        None
     }
 
     #[inline(never)]
@@ -533,9 +548,8 @@ fn number(id: ConnectionId) -> u64 {
 
 /// A connection that nothing uses closes after this. Source: the node closes what it does not want; wasm caps timers.
 const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1800);
-/// Bytes read from the store after which others get their turn: the node hashes them twice, in some 20 ms of a page. Guess:
-/// no less, because the timers of a hidden page wait for a second.
-const MAX_TURN: u64 = 4 << 20;
+/// Bytes read from the store after which others get their turn: the node hashes them twice, in some milliseconds of a page.
+const MAX_TURN: u64 = 512 << 10;
 /// Time for connections to close.
 const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Messages kept until somebody subscribes.
