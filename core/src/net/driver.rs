@@ -1,4 +1,6 @@
 //! The future that runs a node: swarm events in, the node's outputs out, one timer.
+//!
+//! What is large is not inlined, here and in the node: a browser compiles a function whole at its first call.
 
 mod address_book;
 mod dials;
@@ -12,7 +14,6 @@ use std::{
 use futures::{
     FutureExt, StreamExt,
     channel::{mpsc, oneshot},
-    future::{Either, pending, ready},
     select_biased,
 };
 use futures_timer::Delay;
@@ -190,16 +191,12 @@ impl<X: NetworkBehaviour> Driver<X> {
         let mut timer = Delay::new(std::time::Duration::ZERO);
         let mut set_for = Instant::from_micros(0);
         loop {
-            let drained = self.drain();
-            // What happened meanwhile comes before the rest.
-            let mut rest = match drained {
-                Some(_) => Either::Left(pending()),
-                None => {
-                    (self.pause)().await;
-                    Either::Right(ready(()))
+            let wake_at = loop {
+                match self.drain() {
+                    Some(wake_at) => break wake_at,
+                    None => (self.pause)().await,
                 }
             };
-            let wake_at = drained.unwrap_or(set_for);
             let wake_at = self.relays.wake_at().map_or(wake_at, |at| at.min(wake_at));
             if wake_at != set_for {
                 set_for = wake_at;
@@ -221,7 +218,6 @@ impl<X: NetworkBehaviour> Driver<X> {
                     self.handle(Input::Tick);
                     self.run_relays();
                 }
-                () = (&mut rest).fuse() => {}
             }
             if self.closing.is_some() {
                 break;
