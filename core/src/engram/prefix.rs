@@ -59,7 +59,7 @@ impl Counts {
 
 /// A code for a plane.
 pub(super) struct Code {
-    /// For each symbol its code, and its length from bit 16 on.
+    /// For each symbol its length (8 bits) and its code above: the lengths of five are added up without reaching the codes.
     codes: [u32; 256],
     lengths: [u8; 256],
 }
@@ -102,8 +102,6 @@ impl Code {
         let ends_at = out.len();
         let start = ends_at + 4 * (STREAMS - 1);
         out.resize(start + most * STREAMS, 0);
-        // Codes from bit 8 on, lengths below: those of five symbols are added up without reaching the codes.
-        let codes = self.codes.map(|code| (code & 0xffff) << 8 | code >> 16);
         let mut parts = out[start..].chunks_exact_mut(most);
         let mut next = || parts.next().unwrap_or_default();
         let [mut wa, mut wb, mut wc, mut wd] = [next(), next(), next(), next()].map(Writer::new);
@@ -115,15 +113,16 @@ impl Code {
         let [a, b, c, d] = quarters.map(|part| part.as_chunks::<LOOKS>().0);
         let shortest = a.len().min(b.len()).min(c.len()).min(d.len());
         for (((fa, fb), fc), fd) in a.iter().zip(b).zip(c).zip(d) {
-            wa.put(fa, &codes);
-            wb.put(fb, &codes);
-            wc.put(fc, &codes);
-            wd.put(fd, &codes);
+            wa.put(fa, &self.codes);
+            wb.put(fb, &self.codes);
+            wc.put(fc, &self.codes);
+            wd.put(fd, &self.codes);
         }
         let mut writers = [wa, wb, wc, wd];
         for (writer, part) in writers.iter_mut().zip(quarters) {
             let rest = part.get(shortest * LOOKS..).unwrap_or_default();
-            rest.chunks(LOOKS).for_each(|some| writer.put(some, &codes));
+            rest.chunks(LOOKS)
+                .for_each(|some| writer.put(some, &self.codes));
         }
         let lens = writers.map(|writer| writer.len(most));
         let places = out[ends_at..start].chunks_exact_mut(4);
@@ -158,7 +157,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes up to five symbols: 55 bits beside the seven that may wait. `codes` hold a length (8) and a code.
+    /// Writes up to five symbols: 55 bits beside the seven that may wait. `codes` are those of [`Code`].
     #[inline(always)]
     fn put(&mut self, symbols: &[u8], codes: &[u32; 256]) {
         let (mut bits, mut count) = (self.bits, self.count);
@@ -462,7 +461,8 @@ fn lengths(histogram: &[u32; 256]) -> [u8; 256] {
     lengths
 }
 
-/// Canonical codes in the order of length and symbol, with their bits turned round: the lowest goes out first.
+/// Canonical codes in the order of length and symbol, laid out as in [`Code`], with their bits turned round: the lowest goes out
+/// first.
 fn codes(lengths: &[u8; 256]) -> [u32; 256] {
     // For each length the next code; index 0 is for what does not occur.
     let mut next = [0u32; MAX_BITS as usize + 1];
@@ -481,7 +481,7 @@ fn codes(lengths: &[u8; 256]) -> [u32; 256] {
         Some(code) if length > 0 => {
             let bits = code.reverse_bits() >> (32 - u32::from(length));
             *code += 1;
-            bits | u32::from(length) << 16
+            bits << 8 | u32::from(length)
         }
         _ => 0,
     })
@@ -533,7 +533,7 @@ fn singles(lengths: &[u8; 256]) -> Result<Box<[u16; TABLE]>, CodecError> {
         .enumerate()
         .filter(|(_, code)| **code > 0)
     {
-        let (bits, length) = ((code & 0xffff) as usize, code >> 16);
+        let (bits, length) = ((code >> 8) as usize, code & 0xff);
         let places = table.iter_mut().skip(bits).step_by(1 << length);
         places.for_each(|entry| *entry = (symbol as u16) << 8 | length as u16);
     }
