@@ -213,6 +213,7 @@ impl Node {
             Input::Loaded { cid, bytes } => self.on_loaded(cid, bytes),
             Input::StoreFailed(_) => self.counters.blocks_unstored += 1,
             Input::Settled(id) => self.on_settled(id),
+            Input::Hash(id) => self.on_hash(id),
             Input::Restored(bytes) => self.on_restored(&bytes),
             Input::Pinned(cid) => self.on_pinned(cid),
             Input::Providers { cid, peers } => self.on_providers(cid, &peers),

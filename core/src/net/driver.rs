@@ -344,6 +344,10 @@ impl<X: NetworkBehaviour> Driver<X> {
                 }
             }
             Output::Settle(id) => self.handle(Input::Settled(id)),
+            Output::Hash { id, size } => {
+                self.read += size as u64;
+                self.handle(Input::Hash(id));
+            }
             Output::Forget(cid) => {
                 let done = self.store.remove(&cid);
                 self.note(done);

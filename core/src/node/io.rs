@@ -139,6 +139,8 @@ pub enum Input {
     StoreFailed(ContentId),
     /// Every output before [`Output::Settle`] with this id was carried out.
     Settled(u64),
+    /// Others had their turn since [`Output::Hash`] with this id.
+    Hash(u64),
     /// A packet kept from an earlier run, in its binary form; comes before every other input. What could be due then
     /// counts as due and is not told again, and what is periodic goes on in its rhythm; what was signed after an
     /// `ORDER_FIRST` that still waits is taken to have waited for that. What waits for a predecessor that was not restored waits on, and may be told
@@ -365,6 +367,14 @@ pub enum Output {
     },
     /// Say [`Input::Settled`] with this id; what failed to be stored before was told by then.
     Settle(u64),
+    /// Say [`Input::Hash`] with this id: the next part of an object that has arrived is hashed then. Apart, because a page is to
+    /// answer in between.
+    Hash {
+        /// Names the fetch.
+        id: u64,
+        /// About how many bytes will be hashed.
+        size: usize,
+    },
     /// A packet expired, was dropped or revoked: its block may go.
     Forget(ContentId),
     /// Blocks that no packet needs any more may go.

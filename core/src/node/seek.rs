@@ -17,7 +17,7 @@ use crate::{
     key::PeerId,
     packet::{
         Packet,
-        block::{Assembly, Block, Manifest},
+        block::{Assembly, Block, HASH_STEP, Manifest},
     },
     time::Instant,
 };
@@ -272,6 +272,11 @@ impl Node {
             return;
         };
         if assembly.is_complete() {
+            // An early leaf came last, and others waited for it.
+            if !assembly.is_hashed() {
+                let size = HASH_STEP;
+                return self.outputs.push_back(Output::Hash { id, size });
+            }
             if let Some(mut assembly) = fetch.assembly.take() {
                 let digest = assembly.digest();
                 match assembly.into_bytes() {
@@ -297,6 +302,15 @@ impl Node {
             .collect();
         for cid in next {
             self.want_for(id, cid);
+        }
+    }
+
+    pub(super) fn on_hash(&mut self, id: u64) {
+        // It may have ended since.
+        let fetch = self.fetches.get_mut(&id);
+        if let Some(assembly) = fetch.and_then(|fetch| fetch.assembly.as_mut()) {
+            assembly.hash_step();
+            self.advance(id);
         }
     }
 

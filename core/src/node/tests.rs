@@ -13,13 +13,17 @@ use crate::{
     bounds::LEAF_SIZE,
     digest::Digest,
     key::Keypair,
-    packet::{PacketDraft, block::split},
+    packet::{
+        PacketDraft,
+        block::{HASH_STEP, split},
+    },
 };
 
 mod crowd;
 mod life;
 mod mesh;
 
+use crowd::{Asked, asked};
 use mesh::{Host, Line, Mesh};
 
 fn content(len: usize) -> Vec<u8> {
@@ -494,4 +498,39 @@ fn messages_survive_flips_and_cuts_without_panic() {
             assert!(Request::decode(cut).is_err() || Response::decode(cut).is_err());
         }
     }
+}
+
+#[test]
+fn an_object_whose_first_leaf_comes_last_is_hashed_in_turns() {
+    const LEAVES: usize = 11;
+    let mut mesh = Mesh::tabs(1);
+    let bytes = content(LEAF_SIZE * LEAVES);
+    let cid = mesh.share(0, &bytes);
+    let now = mesh.now;
+    let Host { node, store, .. } = &mut mesh.hosts[0];
+    let mut loaded = |cid| {
+        let bytes = store.get(&cid).cloned();
+        Input::Loaded { cid, bytes }
+    };
+    let root = asked(node, Input::Command(900, Command::Get(cid)), now).load;
+    let leaves = asked(node, loaded(root[0]), now).load;
+    assert_eq!(leaves.len(), LEAVES);
+    let mut last = Asked::default();
+    for leaf in leaves.into_iter().rev() {
+        assert!(last.hash.is_empty() && last.replies.is_empty());
+        last = asked(node, loaded(leaf), now);
+    }
+    // What came with the last leaf, then as much in each turn.
+    let each = HASH_STEP / LEAF_SIZE;
+    for turn in 1..LEAVES.div_ceil(each) {
+        assert!(last.replies.is_empty(), "turn {turn}");
+        last = asked(node, Input::Hash(last.hash[0]), now);
+    }
+    assert!(last.hash.is_empty());
+    let [Ok(Reply::Object(_, got))] = &last.replies[..] else {
+        panic!("{:?}", last.replies);
+    };
+    assert_eq!(*got, bytes);
+    let late = asked(node, Input::Hash(900), now);
+    assert!(late.hash.is_empty() && late.replies.is_empty());
 }

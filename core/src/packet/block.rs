@@ -280,18 +280,30 @@ impl Assembly {
         self.missing.remove(&cid);
         self.bytes_arrived += bytes.len() as u64;
         self.arrived.insert(cid, bytes.into());
-        self.hash(MAX_HASHED);
+        self.hash(HASH_STEP);
     }
 
-    /// Hashes up to `most` of the leaves that come next in the object, as far as they have arrived.
-    fn hash(&mut self, most: usize) {
-        for cid in self.manifest.leaves.iter().skip(self.hashed).take(most) {
-            let Some(leaf) = self.arrived.get(cid) else {
+    /// Hashes the leaves that come next in the object, as far as they have arrived, until that was `least` bytes or more.
+    fn hash(&mut self, least: usize) {
+        let mut done = 0;
+        for cid in self.manifest.leaves.iter().skip(self.hashed) {
+            let Some(leaf) = self.arrived.get(cid).filter(|_| done < least) else {
                 return;
             };
             self.hasher.update(leaf);
             self.hashed += 1;
+            done += leaf.len();
         }
+    }
+
+    /// Hashes the next [`HASH_STEP`] bytes of those that have arrived without a gap.
+    pub(crate) fn hash_step(&mut self) {
+        self.hash(HASH_STEP);
+    }
+
+    /// Tells whether the whole object has arrived and is hashed: [`Assembly::digest`] costs nothing then.
+    pub(crate) const fn is_hashed(&self) -> bool {
+        self.hashed == self.manifest.leaves.len()
     }
 
     /// Tells whether every leaf has arrived.
@@ -409,8 +421,9 @@ pub enum BlockError {
     },
 }
 
-/// Leaves that are hashed when one arrives, at most: that one, and some that waited for it. Guess: 1 MiB is not felt.
-const MAX_HASHED: usize = 4;
+/// Bytes that are hashed when a leaf arrives, up to the end of a leaf: that one, and some that waited for it. Guess: a page does
+/// not feel it.
+pub(crate) const HASH_STEP: usize = 512 << 10;
 
 #[cfg(test)]
 #[path = "block_tests.rs"]

@@ -44,7 +44,7 @@ fn an_object_comes_together_in_any_order() {
 #[test]
 fn what_arrived_without_a_gap_is_hashed_and_all_of_it_once_it_is_whole() {
     // More leaves than are hashed at once wait for the first.
-    let content: Vec<u8> = (0..(MAX_HASHED as u32 + 3) * (LEAF_SIZE as u32 / 4))
+    let content: Vec<u8> = (0..(HASH_STEP + 3 * LEAF_SIZE) as u32 / 4)
         .flat_map(u32::to_le_bytes)
         .collect();
     let (mut assembly, mut leaves) = assembly(&content);
@@ -54,6 +54,14 @@ fn what_arrived_without_a_gap_is_hashed_and_all_of_it_once_it_is_whole() {
         assert_eq!(assembly.clone().digest(), Digest::sha256(b""));
     }
     assembly.insert(first).unwrap();
+    let at_once = Digest::sha256(&content[..HASH_STEP]);
+    assert_eq!(assembly.hasher.clone().finish(), at_once);
+    assert_eq!(assembly.clone().digest(), Digest::sha256(&content));
+    for _ in 0..2 {
+        assert!(!assembly.is_hashed());
+        assembly.hash_step();
+    }
+    assert!(assembly.is_hashed());
     assert_eq!(assembly.digest(), Digest::sha256(&content));
 }
 

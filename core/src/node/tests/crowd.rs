@@ -165,13 +165,15 @@ fn what_is_pinned_stays_when_what_took_its_place_is_over() {
 
 /// What a node asked of its driver at one moment.
 #[derive(Default)]
-struct Asked {
+pub(super) struct Asked {
     settle: Vec<u64>,
-    load: Vec<ContentId>,
+    pub(super) load: Vec<ContentId>,
     freed: Vec<ContentId>,
+    pub(super) hash: Vec<u64>,
+    pub(super) replies: Vec<Result<Reply, NodeError>>,
 }
 
-fn asked(node: &mut Node, input: Input, now: Now) -> Asked {
+pub(super) fn asked(node: &mut Node, input: Input, now: Now) -> Asked {
     node.handle(now, input);
     let mut asked = Asked::default();
     loop {
@@ -179,6 +181,8 @@ fn asked(node: &mut Node, input: Input, now: Now) -> Asked {
             Output::Settle(id) => asked.settle.push(id),
             Output::Load(cid) => asked.load.push(cid),
             Output::Free(cids) => asked.freed.extend(cids),
+            Output::Hash { id, .. } => asked.hash.push(id),
+            Output::Reply(_, reply) => asked.replies.push(reply),
             Output::Idle { .. } => return asked,
             _ => {}
         }
