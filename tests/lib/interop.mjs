@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 
 import { bundle } from './bundle.mjs'
 import { Tab, launch } from './chromium.mjs'
-import { SEND_QUEUE, start } from './js/peer.mjs'
+import { OPEN_AGAIN_MS, SEND_QUEUE, start } from './js/peer.mjs'
 import { side } from './js/scenarios.mjs'
 import { Relay } from './relay.mjs'
 import { html, js, serve } from './serve.mjs'
@@ -55,7 +55,7 @@ export class Stage {
 
   /** A js-libp2p peer in this process. */
   async jsOnNode () {
-    const peer = await start({ relay: this.relay.ws, sendQueue: SEND_QUEUE })
+    const peer = await start({ relay: this.relay.ws, sendQueue: SEND_QUEUE, openAgainMs: OPEN_AGAIN_MS })
     const local = await side({ id: peer.id, address: peer.address, streams: peer })
     return {
       call: (name, ...args) => within(local[name](...args), 60_000, `js on Node: ${name}`),
