@@ -453,7 +453,7 @@ export interface Streams {
   dial(address: string): Promise<void>
   /** Resolves to the round-trip time in ms. */
   ping(peer: string): Promise<number>
-  /** Opens a stream to a peer. */
+  /** Opens a stream to a peer; rejects where that has not agreed to the protocol within ten seconds. */
   open(peer: string, protocol: string): Promise<Stream>
   /** Serves a protocol until the function returned is called. */
   handle(protocol: string, handler: (stream: Stream, peer: string) => unknown): Promise<() => void>

@@ -88,6 +88,22 @@ test('two pages of another origin share, hear, get and query packets', async () 
   await two.close()
 })
 
+test('a stream to a tab that stands still is waited for ten seconds, not for ever', async () => {
+  const [one, two] = await Promise.all([openPeer(), openPeer()])
+  await Promise.all([isDirect(one, two.id), isDirect(two, one.id)])
+  const open = () => one.run(id => peer.streams.open(id, '/chorus-test/still/1.0.0').then(() => 'open', error => `${error.code} ${error.message}`), two.id)
+  assert.match(await open(), /^ERR_STREAM (?!.*within)/, 'nobody handles it')
+  const debug = await two.context.newCDPSession(two.page)
+  await debug.send('Debugger.enable')
+  await debug.send('Debugger.pause')
+  assert.match(await open(), /^ERR_STREAM .* within 10s$/)
+  await debug.send('Debugger.disable')
+  await two.run(() => peer.streams.handle('/chorus-test/still/1.0.0', () => {}))
+  assert.equal(await open(), 'open')
+  await one.close()
+  await two.close()
+})
+
 test('tensors travel with their type and shape', async () => {
   const [one, two] = await Promise.all([openPeer(), openPeer()])
   await Promise.all([isDirect(one, two.id), isDirect(two, one.id)])

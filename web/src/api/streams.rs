@@ -4,7 +4,7 @@ use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
 use futures::{
     AsyncReadExt, AsyncWriteExt, StreamExt,
-    future::{AbortHandle, Abortable},
+    future::{AbortHandle, Abortable, Either},
     io::{ReadHalf, WriteHalf},
     lock::Mutex,
 };
@@ -136,16 +136,26 @@ impl ChorusPeer {
         let peer = parse_peer(&peer)?;
         let protocol = parse_protocol(protocol)?;
         let mut control = self.peer.handle.streams();
-        let mut stream = control
-            .open_stream(peer, protocol)
-            .await
-            .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
-        // Reading nothing waits for the remote to agree to the protocol.
-        stream
-            .read(&mut [])
-            .await
-            .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
-        Ok(RawStream::new(stream))
+        let open = async {
+            let mut stream = control
+                .open_stream(peer, protocol)
+                .await
+                .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
+            // Reading nothing waits for the remote to agree to the protocol.
+            stream
+                .read(&mut [])
+                .await
+                .map_err(|e| error("ERR_STREAM", &e.to_string()))?;
+            Ok(RawStream::new(stream))
+        };
+        // A browser ignores a data channel whose number it has not given up yet: the remote may never hear of this one.
+        match futures::future::select(pin!(open), Delay::new(OPEN_PATIENCE)).await {
+            Either::Left((opened, _)) => opened,
+            Either::Right(_) => Err(error(
+                "ERR_STREAM",
+                &format!("the peer has not agreed to the protocol within {OPEN_PATIENCE:?}"),
+            )),
+        }
     }
 
     /// Calls `on_stream(stream, peer)` for every stream of a protocol; returns a function that ends it.
@@ -240,6 +250,8 @@ fn was_reset() -> JsValue {
     error("ERR_STREAM_RESET", "the stream was reset")
 }
 
+/// Longest wait for a peer to agree to a protocol. Source: js-libp2p's and rust-libp2p's 10 s.
+const OPEN_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the end of a ping's stream.
 const PING_END: Duration = Duration::from_secs(1);
 /// Most bytes of one read.
