@@ -39,7 +39,8 @@ async function host (peer) {
     for (let k = 0; k < count; k++) {
       const content = new Uint8Array(size)
       for (let at = 0; at < size; at += 65536) crypto.getRandomValues(content.subarray(at, Math.min(at + 65536, size)))
-      cids.push(await peer.share({ type: 'file', content }))
+      // So many bytes of noise hold what reads as an e-mail address now and then: nothing is to be asked about it.
+      cids.push(await peer.share({ type: 'file', content, verbatim: true }))
     }
     return cids
   }
