@@ -50,10 +50,15 @@ fn row(peer: &PeerRow) -> Html {
         Kind::Relayed => "Relayed: no direct way was found",
         Kind::Relay => "Relay: it introduces tabs to each other",
     };
-    let moved = match (peer.packets_in, peer.bytes_in + peer.bytes_out) {
-        (0, 0) => String::new(),
-        (packets, bytes) => format!("{packets} packets · {}", format::size(bytes)),
+    // What small packets carry comes with the news; the bytes are those of files and models.
+    let packets = match peer.packets_in {
+        0 => None,
+        1 => Some("1 packet".into()),
+        n => Some(format!("{n} packets")),
     };
+    let bytes = peer.bytes_in + peer.bytes_out;
+    let moved = [packets, (bytes > 0).then(|| format::size(bytes))];
+    let moved = moved.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     html! {
         <li
             class="arrive" key={&*peer.id}
