@@ -508,7 +508,7 @@ fn an_object_whose_first_leaf_comes_last_is_hashed_in_turns() {
     let cid = mesh.share(0, &bytes);
     let now = mesh.now;
     let Host { node, store, .. } = &mut mesh.hosts[0];
-    let mut loaded = |cid| {
+    let loaded = |cid| {
         let bytes = store.get(&cid).cloned();
         Input::Loaded { cid, bytes }
     };
