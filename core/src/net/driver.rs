@@ -74,7 +74,7 @@ pub struct Driver<X: NetworkBehaviour> {
     unpublished: VecDeque<Vec<u8>>,
     listening: Vec<ListenerId>,
     closing: Option<oneshot::Sender<()>>,
-    /// Bytes that the store gave since the start.
+    /// Bytes that the store gave, or the node hashed on its own, since the start.
     read: u64,
 }
 
@@ -548,7 +548,8 @@ fn number(id: ConnectionId) -> u64 {
 
 /// A connection that nothing uses closes after this. Source: the node closes what it does not want; wasm caps timers.
 const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1800);
-/// Bytes read from the store after which others get their turn: the node hashes them twice, in some milliseconds of a page.
+/// Bytes read from the store, or hashed, after which others get their turn: what is read is hashed twice, in some milliseconds of
+/// a page.
 const MAX_TURN: u64 = 512 << 10;
 /// Time for connections to close.
 const CLOSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -280,7 +280,7 @@ impl Assembly {
         self.missing.remove(&cid);
         self.bytes_arrived += bytes.len() as u64;
         self.arrived.insert(cid, bytes.into());
-        self.hash(HASH_STEP);
+        self.hash_step();
     }
 
     /// Hashes the leaves that come next in the object, as far as they have arrived, until that was `least` bytes or more.

@@ -102,7 +102,7 @@ export const SEND_QUEUE = 64 * 1024
 
 /**
  * `openAgainMs` of the interop suite on Node: node-datachannel gives a new data channel the number of one that it has closed
- * while Chromium still closes it, and Chromium hears nothing of the new one. Of 1,200 calls of `twelve` and `halfClose` 16
+ * while Chromium still closes it, and nobody answers on the new one. Of 1,200 calls of `twelve` and `halfClose` 16
  * failed so with js-libp2p in the tab, and 3 with Chorus.
  */
 export const OPEN_AGAIN_MS = 3_000
