@@ -64,11 +64,10 @@ impl<'a> Folded<'a> {
             return 0;
         };
         let from = self.origin(last);
-        let rest = bytes.get(from..).unwrap_or_default();
-        if first_special(rest) > 0 {
-            return from + 1;
+        match bytes.get(from..) {
+            Some(rest @ [first, ..]) if is_special(*first) => from + unit(rest).1,
+            _ => from + 1,
         }
-        from + unit(rest).1
     }
 }
 
@@ -101,23 +100,26 @@ impl Folder {
     }
 }
 
+/// Whether `byte` may not stand for itself.
+const fn is_special(byte: u8) -> bool {
+    (byte >= 0x80) | (byte == b'%') | (byte == b'&') | (byte == b'\\')
+}
+
 /// Returns the offset of the first byte that may not stand for itself.
 fn first_special(bytes: &[u8]) -> usize {
     // Blocks first: most text is plain, and this loop compiles to vector instructions.
     let mut at = 0;
     for block in bytes.chunks_exact(32) {
-        let special = block.iter().fold(false, |any, &byte| {
-            any | (byte >= 0x80) | (byte == b'%') | (byte == b'&') | (byte == b'\\')
-        });
-        if special {
+        if block
+            .iter()
+            .fold(false, |any, &byte| any | is_special(byte))
+        {
             break;
         }
         at += 32;
     }
     let rest = bytes.get(at..).unwrap_or_default();
-    let found = rest
-        .iter()
-        .position(|&byte| byte >= 0x80 || matches!(byte, b'%' | b'&' | b'\\'));
+    let found = rest.iter().position(|&byte| is_special(byte));
     at + found.unwrap_or(rest.len())
 }
 
