@@ -38,6 +38,12 @@ impl Encoder {
         }
     }
 
+    /// Returns how many bytes there will be at least, whatever follows.
+    pub(super) fn len_at_least(&self) -> usize {
+        let zeros = self.bytes.iter().rev().take_while(|&&byte| byte == 0);
+        self.bytes.len() - zeros.count()
+    }
+
     /// Returns the bytes; those at the end that are zero are left out.
     pub(super) fn finish(mut self) -> Vec<u8> {
         // The highest bytes differ: the next one above the lower end lies within, whatever follows.

@@ -24,27 +24,32 @@ pub(super) struct Pair {
 
 /// Splits `difference` (4810 numbers) into pairs, the largest first, until what is left of each layer is of the size of
 /// `noise`, the squared error that one pair's quantiser may make. Each pair also tells what the ones before were wrong by.
-/// What is not finite is not told. O(pairs × parameters).
-pub(super) fn split(difference: &[f32], noise: f32) -> Vec<Pair> {
+/// What is not finite is not told. Returns the pairs and their bytes; `None`, as soon as it is sure, where these are more
+/// than `room`. O(pairs × parameters).
+pub(super) fn split(difference: &[f32], noise: f32, room: usize) -> Option<(Vec<Pair>, Vec<u8>)> {
     let mut left = difference.to_vec();
     let mut pairs: Vec<Pair> = Vec::new();
+    let mut writer = PairWriter::new();
     for (layer, &Layer { start, columns }) in (0u8..).zip(&LAYERS) {
         let Some(matrix) = left.get_mut(start..start + ROWS * columns) else {
-            return pairs;
+            break;
         };
         for _ in 0..MAX_PAIRS {
             match Pair::largest(layer, matrix, columns, noise) {
                 Some(pair) => {
-                    for ((_, change), left) in pair.changes().zip(matrix.iter_mut()) {
-                        *left -= change as f32 / PER_ONE;
-                    }
+                    pair.take_from(matrix);
+                    writer.put(&pair);
                     pairs.push(pair);
                 }
                 None => break,
             }
+            if writer.encoder.len_at_least() > room {
+                return None;
+            }
         }
     }
-    pairs
+    let bytes = writer.finish();
+    (bytes.len() <= room).then_some((pairs, bytes))
 }
 
 /// Returns what `pairs` change in each parameter, in units of 2⁻²⁴.
@@ -62,17 +67,37 @@ pub(super) fn sum(pairs: &[Pair]) -> Vec<i64> {
 
 /// Returns `pairs` as bytes.
 pub(super) fn encode(pairs: &[Pair]) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    let mut sizes = [const { Sizes::new() }; 4];
-    for pair in pairs {
-        encoder.code(true, MORE);
-        pair.clone().code(&mut encoder, &mut sizes);
-    }
-    encoder.code(false, MORE);
-    encoder.finish()
+    let mut writer = PairWriter::new();
+    pairs.iter().for_each(|pair| writer.put(pair));
+    writer.finish()
 }
 
-/// Reads what [`encode`] wrote, which anybody may have written: at most [`MAX_PAIRS`] of each layer, 8 kB. `None` where the
+/// Writes pairs into bytes.
+struct PairWriter {
+    encoder: Encoder,
+    sizes: [Sizes; 4],
+}
+
+impl PairWriter {
+    const fn new() -> Self {
+        Self {
+            encoder: Encoder::new(),
+            sizes: [const { Sizes::new() }; 4],
+        }
+    }
+
+    fn put(&mut self, pair: &Pair) {
+        self.encoder.code(true, MORE);
+        pair.clone().code(&mut self.encoder, &mut self.sizes);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.encoder.code(false, MORE);
+        self.encoder.finish()
+    }
+}
+
+/// Reads what [`split`] wrote, which anybody may have written: at most [`MAX_PAIRS`] of each layer, 8 kB. `None` where the
 /// bytes are not those of pairs.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Pair>> {
     let mut decoder = Decoder::new(bytes);
@@ -139,6 +164,14 @@ impl Pair {
         (start..).zip(self.column.iter().flat_map(product))
     }
 
+    /// Subtracts what the pair changes from `matrix`, its layer. Each product is exact: its levels have 6 bits each, its step 3.
+    fn take_from(&self, matrix: &mut [f32]) {
+        let row: Vec<f32> = self.row.iter().map(|&level| f32::from(level)).collect();
+        for (&level, numbers) in self.column.iter().zip(matrix.chunks_mut(row.len().max(1))) {
+            add_scaled(numbers, -f32::from(level) * self.step.size(), &row);
+        }
+    }
+
     /// Codes the pair, or reads another in its place.
     fn code(&mut self, coder: &mut impl Coder, sizes: &mut [Sizes; 4]) {
         self.layer = coder.number(self.layer, 1);
@@ -160,19 +193,31 @@ impl Pair {
 
 /// Returns the direction of `matrix`'s columns with the largest singular value, of length 1, and about that value.
 fn direction(matrix: &[f32], columns: usize) -> (Vec<f32>, f32) {
+    // Sums along the rows of `matrix` are added up row beside row: in the same order, and as vectors.
+    let mut transposed = vec![0.0; ROWS * columns];
+    for (i, numbers) in matrix.chunks(columns).enumerate() {
+        for (&number, copies) in numbers.iter().zip(transposed.chunks_mut(ROWS)) {
+            copies[i] = number;
+        }
+    }
+    let mut squares = vec![0.0; ROWS];
+    for numbers in transposed.chunks(ROWS) {
+        let pairs = squares.iter_mut().zip(numbers);
+        pairs.for_each(|(sum, number)| *sum += number * number);
+    }
+    // The longest row is not at right angles to what is looked for.
+    let rows = squares.iter().zip(matrix.chunks(columns));
+    let longest = rows.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut row = longest.map_or_else(Vec::new, |(_, row)| row.to_vec());
     let mut column = vec![0.0; ROWS];
     let mut size = 0.0;
-    // The longest row is not at right angles to what is looked for.
-    let longest = matrix
-        .chunks(columns)
-        .max_by(|a, b| square(a).total_cmp(&square(b)));
-    let mut row = longest.unwrap_or_default().to_vec();
     for _ in 0..ITERATIONS {
         let scale = 1.0 / libm::sqrtf(square(&row)).max(f32::MIN_POSITIVE);
-        for (part, numbers) in column.iter_mut().zip(matrix.chunks(columns)) {
-            let product = |sum, (a, b): (&f32, &f32)| sum + a * b;
-            *part = scale * numbers.iter().zip(&row).fold(0.0, product);
+        column.fill(0.0);
+        for (&part, numbers) in row.iter().zip(transposed.chunks(ROWS)) {
+            add_scaled(&mut column, part, numbers);
         }
+        column.iter_mut().for_each(|part| *part *= scale);
         size = libm::sqrtf(square(&column));
         let scale = 1.0 / size.max(f32::MIN_POSITIVE);
         column.iter_mut().for_each(|part| *part *= scale);

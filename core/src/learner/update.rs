@@ -40,6 +40,17 @@ pub(super) struct Head {
     pub(super) base: Tag,
 }
 
+impl Head {
+    /// Returns a writer with the header in it.
+    fn to_writer(self) -> Writer {
+        let kind = if self.is_whole { WHOLE } else { DELTA };
+        let mut writer = Writer::new();
+        writer.u8(kind).uvarint(self.round);
+        writer.u16(self.classes.bits()).put(&self.base.0);
+        writer
+    }
+}
+
 impl Update {
     /// Returns the round that it was shared in.
     pub fn round(&self) -> u64 {
@@ -53,13 +64,14 @@ impl Update {
 
     /// Quantises `difference` (4810 numbers) as finely as `budget` bytes (≥ 32) allow, header included, and writes it.
     pub(super) fn quantise(head: Head, difference: &[f32], budget: usize) -> (Self, Vec<u8>) {
+        let room = budget.saturating_sub(head.to_writer().len());
         let at = |exponent: i32| {
             // Quarters of an octave.
             let noise = libm::exp2f(exponent as f32 / 4.0);
-            let pairs = factors::split(difference, noise);
-            let update = Self { head, pairs };
-            let bytes = update.to_bytes();
-            (update, bytes)
+            let (pairs, coded) = factors::split(difference, noise, room)?;
+            let mut writer = head.to_writer();
+            writer.put(&coded);
+            Some((writer.into_bytes(), Self { head, pairs }))
         };
         let nothing = Self {
             head,
@@ -69,11 +81,9 @@ impl Update {
         let (mut fine, mut coarse) = FINEST_COARSEST;
         while fine < coarse {
             let middle = fine + (coarse - fine) / 2;
-            let (update, bytes) = at(middle);
-            if bytes.len() <= budget {
-                (coarse, best) = (middle, (bytes, update));
-            } else {
-                fine = middle + 1;
+            match at(middle) {
+                Some(fits) => (coarse, best) = (middle, fits),
+                None => fine = middle + 1,
             }
         }
         let (bytes, update) = best;
@@ -81,15 +91,7 @@ impl Update {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
-        let Head {
-            is_whole,
-            round,
-            classes,
-            base,
-        } = self.head;
-        writer.u8(if is_whole { WHOLE } else { DELTA });
-        writer.uvarint(round).u16(classes.bits()).put(&base.0);
+        let mut writer = self.head.to_writer();
         writer.put(&factors::encode(&self.pairs));
         writer.into_bytes()
     }
