@@ -210,6 +210,33 @@ fn noise_is_no_finding() {
 }
 
 #[test]
+fn a_short_address_between_noise_and_noise_is_chance_and_a_long_or_a_framed_one_is_not() {
+    let mut noise = vec![0; 20_000];
+    ChaCha20Rng::from_seed([9; 32]).fill_bytes(&mut noise);
+    let found = |at: usize, text: &str, frame: usize| {
+        let mut content = noise.clone();
+        // Zeros around it, as in a record.
+        content[at - frame..at + text.len() + frame].fill(0);
+        content[at..at + text.len()].copy_from_slice(text.as_bytes());
+        match prepared(file(content)) {
+            Ok(one) => one.preview().findings_total,
+            Err(ReleaseError::Unclean {
+                kind: "email",
+                found,
+                ..
+            }) => found,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let (short, long) = ("anna@example.org", "From: anna.meyer@example.org");
+    assert_eq!(found(10_000, short, 1), 0);
+    assert_eq!(found(10_000, long, 1), 1);
+    assert_eq!(found(10_000, short, 200), 1);
+    assert_eq!(found(100, short, 1), 1, "no noise before it");
+    assert_eq!(found(19_900, short, 1), 1, "no noise behind it");
+}
+
+#[test]
 fn real_files_of_this_repository_leave_without_more_consent() {
     let files: [&[u8]; 3] = [
         include_bytes!("../../../www/digits.bin"),
