@@ -3,8 +3,10 @@
 //! Cargo unifies features among the packages of one call; a call per package would compile libp2p once for each, so
 //! everything that builds natively for development selects the same packages.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::available_parallelism;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -98,12 +100,15 @@ impl Native {
             .filter(|test| test.package_dir == dir)
             .collect();
         tests.sort_by(|a, b| a.target.cmp(&b.target));
+        // Some tests wait half a minute for what nobody has: others run in the meantime.
+        let threads = 2 * available_parallelism().map_or(1, NonZero::get);
         let command = |test: &Executable| {
             let mut command = Command::new(&test.path);
             // What cargo sets for a test it runs itself.
             command
                 .current_dir(&test.package_dir)
-                .env("CARGO_MANIFEST_DIR", &test.package_dir);
+                .env("CARGO_MANIFEST_DIR", &test.package_dir)
+                .env("RUST_TEST_THREADS", threads.to_string());
             command
         };
         tests
