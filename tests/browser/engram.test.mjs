@@ -1,71 +1,24 @@
-// Engrams in tabs: packed and unpacked in workers, shared, and let into another tab's model and out again.
+// Engrams in tabs: packed and unpacked in workers, made one, and shared. How busy the page is meanwhile: engram.quiet.test.mjs.
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 
-import { Tab, launch } from '../lib/chromium.mjs'
-import { Relay } from '../lib/relay.mjs'
-import { html, serve } from '../lib/serve.mjs'
-import { weights } from '../lib/weights.mjs'
+import { Engrams, SLOW_MS, opened } from '../lib/engrams.mjs'
 
 /** Engrams that every machine must read and write alike; core/tests/it/engram.rs reads and writes them natively. */
 const GOLDEN = join(import.meta.dirname, '../../core/tests/it/golden')
-/** Longest task of a page, ms. Source: issue 4, "the page never blocks for more than 100 ms". */
-const LONGEST_MS = 100
-/** For what packs megabytes with a wasm that is not optimised. */
-const SLOW_MS = 150_000
-
-let browser
-let relay
-let site
-let files
-before(async () => {
-  [browser, relay, files] = await Promise.all([launch(), Relay.start(), weights()])
-  const served = Object.entries(files).map(([name, body]) => [`/${name}`, { type: 'application/octet-stream', body }])
-  site = await serve({ '/': html('data:text/javascript,', {}), ...Object.fromEntries(served) })
-})
-after(async () => {
-  await browser?.close()
-  await site?.close()
-  await relay?.close()
-})
-
-/** A page of another origin than the relay's, with the functions of engram.js and a few of its own. */
-async function openTab () {
-  const tab = await Tab.open(browser)
-  await tab.page.goto(`${site.origin}/`)
-  await tab.run(async relay => {
-    Object.assign(globalThis, await import(`${relay}/engram.js`), {
-      blob: async name => await (await fetch(`/${name}`)).blob(),
-      codeOf: promise => promise.then(() => 'no error', error => error.code ?? String(error)),
-      isSame: (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]),
-      // Looks at megabytes without keeping the page busy.
-      digestOf: async bytes => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)).toHex(),
-      // Packs, and unpacks what came of it.
-      roundTrip: async (engram, options) => {
-        const shares = []
-        const packed = await engram.pack(options, { onProgress: share => shares.push(share) })
-        const back = await unpack(packed, { base: options.base })
-        const isBack = isSame(await engram.safetensors(), await back.safetensors()) && back.digest === engram.digest
-        back.close()
-        return { bytes: packed.length, isBack, isFollowed: shares.length > 0 && shares.every((share, i) => share >= (shares[i - 1] ?? 0)) }
-      }
-    })
-  }, relay.http)
-  return tab
-}
-
-/** Opens a file in the page as `globalThis[name]`. */
-const opened = (tab, name) => tab.run(async name => { globalThis[name] = await open(await blob(name)) }, name)
+let engrams
+before(async () => { engrams = await Engrams.start() })
+after(async () => await engrams?.close())
 
 test('f32 and bf16 come back to the byte from every codec, in a worker, on a page of another origin', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   for (const [name, bounds] of [['base', [27, 26.7]], ['bf16', [11, 10.7]]]) {
     await opened(tab, name)
     const { bytes, parameters, tensors } = await tab.run(name => ({ ...globalThis[name] }), name)
-    assert.equal(bytes, files[name].length)
+    assert.equal(bytes, engrams.files[name].length)
     assert.equal(parameters, tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0))
     const ways = [{ codec: 'fast' }, { codec: 'neural' }, { codec: 'smallest' }, { decibels: 20, layers: 2, exact: true }]
     for (const [i, way] of ways.entries()) {
@@ -82,7 +35,7 @@ test('f32 and bf16 come back to the byte from every codec, in a worker, on a pag
 test('a browser reads the engrams that a server packs, to the bit, and packs the same bytes', async () => {
   const names = ['weights.safetensors', 'fast.engram', 'neural.engram', 'lossy.engram', 'lossy.safetensors']
   const golden = Object.fromEntries(await Promise.all(names.map(async name => [name, [...await readFile(join(GOLDEN, name))]])))
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   const got = await tab.run(async golden => {
     const bytes = name => new Uint8Array(golden[name])
     const reads = async (name, what, options) => isSame(await (await unpack(bytes(name), options)).safetensors(), bytes(what))
@@ -100,7 +53,7 @@ test('a browser reads the engrams that a server packs, to the bit, and packs the
 })
 
 test('typed arrays are opened as they are, and handed over where that is asked for', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   const got = await tab.run(async () => {
     const all = new Float32Array(64).map((_, i) => Math.sin(i))
     const tensors = { a: { dtype: 'f32', shape: [4, 8], data: all.subarray(0, 32) }, b: { dtype: 'f32', shape: [32], data: all.subarray(32) } }
@@ -116,7 +69,7 @@ test('typed arrays are opened as they are, and handed over where that is asked f
 })
 
 test('against a base it is smaller, and that base is needed to have it back', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   await Promise.all([opened(tab, 'base'), opened(tab, 'tuned')])
   const got = await tab.run(async () => {
     const packed = await tuned.pack({ codec: 'fast', base })
@@ -133,7 +86,7 @@ test('against a base it is smaller, and that base is needed to have it back', as
 })
 
 test('the curve tells what each way makes, and packing keeps to it', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   await opened(tab, 'base')
   const { points, heard, lossy, fast } = await tab.run(async () => {
     const heard = []
@@ -151,7 +104,7 @@ test('the curve tells what each way makes, and packing keeps to it', async () =>
 })
 
 test('whatever takes long is cancelled at once, and what it was done to is there still', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   await opened(tab, 'base')
   const codes = await tab.run(async () => {
     const packed = await base.pack({ codec: 'neural' })
@@ -178,7 +131,7 @@ test('whatever takes long is cancelled at once, and what it was done to is there
 })
 
 test('what goes wrong has a code, and the message names the tensor', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   await opened(tab, 'base')
   const got = await tab.run(async () => {
     const packed = await base.pack({ codec: 'fast' })
@@ -217,132 +170,8 @@ test('what goes wrong has a code, and the message names the tensor', async () =>
   await tab.close()
 })
 
-/** Notes the length of each task of more than 50 ms from now on in `globalThis.tasks`. */
-const observeTasks = tab => tab.run(() => {
-  globalThis.tasks = []
-  globalThis.observer = new PerformanceObserver(list => tasks.push(...list.getEntries()))
-  observer.observe({ type: 'longtask' })
-})
-
-/** The longest task since, ms; 0 for none of more than 50. */
-const longestTask = tab => tab.run(async () => {
-  await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))
-  return Math.max(0, ...tasks.splice(0).concat(observer.takeRecords()).map(({ duration }) => duration))
-})
-
-test('the page is not blocked while a model of over 20 MB is opened, looked at, packed and unpacked', async () => {
-  assert.ok(files.three.length > 20e6)
-  const tab = await openTab()
-  await observeTasks(tab)
-  const isBack = await tab.run(async () => {
-    const engram = await open(await blob('three'))
-    await engram.curve()
-    const packed = [await engram.pack({ codec: 'fast' }), await engram.pack({ decibels: 25, exact: true })]
-    const back = await Promise.all(packed.map(packed => unpack(packed, { transfer: true })))
-    return back.every(back => back.digest === engram.digest)
-  }, undefined, SLOW_MS)
-  assert.ok(isBack)
-  const longest = await longestTask(tab)
-  assert.ok(longest <= LONGEST_MS, `${longest} ms`)
-  // That a task is seen at all.
-  await tab.run(() => new Promise(resolve => setTimeout(() => {
-    const end = performance.now() + 150
-    while (performance.now() < end) { /* busy */ }
-    resolve()
-  })))
-  assert.ok(await longestTask(tab) >= 140)
-  await tab.close()
-})
-
-/** Joins the mesh; the page's peer is `globalThis.peer`. */
-const joined = async tab => {
-  tab.id = await tab.run(async relay => {
-    const { join } = await import(`${relay}/chorus.js`)
-    globalThis.peer = await join({ relay, storage: 'memory' })
-    return peer.id
-  }, relay.http)
-}
-
-test('an engram that one tab shares is let into the model of another, step by step, and undone to the byte', async () => {
-  const [one, two] = await Promise.all([openTab(), openTab()])
-  await Promise.all([joined(one), joined(two)])
-  await two.run(() => peer.receiveSealed())
-  await Promise.all([observeTasks(one), observeTasks(two)])
-  const nobody = '12D3KooWQnwEGNqcM2nAcPtRR9rAX8Hrg4k9kJLCHoTR5chJfz6d'
-  const results = await one.run(async targets => {
-    const engram = await open(await blob('threeTuned'))
-    globalThis.shared = engram
-    return await peer.shareEngram(engram, targets, { decibels: 30, name: 'tuned.engram' })
-  }, ['everybody', two.id, nobody], SLOW_MS)
-  assert.deepEqual(results.map(({ target }) => target), ['everybody', two.id, nobody])
-  assert.equal(results[2].error.code, 'ERR_NO_KEY')
-  assert.match(results[2].error.message, /./)
-
-  const got = await two.run(async ([cid, sealed]) => {
-    const model = await open(await blob('three'))
-    const packet = await peer.get(cid)
-    const opened = await peer.open(sealed)
-    const steps = []
-    // The nearer a model is to the tuned one, the better it is: distance stands for the loss on examples.
-    const target = new Float32Array((await (await blob('threeTuned')).arrayBuffer()).slice(-400_000))
-    const evaluate = async engram => {
-      const own = new Float32Array((await engram.safetensors()).slice(-400_000).buffer)
-      return 1 - Math.sqrt(own.reduce((sum, value, i) => sum + (value - target[i]) ** 2, 0) / target.reduce((sum, value) => sum + value ** 2, 0))
-    }
-    const integration = await integrate(model, packet.content, { cid, evaluate, onStep: ({ step, alpha }) => steps.push([step, alpha]) })
-    await integration.run()
-    const { step, alpha, curve } = integration
-    const blended = await integration.model()
-    await integration.undo()
-    const after = await integration.model()
-    return {
-      type: packet.type, quality: packet.quality_metrics, sealed: [opened.type, await digestOf(opened.content) === await digestOf(packet.content)],
-      step, alpha, curve, steps, trail: integration.trail, isBlended: blended.digest !== model.digest,
-      isUndone: after.digest === model.digest && await digestOf(await after.safetensors()) === await digestOf(await model.safetensors())
-    }
-  }, results.slice(0, 2).map(({ cid }) => cid), SLOW_MS)
-  assert.deepEqual([got.type, got.sealed], ['engram', ['engram', true]])
-  const { bits_per_number: bits, snr_db: decibels, parameters } = got.quality
-  assert.ok(decibels >= 30 && decibels < 31 && bits > 3 && bits < 8, JSON.stringify(got.quality))
-  assert.equal(parameters, await one.run(() => shared.parameters))
-  assert.deepEqual([got.step, got.alpha], ['monitor', 1])
-  assert.ok(got.curve.every(({ metric }, i) => i === 0 || metric > got.curve[i - 1].metric), JSON.stringify(got.curve))
-  assert.deepEqual(got.steps.map(([step]) => step).filter((step, i, all) => step !== all[i - 1]), ['assess', 'blend', 'monitor', 'rolled-back'])
-  assert.deepEqual(got.trail.map(({ event }) => event).filter((event, i, all) => event !== all[i - 1]), ['validated', 'assessed', 'blended', 'settled', 'rolled-back'])
-  assert.ok(got.trail.every(({ cids }) => cids.length === 1 && cids[0] === results[0].cid))
-  assert.deepEqual([got.isBlended, got.isUndone], [true, true])
-  for (const [who, tab] of Object.entries({ one, two })) {
-    const longest = await longestTask(tab)
-    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
-  }
-  await Promise.all([one.close(), two.close()])
-})
-
-test('the page is not blocked while nearly as much as may be shared is searched, sealed, signed, shared, fetched and opened', async () => {
-  const [one, two] = await Promise.all([openTab(), openTab()])
-  await Promise.all([joined(one), joined(two)])
-  await two.run(() => peer.receiveSealed())
-  await Promise.all([observeTasks(one), observeTasks(two)])
-  const cids = await one.run(async reader => {
-    const content = (await (await blob('three')).arrayBuffer()).slice(-9_900_000)
-    globalThis.content = new Uint8Array(content)
-    return [await peer.share({ type: 'file', content }), await peer.share({ type: 'file', content, recipients: [reader] })]
-  }, two.id, SLOW_MS)
-  const digests = await two.run(async ([cid, sealed]) => {
-    const both = [await peer.get(cid), await peer.open(sealed)]
-    return await Promise.all(both.map(({ content }) => digestOf(content)))
-  }, cids, SLOW_MS)
-  const digest = await one.run(() => digestOf(content))
-  assert.deepEqual(digests, [digest, digest])
-  for (const [who, tab] of Object.entries({ one, two })) {
-    const longest = await longestTask(tab)
-    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
-  }
-  await Promise.all([one.close(), two.close()])
-})
-
 test('several engrams become one, and without a measurement their size decides', async () => {
-  const tab = await openTab()
+  const tab = await engrams.openTab()
   const got = await tab.run(async () => {
     const file = async (...data) => {
       const engram = await open({ w: { dtype: 'f32', shape: [data.length], data: new Float32Array(data) } })
@@ -379,8 +208,7 @@ test('several engrams become one, and without a measurement their size decides',
 })
 
 test('names of tensors and metadata leave without what must not, and one that is too large says what would fit', async () => {
-  const tab = await openTab()
-  await joined(tab)
+  const tab = await engrams.joinedTab()
   await opened(tab, 'three')
   const got = await tab.run(async () => {
     const encode = text => new TextEncoder().encode(text)
