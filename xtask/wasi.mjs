@@ -1,5 +1,5 @@
 // Runs one wasm32-wasip1 test executable under Node's WASI; cargo calls it as a runner: node wasi.mjs FILE [ARGS…].
-// It has one thread, so the tests are dealt out to as many processes as there are processors.
+// It has one thread, so as many processes as there are processors take the tests from one pile, a few at a time.
 import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -10,6 +10,9 @@ import { WASI } from "node:wasi";
 
 /** The first argument of a process that runs the tests that it was dealt. */
 const DEALT = "--dealt";
+
+/** How often each process takes of the pile, about. */
+const ROUNDS = 4;
 
 /** Resolves to the exit code. */
 async function run(file, args, stdout = 1) {
@@ -49,7 +52,14 @@ if (file === DEALT) {
   process.exitCode = await run(args[0], args.slice(1));
 } else {
   const names = args.some(arg => arg.startsWith("-")) ? [] : await list(file, args);
-  const hands = Math.min(availableParallelism(), Math.floor(names.length / 2));
-  const dealt = Array.from({ length: hands }, (_, hand) => names.filter((_, index) => index % hands === hand));
-  process.exitCode = hands > 1 ? Math.max(...await Promise.all(dealt.map(hand => deal(file, hand)))) : await run(file, args);
+  const hands = availableParallelism();
+  const count = Math.min(hands * ROUNDS, Math.floor(names.length / 2));
+  // Neighbours take equally long, so that each share gets some of all.
+  const pile = Array.from({ length: count }, (_, share) => names.filter((_, index) => index % count === share));
+  const play = async () => {
+    let worst = 0;
+    for (let share; (share = pile.pop());) worst = Math.max(worst, await deal(file, share));
+    return worst;
+  };
+  process.exitCode = count > 1 ? Math.max(...await Promise.all(Array.from({ length: hands }, play))) : await run(file, args);
 }

@@ -111,7 +111,8 @@ fn package(suite: &mut Suite, dir: &str) -> Result<()> {
 ///
 /// The same golden bits, compiled to wasm32, prove that a tab and a server compute alike. They run under WASI, since
 /// Node has it built in and libtest speaks to it; wasm-bindgen's own runner would add a binary with 200 dependencies
-/// to a cold build. What needs a real browser is in the part `browser`.
+/// to a cold build. They have vector instructions, as the module for engrams does. What needs a real browser is in the part
+/// `browser`.
 fn web(suite: &mut Suite) -> Result<()> {
     package(suite, "web")?;
     package(suite, "web/privacy")?;
@@ -133,7 +134,11 @@ fn web(suite: &mut Suite) -> Result<()> {
             "--no-fail-fast",
         ])
         .args(["--lib", "--tests"])
-        .env("CARGO_TARGET_WASM32_WASIP1_RUNNER", runner),
+        .env("CARGO_TARGET_WASM32_WASIP1_RUNNER", runner)
+        .env(
+            "CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS",
+            "-Ctarget-feature=+simd128",
+        ),
     );
     Ok(())
 }
