@@ -438,15 +438,15 @@ fn surroundings(content: &[u8], finding: &Finding) -> (String, Finding) {
     (source, finding)
 }
 
-/// Whether a finding in bytes that are no text is none of chance: sure, itself text, and among letters; among more of them
-/// where noise is on both sides.
+/// Whether a finding in bytes that are no text is none of chance: sure, itself text, and among letters; an e-mail address,
+/// which takes nearly any letter, among more of them where noise is on both sides.
 fn is_sure(content: &[u8], finding: &Finding) -> bool {
     let is_letter = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
     let (start, end) = (finding.span.start, finding.span.end);
     let before = content.get(start.saturating_sub(BESIDE)..start);
     let after = content.get(end..content.len().min(end.saturating_add(BESIDE)));
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let min_letters = if is_noise(before) && is_noise(after) {
+    let min_letters = if finding.kind == Kind::Email && is_noise(before) && is_noise(after) {
         MIN_LETTERS_IN_NOISE
     } else {
         MIN_LETTERS
