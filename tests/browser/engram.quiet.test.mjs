@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 
-import { Engrams, SLOW_MS } from '../lib/engrams.mjs'
+import { Engrams } from '../lib/engrams.mjs'
 import { LONGEST_MS, longestTask, observeTasks } from '../lib/tasks.mjs'
+import { SLOW_MS } from '../lib/wait.mjs'
 
-let engrams
-before(async () => { engrams = await Engrams.start() })
-after(async () => await engrams?.close())
+const engrams = new Engrams()
+before(() => engrams.start())
+after(() => engrams.close())
 
 test('the page is not blocked while a model of over 20 MB is opened, looked at, packed and unpacked', async () => {
   assert.ok(engrams.files.three.length > 20e6)

@@ -5,13 +5,15 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 
-import { Engrams, SLOW_MS, opened } from '../lib/engrams.mjs'
+import { Engrams, opened } from '../lib/engrams.mjs'
+import { SLOW_MS } from '../lib/wait.mjs'
 
 /** Engrams that every machine must read and write alike; core/tests/it/engram.rs reads and writes them natively. */
 const GOLDEN = join(import.meta.dirname, '../../core/tests/it/golden')
-let engrams
-before(async () => { engrams = await Engrams.start() })
-after(async () => await engrams?.close())
+
+const engrams = new Engrams()
+before(() => engrams.start())
+after(() => engrams.close())
 
 test('f32 and bf16 come back to the byte from every codec, in a worker, on a page of another origin', async () => {
   const tab = await engrams.openTab()

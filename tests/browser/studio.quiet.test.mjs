@@ -9,9 +9,9 @@ import { Studio, dialog, drop, shown } from '../lib/studio.mjs'
 import { LONGEST_MS, longestTask, observeTasks } from '../lib/tasks.mjs'
 import { PATIENCE_MS } from '../lib/wait.mjs'
 
-let studio
-before(async () => { studio = await Studio.start(3) })
-after(async () => await studio?.close())
+const studio = new Studio()
+before(() => studio.start(3))
+after(() => studio.close())
 
 test('a model of 20 MB is packed as its owner chose, comes from two providers, is let into another and taken out to the bit', async () => {
   const [one, two, three] = studio.tabs

@@ -10,9 +10,9 @@ import { meet } from '../lib/dashboard.mjs'
 import { Studio, dialog, drop, shown } from '../lib/studio.mjs'
 import { PATIENCE_MS } from '../lib/wait.mjs'
 
-let studio
-before(async () => { studio = await Studio.start(2) })
-after(async () => await studio?.close())
+const studio = new Studio()
+before(() => studio.start(2))
+after(() => studio.close())
 
 test('packing is stopped in the middle, and nothing is lost or left', async () => {
   const [one, two] = studio.tabs

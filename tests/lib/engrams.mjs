@@ -5,23 +5,19 @@ import { Relay } from './relay.mjs'
 import { html, serve } from './serve.mjs'
 import { weights } from './weights.mjs'
 
-/** For what packs megabytes with a wasm that is not optimised, ms. */
-export const SLOW_MS = 150_000
-
 /** A browser, a relay, and a site that serves model files. */
 export class Engrams {
-  static async start () {
-    const engrams = new Engrams()
-    const [browser, relay, files] = await Promise.all([launch(), Relay.start(), weights()])
-    const served = Object.entries(files).map(([name, body]) => [`/${name}`, { type: 'application/octet-stream', body }])
-    const site = await serve({ '/': html('data:text/javascript,', {}), ...Object.fromEntries(served) })
-    return Object.assign(engrams, { browser, relay, files, site })
+  async start () {
+    [this.browser, this.relay, this.files] = await Promise.all([launch(), Relay.start(), weights()])
+    const served = Object.entries(this.files).map(([name, body]) => [`/${name}`, { type: 'application/octet-stream', body }])
+    this.site = await serve({ '/': html('data:text/javascript,', {}), ...Object.fromEntries(served) })
   }
 
+  /** Ends what was started, where starting failed half-way as well. */
   async close () {
-    await this.browser.close()
-    await this.site.close()
-    await this.relay.close()
+    await this.browser?.close()
+    await this.site?.close()
+    await this.relay?.close()
   }
 
   /** A page with the functions of engram.js and a few of its own. */

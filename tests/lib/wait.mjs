@@ -3,6 +3,9 @@
 /** Upper bound of one wait in ms, unless the caller states another. Guess: the slowest join on a busy 2-core host, doubled. */
 export const PATIENCE_MS = 30_000;
 
+/** For what packs megabytes with a wasm that is not optimised, ms. */
+export const SLOW_MS = 150_000
+
 /**
  * Resolves as `promise` does; rejects after `ms` with a message that says what was awaited.
  *
