@@ -6,17 +6,17 @@ import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 
 import { Studio, dialog, drop, shown } from '../lib/studio.mjs'
-import { LONGEST_MS, longestTask, observeTasks } from '../lib/tasks.mjs'
+import { Tasks, checkLongest } from '../lib/tasks.mjs'
 import { PATIENCE_MS } from '../lib/wait.mjs'
 
 const studio = new Studio()
 before(() => studio.start(3))
 after(() => studio.close())
 
-test('a model of 20 MB is packed as its owner chose, comes from two providers, is let into another and taken out to the bit', async () => {
+test('a model of 20 MB is packed as its owner chose, comes from two providers, is let into another and taken out to the bit', async t => {
   const [one, two, three] = studio.tabs
   // What was loaded with the page is not what is measured.
-  for (const { tab } of studio.tabs) await observeTasks(tab)
+  const tasks = await Tasks.watch(studio.browser, Object.fromEntries(studio.tabs.map(({ tab }, i) => [i, tab])))
   await drop(one, studio.paths.three)
   await shown(one, '.picture')
   const words = await dialog(one).innerText()
@@ -65,9 +65,6 @@ test('a model of 20 MB is packed as its owner chose, comes from two providers, i
   const digests = await dialog(three).locator('details code').allTextContents()
   assert.equal(digests[0], digests[1])
   await three.answer('no')
-  for (const [who, { tab }] of studio.tabs.entries()) {
-    const longest = await longestTask(tab)
-    assert.ok(longest <= LONGEST_MS, `tab ${who}: ${longest} ms`)
-    tab.check()
-  }
+  checkLongest(await tasks.longest(), t)
+  for (const { tab } of studio.tabs) tab.check()
 })
