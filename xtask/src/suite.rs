@@ -3,6 +3,7 @@
 mod count;
 mod native;
 mod part;
+mod report;
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -12,8 +13,10 @@ use anyhow::{Result, bail};
 use self::count::Count;
 pub(crate) use self::native::SELECTION;
 pub(crate) use self::part::Part;
+use self::report::Report;
 
-/// Runs `parts`, or all where none is named. Streams what they print; a failing part does not stop the others.
+/// Runs `parts`, or all where none is named. Streams what they print; a failing part does not stop the others. What
+/// failed is said once more at the end.
 ///
 /// # Errors
 /// When the summary cannot be written.
@@ -39,6 +42,9 @@ pub(crate) fn run(parts: &[Part]) -> Result<ExitCode> {
             start.elapsed().as_secs_f64()
         ));
     }
+    for line in &suite.reports {
+        println!("{line}");
+    }
     println!();
     for line in summary.iter().chain(&suite.failures) {
         println!("{line}");
@@ -57,6 +63,8 @@ pub(crate) struct Suite {
     count: Count,
     /// One line for each failure.
     failures: Vec<String>,
+    /// What the runners said of failed tests, once more for the end, where it is looked for.
+    reports: Vec<String>,
     /// Compiled at most once, whatever parts need it.
     native: Option<native::Native>,
 }
@@ -86,8 +94,17 @@ impl Suite {
     /// A runner that fails without naming a failed test (it crashed, or did not compile) counts as one failure.
     fn tests(&mut self, name: &str, command: &mut Command) -> u64 {
         let mut count = Count::default();
-        let status = crate::process::follow(command, true, |line| count.read_line(line));
+        let mut report = Report::default();
+        let status = crate::process::follow(command, true, |line| {
+            count.read_line(line);
+            report.read_line(line);
+        });
         self.count.add(count);
+        let lines = report.into_lines();
+        if !lines.is_empty() {
+            self.reports.push(format!("\n── {name}, what failed ──"));
+            self.reports.extend(lines);
+        }
         match status {
             Err(error) => self.fail(name, &error),
             Ok(_) if count.failed > 0 => self
