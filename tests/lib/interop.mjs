@@ -43,6 +43,7 @@ export class Stage {
     await tab.until(() => document.body?.dataset.ready, null, PATIENCE_MS, `${path} is ready`)
     return {
       call: (name, ...args) => tab.run(([name, args]) => globalThis.side[name](...args), [name, args], 60_000, `${path}: ${name}`),
+      run: (fn, arg) => tab.run(fn, arg),
       close: () => tab.close()
     }
   }

@@ -245,6 +245,20 @@ pub(crate) fn ip() -> Result<()> {
     Ok(())
 }
 
+/// Installs `nft`, which drops packets in a namespace.
+///
+/// # Errors
+/// Where it is missing and cannot be installed, or the kernel refuses it.
+pub(crate) fn nft() -> Result<()> {
+    if on_path("nft").is_none() {
+        apt_install("nftables")?;
+    }
+    if !process::succeeds("nft", &["list", "ruleset"]) {
+        bail!("nft has no access to the kernel's tables");
+    }
+    Ok(())
+}
+
 /// Returns whether xtask runs as root.
 pub(crate) fn is_root() -> bool {
     process::capture_quietly("id", &["-u"]).is_ok_and(|id| id.trim() == "0")

@@ -50,6 +50,7 @@ mod handler;
 mod negotiation;
 mod peer_connection;
 mod statistics;
+mod trial;
 
 pub use behaviour::{Behaviour, Event};
 pub use channel::Stream;

@@ -15,15 +15,21 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
-use super::peer_connection::{Inbox, notify};
+use super::{
+    peer_connection::{Inbox, notify},
+    trial::Trial,
+};
 
 /// A data channel, its stream's state, and its handlers. Owned by the connection; a [`Stream`] borrows it.
 #[derive(Debug)]
 pub(super) struct Channel {
-    inner: RtcDataChannel,
+    /// Another one only where a trial ended so.
+    pub(super) inner: RefCell<RtcDataChannel>,
     high_water: u32,
     state: RefCell<State>,
     handlers: RefCell<Option<Handlers>>,
+    /// While there is one, nothing of the stream is sent.
+    pub(super) trial: RefCell<Option<Trial>>,
     inbox: Rc<RefCell<Inbox>>,
 }
 
@@ -38,10 +44,10 @@ struct State {
 
 #[derive(Debug)]
 struct Handlers {
-    _open: Closure<dyn FnMut()>,
-    _message: Closure<dyn FnMut(MessageEvent)>,
-    _low: Closure<dyn FnMut()>,
-    _close: Closure<dyn FnMut()>,
+    open: Closure<dyn FnMut()>,
+    message: Closure<dyn FnMut(MessageEvent)>,
+    low: Closure<dyn FnMut()>,
+    close: Closure<dyn FnMut()>,
 }
 
 impl Channel {
@@ -51,12 +57,10 @@ impl Channel {
         max_frame: usize,
         inbox: Rc<RefCell<Inbox>>,
     ) -> Rc<Self> {
-        inner.set_binary_type(RtcDataChannelType::Arraybuffer);
         let high_water = match max_frame > stream::DEFAULT_MAX_FRAME {
             true => HIGH_WATER,
             false => HIGH_WATER_SMALL,
         };
-        inner.set_buffered_amount_low_threshold(high_water / 2);
         let state = State {
             stream: stream::Stream::new(max_frame),
             reader: None,
@@ -65,15 +69,35 @@ impl Channel {
             is_dropped: false,
         };
         let channel = Rc::new(Self {
-            inner,
+            inner: RefCell::new(inner),
             high_water,
             state: RefCell::new(state),
             handlers: RefCell::new(None),
+            trial: RefCell::new(None),
             inbox,
         });
-        let handlers = Handlers::attach(&channel);
-        *channel.handlers.borrow_mut() = Some(handlers);
+        *channel.handlers.borrow_mut() = Some(Handlers::new(&channel));
+        channel.listen();
         channel
+    }
+
+    /// Sets the browser's channel up and attaches the handlers to it.
+    pub(super) fn listen(&self) {
+        let inner = self.inner.borrow();
+        inner.set_binary_type(RtcDataChannelType::Arraybuffer);
+        inner.set_buffered_amount_low_threshold(self.high_water / 2);
+        if let Some(handlers) = &*self.handlers.borrow() {
+            handlers.attach(&inner);
+        }
+    }
+
+    /// Detaches the handlers from the browser's channel.
+    pub(super) fn detach(&self) {
+        let inner = self.inner.borrow();
+        inner.set_onopen(None);
+        inner.set_onmessage(None);
+        inner.set_onbufferedamountlow(None);
+        inner.set_onclose(None);
     }
 
     /// Whether the stream's owner has dropped it.
@@ -93,23 +117,19 @@ impl Channel {
 
     /// Bytes the browser has not sent yet.
     pub(super) fn unsent(&self) -> u32 {
-        match self.inner.ready_state() {
-            RtcDataChannelState::Open | RtcDataChannelState::Closing => {
-                self.inner.buffered_amount()
-            }
+        let inner = self.inner.borrow();
+        match inner.ready_state() {
+            RtcDataChannelState::Open | RtcDataChannelState::Closing => inner.buffered_amount(),
             _ => 0,
         }
     }
 
     /// Detaches the handlers and closes the channel; what was sent before still goes out. Not to be called by a handler.
     pub(super) fn shut(&self) {
-        self.inner.set_onopen(None);
-        self.inner.set_onmessage(None);
-        self.inner.set_onbufferedamountlow(None);
-        self.inner.set_onclose(None);
-        self.inner.set_onerror(None);
+        self.detach();
         drop(self.handlers.borrow_mut().take());
-        self.inner.close();
+        drop(self.trial.borrow_mut().take());
+        self.inner.borrow().close();
         self.change(|state| state.stream.lost());
     }
 
@@ -145,17 +165,23 @@ impl Channel {
         reader.into_iter().chain(writer).for_each(Waker::wake);
     }
 
-    fn wake_writer(&self) {
+    /// Sends what waited for the channel, and lets the writer go on.
+    pub(super) fn resume(&self) {
+        self.send_control();
         let writer = self.state.borrow_mut().writer.take();
         writer.into_iter().for_each(Waker::wake);
     }
 
     fn send_control(&self) {
-        while self.inner.ready_state() == RtcDataChannelState::Open {
+        if self.trial.borrow().is_some() {
+            return;
+        }
+        let inner = self.inner.borrow();
+        while inner.ready_state() == RtcDataChannelState::Open {
             let Some(frame) = self.state.borrow_mut().stream.poll_control() else {
                 return;
             };
-            if self.inner.send_with_u8_array(&frame).is_err() {
+            if inner.send_with_u8_array(&frame).is_err() {
                 self.change(|state| state.stream.lost());
             }
         }
@@ -173,23 +199,21 @@ impl Channel {
         }
     }
 
-    fn on_lost(&self) {
+    pub(super) fn on_lost(&self) {
         self.change(|state| state.stream.lost());
         notify(&self.inbox, |inbox| inbox.is_sweep_due = true);
     }
 }
 
 impl Handlers {
-    fn attach(channel: &Rc<Channel>) -> Self {
-        let inner = &channel.inner;
+    fn new(channel: &Rc<Channel>) -> Self {
         let open = Closure::<dyn FnMut()>::new({
             let channel = Rc::downgrade(channel);
             move || {
                 let Some(channel) = channel.upgrade() else {
                     return;
                 };
-                channel.send_control();
-                channel.wake_writer();
+                channel.on_open();
             }
         });
         let message = Closure::<dyn FnMut(MessageEvent)>::new({
@@ -207,7 +231,7 @@ impl Handlers {
                 let Some(channel) = channel.upgrade() else {
                     return;
                 };
-                channel.wake_writer();
+                channel.on_low();
             }
         });
         let close = Closure::<dyn FnMut()>::new({
@@ -219,16 +243,19 @@ impl Handlers {
                 channel.on_lost();
             }
         });
-        inner.set_onopen(Some(open.as_ref().unchecked_ref()));
-        inner.set_onmessage(Some(message.as_ref().unchecked_ref()));
-        inner.set_onbufferedamountlow(Some(low.as_ref().unchecked_ref()));
-        inner.set_onclose(Some(close.as_ref().unchecked_ref()));
         Self {
-            _open: open,
-            _message: message,
-            _low: low,
-            _close: close,
+            open,
+            message,
+            low,
+            close,
         }
+    }
+
+    fn attach(&self, inner: &RtcDataChannel) {
+        inner.set_onopen(Some(self.open.as_ref().unchecked_ref()));
+        inner.set_onmessage(Some(self.message.as_ref().unchecked_ref()));
+        inner.set_onbufferedamountlow(Some(self.low.as_ref().unchecked_ref()));
+        inner.set_onclose(Some(self.close.as_ref().unchecked_ref()));
     }
 }
 
@@ -276,8 +303,13 @@ impl AsyncWrite for Stream {
         let mut state = channel.state.borrow_mut();
         let state = &mut *state;
         state.stream.check_writable().map_err(io_error)?;
-        match channel.inner.ready_state() {
-            RtcDataChannelState::Open if channel.inner.buffered_amount() < channel.high_water => {}
+        if channel.trial.borrow().is_some() {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let inner = channel.inner.borrow();
+        match inner.ready_state() {
+            RtcDataChannelState::Open if inner.buffered_amount() < channel.high_water => {}
             RtcDataChannelState::Open | RtcDataChannelState::Connecting => {
                 state.writer = Some(cx.waker().clone());
                 return Poll::Pending;
@@ -291,7 +323,7 @@ impl AsyncWrite for Stream {
             .stream
             .write(data, &mut state.frame)
             .map_err(io_error)?;
-        let sent = channel.inner.send_with_u8_array(&state.frame);
+        let sent = inner.send_with_u8_array(&state.frame);
         Poll::Ready(
             sent.map(|()| len)
                 .map_err(|_| io_error(StreamError::Closed)),

@@ -26,7 +26,11 @@ use web_sys::{
     RtcSdpType, RtcSessionDescriptionInit,
 };
 
-use super::{Error, channel::Channel};
+use super::{
+    Error,
+    channel::Channel,
+    trial::{self, Trials},
+};
 use crate::transport::Config;
 
 /// Returns how many peer connections of this page are alive or closed and not yet collected.
@@ -62,6 +66,7 @@ pub(super) struct Inbox {
     /// Some channel may be finished or lost.
     pub(super) is_sweep_due: bool,
     pub(super) max_frame: usize,
+    pub(super) trials: Trials,
     /// Data channels refused because too many were waiting.
     pub(super) refused: u64,
     pub(super) wakers: Wakers,
@@ -106,6 +111,7 @@ impl PeerConnection {
             is_heard: false,
             is_sweep_due: false,
             max_frame: DEFAULT_MAX_FRAME,
+            trials: Trials::default(),
             refused: 0,
             wakers: Wakers::default(),
         }));
@@ -204,8 +210,13 @@ impl Handlers {
             }
         });
         let channel = Closure::<dyn FnMut(RtcDataChannelEvent)>::new({
-            let inbox = inbox.clone();
-            move |event: RtcDataChannelEvent| on_channel(&inbox, event.channel())
+            let (inbox, inner) = (inbox.clone(), inner.clone());
+            let on_error = trial::error_handler(&inbox);
+            move |event: RtcDataChannelEvent| {
+                let channel = event.channel();
+                channel.set_onerror(Some(&on_error));
+                on_channel(&inbox, &inner, channel);
+            }
         });
         let state = Closure::<dyn FnMut()>::new({
             // A clone of the reference: the closure is owned by the same `PeerConnection`, which detaches it.
@@ -280,7 +291,7 @@ pub(super) async fn set_local(
 }
 
 /// Takes a channel the remote opened; its handlers are attached before anything can arrive on it.
-fn on_channel(inbox: &Rc<RefCell<Inbox>>, channel: RtcDataChannel) {
+fn on_channel(inbox: &Rc<RefCell<Inbox>>, inner: &RtcPeerConnection, channel: RtcDataChannel) {
     if channel.label() == INIT_LABEL {
         return;
     }
@@ -294,6 +305,7 @@ fn on_channel(inbox: &Rc<RefCell<Inbox>>, channel: RtcDataChannel) {
         return;
     }
     let channel = Channel::attach(channel, max_frame, inbox.clone());
+    trial::begin_where_due(&channel, inbox, inner);
     notify(inbox, |inbox| inbox.channels.push_back(channel));
 }
 
