@@ -4,15 +4,19 @@
 export const LONGEST_MS = 100
 
 /**
- * Of Chromium's trace: tasks of each thread, names of threads, marks of pages, and what a task was busy with. The long tasks that
- * a page can observe are these, by the clock alone; a trace knows as well how much of it the thread had a processor.
+ * Of Chromium's trace: tasks of each thread, marks of pages, and what a task was busy with. The long tasks that a page can
+ * observe are these, by the clock alone; a trace knows as well for how much of it the thread had a processor.
  */
-const CATEGORIES = ['disabled-by-default-devtools.timeline', '__metadata', 'blink.user_timing', 'devtools.timeline', 'v8']
+const CATEGORIES = ['disabled-by-default-devtools.timeline', 'blink.user_timing', 'devtools.timeline', 'v8']
 
 /** A page's name in the trace. */
 const MARK = 'chorus-test-tab-'
 
-/** @typedef {{ ms: number, clock: number, steps: string[] }} Task Processor time of its thread, and the clock's, ms; the steps in it that took longest. */
+/**
+ * Processor time of a task's thread and the clock's, ms, and the steps in it that took longest.
+ *
+ * @typedef {{ ms: number, clock: number, steps: string[] }} Task
+ */
 
 /** Follows the tasks of the pages of one browser, from `watch` to `longest`. */
 export class Tasks {
@@ -59,7 +63,10 @@ export class Tasks {
         .filter(event => event !== longest && event.ts >= longest.ts && event.ts + event.dur <= longest.ts + longest.dur)
         .toSorted((a, b) => b.tdur - a.tdur)
         .slice(0, 4)
-        .map(({ name, tdur, args }) => `${name} ${[args?.data?.functionName, args?.data?.url, args?.data?.lineNumber].filter(Boolean).join(' ')} ${Math.round(tdur / 1000)} ms`)
+        .map(({ name, tdur, args: { data = {} } = {} }) => {
+          const place = [data.functionName, data.url, data.lineNumber].filter(Boolean)
+          return [name, ...place, `${Math.round(tdur / 1000)} ms`].join(' ')
+        })
       return [name, { ms: longest.tdur / 1000, clock: longest.dur / 1000, steps }]
     }))
   }
