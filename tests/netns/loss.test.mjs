@@ -1,10 +1,11 @@
 // Tabs on a network that loses packets: a Linux network namespace in which every so many UDP packets one is dropped.
 
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+
+import { Child } from '../lib/process.mjs'
 
 /** One packet in so many is lost. At 20 one stream in about 50 met what is tested here. */
 const ONE_IN = 20
@@ -40,12 +41,10 @@ for (const [opener, whose] of [['ours', 'Chorus'], ['js', 'js-libp2p']]) {
   test(`streams that ${whose} opens one after another all come to their end where packets are lost`, async t => {
     const script = join(import.meta.dirname, '../lib/lossy.mjs')
     const args = ['netns', 'exec', NAMES[0], process.execPath, script, opener, '3', '200']
-    const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let out = ''
-    child.stdout.on('data', text => { out += text })
-    const [code] = await once(child, 'close')
-    assert.equal(code, 0)
-    const { streams, anew } = JSON.parse(out)
+    const child = new Child('ip', args)
+    const { code } = await child.exited
+    assert.equal(code, 0, child.stderr.join('\n'))
+    const { streams, anew } = JSON.parse(child.stdout.at(-1))
     t.diagnostic(`${streams} streams, ${anew} of them on a channel made anew`)
   })
 }
