@@ -86,7 +86,8 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
   await meet([one, two])
   await Promise.all([subscribed(one), subscribed(two)])
   for (const [lines, blocks] of [[1, 0], [6000, 3]]) {
-    const shown = await preview(one, { type: 'note', name: `for ${SECRETS[0]}.txt`, content: report(lines) })
+    // Its life is too short for the relay to keep a copy, so that `two` gets every block from `one`.
+    const shown = await preview(one, { type: 'note', name: `for ${SECRETS[0]}.txt`, content: report(lines), ttl: 300 })
     assert.equal(shown.blocks.length, blocks)
     assert.equal(shown.findingsTotal, lines + 3)
     assert.deepEqual(new Set(shown.findings.map(found => found.kind)), new Set(['email', ...lines > 1 ? [] : ['iban', 'card']]))
@@ -94,6 +95,10 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
     assert.equal(shown.findings[0].before, SECRETS[0])
     assert.deepEqual(shown.readers, 'everybody')
 
+    // Who gets what it has not heard of asks the relay for it.
+    await two.run(cid => {
+      globalThis.heard = new Promise(resolve => peer.on('packet', packet => packet.cid === cid && resolve()))
+    }, shown.cid)
     // What had left with the preview would be on the wire by the time that something later is answered.
     const cid = await one.run(async other => {
       await peer.streams.ping(other)
@@ -102,6 +107,7 @@ test('the preview is what the wire carries, byte for byte, and what it strikes o
     }, two.id)
     assert.equal(cid, shown.cid)
     const got = await two.run(async cid => {
+      await globalThis.heard
       const { content, ...json } = await peer.get(cid)
       return { text: new TextDecoder().decode(content), json }
     }, cid)
