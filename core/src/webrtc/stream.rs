@@ -15,9 +15,12 @@ pub const DEFAULT_MAX_FRAME: usize = 16 * 1024;
 /// Largest frame two Chorus peers agree on, in bytes. Below the 262144 bytes Chromium sends at most as one message.
 pub const LARGE_MAX_FRAME: usize = 255 * 1024;
 
-/// Most bytes held for a reader that does not read; data channels have no back-pressure for receivers, so a stream
+/// Most bytes of memory held for a reader that does not read, however they came; data channels have no back-pressure for receivers, so a stream
 /// beyond this is reset. Guess: sixteen blocks of 1 MiB.
 pub const MAX_BUFFERED: usize = 16 * 1024 * 1024;
+
+/// Bytes that an allocation takes beside what it holds. Guess.
+const ALLOCATION: usize = 16;
 
 /// Most control frames waiting to be sent; a remote that provokes more is reset.
 const MAX_CONTROL: usize = 16;
@@ -57,6 +60,8 @@ pub struct Stream {
     is_lost: bool,
     chunks: VecDeque<Chunk>,
     buffered: usize,
+    /// Memory that the chunks take, in bytes.
+    held: usize,
     /// Bytes of a frame whose rest has not arrived.
     partial: Vec<u8>,
     control: VecDeque<Flag>,
@@ -96,6 +101,13 @@ struct Chunk {
     end: usize,
 }
 
+impl Chunk {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + size_of::<Self>() + ALLOCATION
+    }
+}
+
 impl Stream {
     /// Makes a stream that sends frames of at most `max_frame` bytes, at least [`DEFAULT_MAX_FRAME`] and at most
     /// [`LARGE_MAX_FRAME`]; it accepts up to [`LARGE_MAX_FRAME`] whatever was agreed.
@@ -108,6 +120,7 @@ impl Stream {
             is_lost: false,
             chunks: VecDeque::new(),
             buffered: 0,
+            held: 0,
             partial: Vec::new(),
             control: VecDeque::new(),
         }
@@ -151,6 +164,7 @@ impl Stream {
             chunk.start += len;
             copied += len;
             if chunk.start == chunk.end {
+                self.held -= chunk.memory();
                 self.chunks.pop_front();
             }
         }
@@ -303,7 +317,8 @@ impl Stream {
             at += end;
             let last = at == bytes.len();
             if stop > start && self.reading == Reading::Open && self.reset.is_none() {
-                let chunk = if last {
+                // A frame may hold much else, which is not to be kept.
+                let chunk = if last && stop - start >= bytes.len() / 2 {
                     Chunk {
                         bytes: core::mem::take(&mut bytes),
                         start,
@@ -334,11 +349,10 @@ impl Stream {
 
     fn on_chunk(&mut self, chunk: Chunk) -> Result<(), StreamError> {
         self.buffered += chunk.end - chunk.start;
+        self.held += chunk.memory();
         self.chunks.push_back(chunk);
-        if self.buffered > MAX_BUFFERED {
-            return Err(StreamError::Overloaded {
-                buffered: self.buffered,
-            });
+        if self.held > MAX_BUFFERED {
+            return Err(StreamError::Overloaded { held: self.held });
         }
         Ok(())
     }
@@ -384,6 +398,7 @@ impl Stream {
     fn forget(&mut self) {
         self.chunks = VecDeque::new();
         self.buffered = 0;
+        self.held = 0;
     }
 }
 
@@ -426,10 +441,10 @@ pub enum StreamError {
         len: u64,
     },
     /// The remote sends faster than the reader reads.
-    #[error("{buffered} unread bytes are more than {MAX_BUFFERED}")]
+    #[error("what is unread takes {held} bytes, more than {MAX_BUFFERED}")]
     Overloaded {
-        /// Unread bytes.
-        buffered: usize,
+        /// Bytes of memory.
+        held: usize,
     },
     /// The remote repeats FIN without end.
     #[error("more than {MAX_CONTROL} control frames waiting")]

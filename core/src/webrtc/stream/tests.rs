@@ -211,6 +211,31 @@ fn a_reader_too_far_behind_is_reset() {
 }
 
 #[test]
+fn a_reader_behind_holds_no_more_memory_however_the_bytes_come() {
+    // One byte a frame, each with its own share of memory.
+    let frame = write(&mut Stream::new(0), b"x");
+    let mut stream = Stream::new(0);
+    let most = MAX_BUFFERED / size_of::<usize>() / 4;
+    let refused = (0..most).find(|_| stream.receive(frame.clone()).is_err());
+    assert!(refused.is_some());
+    // One byte in a frame full of a field that nobody knows: the frame is not kept.
+    let mut body = vec![2 << 3 | 2, 1, b'x'];
+    put_varint(&mut body, 9 << 3 | 2);
+    put_varint(&mut body, 200_000);
+    body.resize(body.len() + 200_000, 0);
+    let mut padded = vec![];
+    put_varint(&mut padded, body.len() as u64);
+    padded.extend_from_slice(&body);
+    let mut stream = Stream::new(0);
+    for _ in 0..1000 {
+        stream.receive(padded.clone()).unwrap();
+    }
+    assert!(stream.held < 200_000, "{}", stream.held);
+    assert_eq!(read_all(&mut stream), vec![b'x'; 1000]);
+    assert_eq!(stream.held, 0);
+}
+
+#[test]
 fn an_oversized_frame_is_refused_before_it_arrives() {
     let mut stream = Stream::new(0);
     let mut prefix = vec![];
