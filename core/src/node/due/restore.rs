@@ -7,8 +7,7 @@ use super::{Agenda, Item, Kind, Standing, Undue, period};
 use crate::{
     digest::ContentId,
     flat::{FlatMap, FlatSet},
-    packet::Packet,
-    time::{Instant, Now, Timestamp},
+    time::{Now, Timestamp},
 };
 
 impl Agenda {
@@ -19,15 +18,30 @@ impl Agenda {
         if !core::mem::replace(&mut self.is_restoring, false) {
             return;
         }
-        let items = self.waiting.values().map(|i| &i.packet);
-        let mut order: Vec<_> = items.map(|p| (p.timestamp(), p.cid())).collect();
-        // So that one pass settles most chains.
-        order.sort_unstable();
-        let mut is_settled = false;
-        while !is_settled {
-            is_settled = true;
+        let order = self.predecessors_first();
+        self.settle(&order, now);
+        // Those that will never be due were told so, too.
+        for cid in &order {
+            let Some(item) = self.waiting.get(cid) else {
+                continue;
+            };
+            if let Standing::Doomed(predecessor) = self.standing(item, &FlatSet::new(), now.instant)
+            {
+                let packet = item.packet.clone();
+                self.remove(&packet, Undue::Predecessor(predecessor), now);
+            }
+        }
+        self.events.clear();
+        self.is_stale = true;
+        self.make_room(now);
+    }
+
+    /// Lets what nothing holds back count as due; returns how often it went through `order`.
+    pub(super) fn settle(&mut self, order: &[ContentId], now: Now) -> usize {
+        for pass in 1..MAX_PASSES {
             let held = self.held_while_away();
-            for (_, cid) in &order {
+            let mut is_settled = true;
+            for cid in order {
                 let Some(item) = self.waiting.get(cid).filter(|_| !held.contains(cid)) else {
                     continue;
                 };
@@ -36,14 +50,34 @@ impl Agenda {
                     is_settled = false;
                 }
             }
+            if is_settled {
+                return pass;
+            }
         }
-        // Those that will never be due were told so, too.
-        while let Some((packet, predecessor)) = self.next_doomed(now.instant) {
-            self.remove(&packet, Undue::Predecessor(predecessor), now);
+        MAX_PASSES
+    }
+
+    /// Everything that waits, the oldest first, but each after what it comes after: an author chooses the time that its packet
+    /// says, and so could ask for a pass for each.
+    pub(super) fn predecessors_first(&self) -> Vec<ContentId> {
+        let items = self.waiting.values().map(|i| &i.packet);
+        let mut oldest_first: Vec<_> = items.map(|p| (p.timestamp(), p.cid())).collect();
+        oldest_first.sort_unstable();
+        let mut placed = FlatSet::new();
+        let mut order = Vec::with_capacity(oldest_first.len());
+        for (_, cid) in oldest_first {
+            let begin = order.len();
+            let mut next = Some(cid);
+            while let Some(cid) = next
+                && let Some(item) = self.waiting.get(&cid)
+                && placed.insert(cid)
+            {
+                order.push(cid);
+                next = item.predecessor();
+            }
+            order[begin..].reverse();
         }
-        self.events.clear();
-        self.is_stale = true;
-        self.make_room(now);
+        order
     }
 
     fn held_while_away(&self) -> FlatSet<ContentId> {
@@ -80,13 +114,8 @@ impl Agenda {
         }
         self.remember_due(&packet, now);
     }
-
-    fn next_doomed(&self, now: Instant) -> Option<(Packet, ContentId)> {
-        self.waiting
-            .values()
-            .find_map(|item| match self.standing(item, &FlatSet::new(), now) {
-                Standing::Doomed(predecessor) => Some((item.packet.clone(), predecessor)),
-                Standing::Waits | Standing::Ready => None,
-            })
-    }
 }
+
+/// How often all that waits is gone through for what an `ORDER_FIRST` held back. Guess: one that holds back another, and so on,
+/// is not so deep; what is left is told once more.
+const MAX_PASSES: usize = 16;

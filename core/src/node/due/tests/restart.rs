@@ -61,3 +61,35 @@ fn what_is_periodic_keeps_its_rhythm_over_a_restart() {
     };
     assert_eq!(round, 2, "after the turns at 0 and at 3600");
 }
+
+#[test]
+fn a_chain_whose_author_dated_it_backwards_is_gone_through_once() {
+    const LENGTH: u64 = 500;
+    let mut chain = vec![packet(1, LENGTH, |_| {})];
+    for number in (0..LENGTH).rev() {
+        let before = chain.last().unwrap().cid();
+        chain.push(packet(1, number, after(before)));
+    }
+    let mut agenda = Agenda::new(Keypair::from_seed(&[9; 32]).peer_id());
+    for packet in shuffled(&chain, 7) {
+        agenda.admit(&packet, at(0));
+    }
+    let order = agenda.predecessors_first();
+    assert_eq!(order, cids(&chain));
+    assert_eq!(agenda.settle(&order, at(0)), 2, "the second finds nothing");
+    agenda.end_restoring(at(0));
+    assert_eq!(told(&mut agenda, at(1)), (vec![], vec![]));
+}
+
+#[test]
+fn whoever_came_after_what_will_never_be_due_is_let_go_at_once() {
+    let chain = chain(50);
+    let mut agenda = Agenda::new(Keypair::from_seed(&[9; 32]).peer_id());
+    for packet in shuffled(&chain[1..], 3) {
+        agenda.admit(&packet, at(0));
+    }
+    agenda.forbid_named(chain[0].cid(), at(86_400).wall, at(0));
+    agenda.end_restoring(at(0));
+    assert!(agenda.waiting.is_empty());
+    assert_eq!(told(&mut agenda, at(1)), (vec![], vec![]));
+}
