@@ -35,7 +35,7 @@ pub use message::{
 pub use peer::{Path, PeerInfo, Role};
 
 use crate::{
-    digest::ContentId,
+    digest::{Codec, ContentId},
     flat::{FlatMap, FlatSet},
     key::PeerId,
     packet::{Admission, Packet, PacketError, Policy, ReplayGuard, UnverifiedPacket, block::Block},
@@ -45,6 +45,7 @@ use crate::{
 use due::Agenda;
 use fetch::{Fetch, Purpose};
 use library::Library;
+use life::is_sound;
 use memory::Memory;
 use peer::{Candidates, Peer};
 use sweep::{Sweep, Sweeper};
@@ -115,8 +116,8 @@ struct Settling {
 enum Answer {
     /// To the owner's command to share `packet`, which is published then.
     Share { command: u64, packet: Packet },
-    /// To the request of a peer that offered.
-    Offer(u64),
+    /// To the requests of peers that offered.
+    Offers(Vec<u64>),
     /// To the owner's command to keep an object's blocks.
     Pin {
         command: u64,
@@ -242,7 +243,7 @@ impl Node {
         let fetches = self
             .fetches
             .values()
-            .filter(|f| !matches!(f.purpose, Purpose::Mirror | Purpose::Predecessor))
+            .filter(|f| !f.purpose.is_unasked())
             .count();
         let category = match () {
             () if self.peers.is_empty()
@@ -316,14 +317,14 @@ impl Node {
         self.emit(Event::PacketShared(packet));
     }
 
-    /// Tells the news of a packet of this node's own.
+    /// Tells the news of a packet of this node's own, or of one that was offered to it.
     fn announce(&mut self, packet: &Packet) {
         let news = if packet.as_cbor().len() <= FLOOD_LIMIT {
             News::Packet(packet.as_cbor().to_vec())
         } else {
             News::Announcement {
                 cid: packet.cid(),
-                author: self.local,
+                author: packet.author(),
             }
         };
         self.outputs.push_back(Output::Publish(news.encode()));
@@ -364,14 +365,16 @@ impl Node {
                 self.reply(command, Ok(Reply::Shared(cid)));
             }
             Answer::Share { command, .. } => {
-                self.outputs.push_back(Output::Forget(cid));
+                self.outputs.push_back(Output::Free(Vec::from([cid])));
                 self.reply(command, Err(NodeError::NotStored(cid)));
             }
-            Answer::Offer(token) if is_kept => {
-                self.respond(token, Response::Stored);
+            Answer::Offers(tokens) if is_kept => {
+                for token in tokens {
+                    self.respond(token, Response::Stored);
+                }
                 self.emit(Event::Mirrored(cid));
             }
-            Answer::Offer(token) => self.refuse(token, "the store is full or broken"),
+            Answer::Offers(tokens) => self.refuse_all(tokens, "the store is full or broken"),
             Answer::Pin { command, blocks } if is_kept => {
                 let result = self.pin(cid, blocks);
                 self.reply(command, result);
@@ -384,13 +387,12 @@ impl Node {
         let Ok(packet) = self.verify(bytes) else {
             return;
         };
-        let _ = self
-            .replay
-            .insert(packet.cid(), packet.expires_at(), self.now.wall);
-        if self.is_revoked(&packet) {
-            self.outputs.push_back(Output::Forget(packet.cid()));
+        if self.is_revoked(&packet) || !is_sound(&packet) {
+            self.outputs
+                .push_back(Output::Free(Vec::from([packet.cid()])));
             return;
         }
+        let _ = self.replay.insert_packet(&packet, self.now.wall);
         if packet.author() == self.local {
             self.provide(&packet);
         }
@@ -400,9 +402,16 @@ impl Node {
     fn on_gossip(&mut self, from: PeerId, token: u64, data: &[u8]) {
         let verdict = match News::decode(data) {
             Ok(News::Packet(bytes)) => self.on_news(from, &bytes),
-            Ok(News::Announcement { cid, author }) => self.on_announcement(from, cid, author),
+            Ok(News::Announcement { cid, author }) => {
+                return self.on_announcement(from, token, cid, author);
+            }
             Err(_) => Verdict::Reject,
         };
+        self.judge(from, token, verdict);
+    }
+
+    /// Says what becomes of a gossip message, and holds it against `from` where it is rejected.
+    fn judge(&mut self, from: PeerId, token: u64, verdict: Verdict) {
         if verdict == Verdict::Reject {
             self.fault(from);
         }
@@ -416,36 +425,47 @@ impl Node {
     fn on_news(&mut self, from: PeerId, bytes: &[u8]) -> Verdict {
         match self.ingest(from, bytes) {
             Ok(true) => Verdict::Accept,
-            Ok(false) | Err(PacketError::Expired { .. }) => Verdict::Ignore,
-            Err(_) => Verdict::Reject,
+            Ok(false) => Verdict::Ignore,
+            Err(error) => judgement(&error),
         }
     }
 
-    /// Verifies a packet and takes it in; `Ok(false)` means that it was known.
+    /// Takes in what a peer sent, unless it is known; returns whether it was news.
     fn ingest(&mut self, from: PeerId, bytes: &[u8]) -> Result<bool, PacketError> {
-        let packet = match self.verify(bytes) {
-            Ok(packet) => packet,
-            Err(error) => {
-                self.counters.packets_refused += 1;
-                return Err(error);
-            }
-        };
-        if self.is_revoked(&packet) {
-            self.refuse_revoked(&packet);
+        // What was verified once is not verified again.
+        let cid = ContentId::of(Codec::DagCbor, bytes);
+        if self.replay.contains(&cid) && !self.revoked.contains(&cid) {
+            self.counters.packets_duplicate += 1;
             return Ok(false);
         }
-        match self
-            .replay
-            .insert(packet.cid(), packet.expires_at(), self.now.wall)
-        {
+        match self.verify(bytes) {
+            Ok(packet) => Ok(self.take_in(from, packet)),
+            Err(error) => {
+                self.counters.packets_refused += 1;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes in a verified packet, unless it is known; returns whether it was news.
+    fn take_in(&mut self, from: PeerId, packet: Packet) -> bool {
+        if self.is_revoked(&packet) {
+            self.refuse_revoked(&packet);
+            return false;
+        }
+        if !is_sound(&packet) {
+            self.counters.revocations_dropped += 1;
+            return false;
+        }
+        match self.replay.insert_packet(&packet, self.now.wall) {
             Admission::Fresh => {}
             Admission::Duplicate => {
                 self.counters.packets_duplicate += 1;
-                return Ok(false);
+                return false;
             }
             Admission::Expired | Admission::Full => {
                 self.counters.packets_refused += 1;
-                return Ok(false);
+                return false;
             }
         }
         self.counters.packets_accepted += 1;
@@ -455,7 +475,7 @@ impl Node {
         self.keep(packet.clone());
         self.mirror(&packet);
         self.emit(Event::PacketReceived { packet, from });
-        Ok(true)
+        true
     }
 
     fn verify(&self, bytes: &[u8]) -> Result<Packet, PacketError> {
@@ -560,6 +580,15 @@ impl Node {
             peer,
             connection: None,
         });
+    }
+}
+
+/// What becomes of a packet that is refused.
+fn judgement(error: &PacketError) -> Verdict {
+    match error {
+        // By another clock than this one's it may be right: nobody who passed it on is to blame.
+        PacketError::Expired { .. } | PacketError::Future { .. } => Verdict::Ignore,
+        _ => Verdict::Reject,
     }
 }
 

@@ -113,6 +113,7 @@ fn gossip(key: Keypair, names: &Names) -> Result<gossipsub::Behaviour, NetError>
         .mesh_outbound_min(1)
         .flood_publish(true)
         .max_transmit_size(MAX_GOSSIP)
+        .connection_handler_queue_len(MAX_QUEUED)
         .validation_mode(gossipsub::ValidationMode::Permissive)
         .validate_messages()
         // The same packet is the same message, whoever publishes it.
@@ -138,5 +139,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_STREAMS: usize = 64;
 /// Members that a relay names for one key. Source: their addresses fit Kademlia's 16 KiB message.
 const MAX_PROVIDERS: usize = 48;
+/// Gossip messages that wait for one neighbour who does not read, 16 MiB at most; further ones are lost to it. Guess: what a
+/// second of a busy mesh brings.
+const MAX_QUEUED: usize = 256;
 /// Largest gossip message in bytes: a flooded packet and gossipsub's own fields.
 const MAX_GOSSIP: usize = 64 * 1024;

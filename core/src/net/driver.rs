@@ -3,6 +3,7 @@
 //! What is large is not inlined, here and in the node: a browser compiles a function whole at its first call.
 
 mod address_book;
+mod answers;
 mod dials;
 mod events;
 
@@ -21,7 +22,7 @@ use libp2p::{
     PeerId as Libp2pId, Swarm,
     core::{transport::ListenerId, upgrade::Version},
     gossipsub, identity, kad,
-    request_response::{OutboundRequestId, ResponseChannel},
+    request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
     swarm::{
         ConnectionId, NetworkBehaviour,
         dial_opts::{DialOpts, PeerCondition},
@@ -29,6 +30,7 @@ use libp2p::{
 };
 
 use address_book::AddressBook;
+use answers::Answers;
 
 use super::{
     Config, Event, Handle, NetError, Part, Parts, Pause, Store,
@@ -65,7 +67,8 @@ pub struct Driver<X: NetworkBehaviour> {
     started: web_time::Instant,
     next_token: u64,
     gossip: HashMap<u64, gossipsub::MessageId>,
-    channels: HashMap<u64, ResponseChannel<Option<Response>>>,
+    channels: HashMap<u64, Asker>,
+    answers: Answers,
     requests: HashMap<OutboundRequestId, u64>,
     commands: HashMap<u64, oneshot::Sender<Result<Reply, NodeError>>>,
     dials: HashMap<ConnectionId, oneshot::Sender<Result<(), String>>>,
@@ -76,6 +79,13 @@ pub struct Driver<X: NetworkBehaviour> {
     closing: Option<oneshot::Sender<()>>,
     /// Bytes that the store gave, or the node hashed on its own, since the start.
     read: u64,
+}
+
+/// Who waits for an answer, and how it is given.
+struct Asker {
+    peer: PeerId,
+    id: InboundRequestId,
+    channel: ResponseChannel<Option<Response>>,
 }
 
 struct Connection {
@@ -162,6 +172,7 @@ pub(crate) fn new<X: NetworkBehaviour>(
         next_token: 0,
         gossip: HashMap::new(),
         channels: HashMap::new(),
+        answers: Answers::default(),
         requests: HashMap::new(),
         commands: HashMap::new(),
         dials: HashMap::new(),
@@ -310,13 +321,17 @@ impl<X: NetworkBehaviour> Driver<X> {
                 self.requests.insert(request, id);
             }
             Output::Respond { token, response } => {
-                if let Some(channel) = self.channels.remove(&token) {
-                    // The asker may be gone.
-                    let _ = self
-                        .behaviour()
-                        .blocks
-                        .get()
-                        .send_response(channel, Some(response));
+                if let Some(Asker { peer, id, channel }) = self.channels.remove(&token) {
+                    let size = response.size();
+                    let response = match self.answers.begin(id, peer, size) {
+                        true => response,
+                        false => Response::Refused("too much is on its way to you".into()),
+                    };
+                    let blocks = self.behaviour().blocks.get();
+                    if blocks.send_response(channel, Some(response)).is_err() {
+                        // The asker is gone.
+                        self.answers.end(&id);
+                    }
                 }
             }
             Output::Load(cid) => {
@@ -347,10 +362,6 @@ impl<X: NetworkBehaviour> Driver<X> {
             Output::Hash { id, size } => {
                 self.read += size as u64;
                 self.handle(Input::Hash(id));
-            }
-            Output::Forget(cid) => {
-                let done = self.store.remove(&cid);
-                self.note(done);
             }
             Output::Free(cids) => {
                 let done = self.store.free(&cids);

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    Answer, Event, Node, NodeError, Output, Reply, library::root_of, serve::packet_size,
-    want::Waiter,
+    Answer, Event, Node, NodeError, Output, Reply, Verdict, judgement, library::root_of,
+    serve::packet_size, want::Waiter,
 };
 use crate::{
     digest::{ContentId, Digest},
@@ -27,13 +27,23 @@ pub(crate) enum Purpose {
     Pin(u64),
     /// The node keeps it for others; nobody waits.
     Mirror,
-    /// A peer offered the packet and waits behind this request token.
-    Offer(u64),
+    /// Peers offered the packet and wait behind [`Fetch::tokens`].
+    Offer,
+    /// A neighbour announced the packet; its message waits behind `token` until the packet is here and verified.
+    Announced { token: u64, from: PeerId },
 }
 
 impl Purpose {
     fn is_for_packet(self) -> bool {
         matches!(self, Self::Find(_) | Self::Predecessor)
+    }
+
+    /// Whether no owner and no peer waits for the content.
+    pub(crate) fn is_unasked(self) -> bool {
+        matches!(
+            self,
+            Self::Mirror | Self::Predecessor | Self::Announced { .. }
+        )
     }
 }
 
@@ -53,6 +63,8 @@ pub(crate) struct Fetch {
     pub(crate) provider_search_at: Instant,
     /// Blocks that the store had failed to keep when the fetch began.
     pub(crate) unstored: u64,
+    /// Of [`Purpose::Offer`]: the requests that are answered when it ends, and whose they are.
+    pub(crate) tokens: Vec<(u64, PeerId)>,
 }
 
 impl Fetch {
@@ -69,6 +81,7 @@ impl Fetch {
             deadline: now + super::FETCH_PATIENCE,
             provider_search_at: now,
             unstored,
+            tokens: Vec::new(),
         }
     }
 
@@ -86,6 +99,14 @@ impl Node {
             None => self.config.max_object,
         };
         let size = packet_size(&packet);
+        let Some(fetch) = self.fetches.get_mut(&id) else {
+            return;
+        };
+        if let Purpose::Announced { token, from } = fetch.purpose {
+            // It is what was announced, and here to be handed on.
+            fetch.purpose = Purpose::Mirror;
+            self.judge(from, token, Verdict::Accept);
+        }
         let Some(fetch) = self.fetches.get_mut(&id) else {
             return;
         };
@@ -129,7 +150,11 @@ impl Node {
                 return self.reply(command, Ok(Reply::Packets(Vec::from([packet]))));
             }
             Purpose::Predecessor => return self.on_predecessor(fetch.cid, Ok(&packet)),
-            Purpose::Command(_) | Purpose::Pin(_) | Purpose::Mirror | Purpose::Offer(_) => {}
+            Purpose::Command(_)
+            | Purpose::Pin(_)
+            | Purpose::Mirror
+            | Purpose::Announced { .. }
+            | Purpose::Offer => {}
         }
         let right =
             content.len() as u64 == packet_size(&packet) && digest == packet.content_digest();
@@ -157,12 +182,19 @@ impl Node {
             (Purpose::Command(command) | Purpose::Pin(command), false) => {
                 self.reply(command, Err(error))
             }
-            (Purpose::Offer(token), true) => {
-                self.settle(packet.cid(), Answer::Offer(token), fetch.unstored);
+            (Purpose::Offer, true) => {
+                let tokens = fetch.tokens.into_iter().map(|(token, _)| token).collect();
+                self.settle(packet.cid(), Answer::Offers(tokens), fetch.unstored);
             }
-            (Purpose::Offer(token), false) => self.refuse(token, &alloc::format!("{error}")),
-            (Purpose::Mirror, true) => self.emit(Event::Mirrored(packet.cid())),
-            (Purpose::Mirror, false) | (Purpose::Find(_) | Purpose::Predecessor, _) => {}
+            (Purpose::Offer, false) => {
+                let tokens = fetch.tokens.into_iter().map(|(token, _)| token);
+                self.refuse_all(tokens, &alloc::format!("{error}"));
+            }
+            (Purpose::Mirror | Purpose::Announced { .. }, true) => {
+                self.emit(Event::Mirrored(packet.cid()));
+            }
+            (Purpose::Mirror | Purpose::Announced { .. }, false)
+            | (Purpose::Find(_) | Purpose::Predecessor, _) => {}
         }
     }
 
@@ -176,7 +208,18 @@ impl Node {
                 self.reply(command, Err(error))
             }
             Purpose::Predecessor => self.on_predecessor(fetch.cid, Err(&error)),
-            Purpose::Offer(token) => self.refuse(token, &alloc::format!("{error}")),
+            Purpose::Offer => {
+                let tokens = fetch.tokens.into_iter().map(|(token, _)| token);
+                self.refuse_all(tokens, &alloc::format!("{error}"));
+            }
+            // A neighbour passes on only what it has verified; that it did not hand it over may be bad luck.
+            Purpose::Announced { token, from } => {
+                let verdict = match &error {
+                    NodeError::Packet(error) => judgement(error),
+                    _ => Verdict::Ignore,
+                };
+                self.judge(from, token, verdict);
+            }
             Purpose::Mirror => {}
         }
     }

@@ -375,9 +375,7 @@ pub enum Output {
         /// About how many bytes will be hashed.
         size: usize,
     },
-    /// A packet expired, was dropped or revoked: its block may go.
-    Forget(ContentId),
-    /// Blocks that no packet needs any more may go.
+    /// Blocks that nothing needs any more may go: of packets that expired, were dropped or revoked, and of their content.
     Free(Vec<ContentId>),
     /// Keep these blocks whatever room others need, or no longer so.
     Pin {

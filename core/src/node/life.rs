@@ -57,9 +57,13 @@ impl Node {
 
     /// Packets are known no more: they expired, or there was no room.
     pub(super) fn let_go(&mut self, gone: Vec<Packet>, reason: Undue) {
+        if !gone.is_empty() {
+            // In one, however many expired together: a store that syncs its file does so once.
+            let cids = gone.iter().map(Packet::cid).collect();
+            self.outputs.push_back(Output::Free(cids));
+        }
         for packet in gone {
             let cid = packet.cid();
-            self.outputs.push_back(Output::Forget(cid));
             let is_told = packet.author() == self.local || root_of(&packet).is_some();
             if self.pins.remove(&cid) || is_told {
                 self.outputs.push_back(Output::Withdraw(cid));
@@ -101,12 +105,7 @@ impl Node {
 
     fn on_revocation(&mut self, revocation: &Packet) {
         let (author, until) = (revocation.author(), revocation.expires_at());
-        let list = match revocation.payload() {
-            Payload::Inline(bytes) => Revocation::from_bytes(bytes).ok(),
-            Payload::Link { .. } => None,
-        };
-        let Some(list) = list else {
-            // Not blamed on who passed it on: the signature is right.
+        let Some(list) = taken_back_by(revocation) else {
             self.counters.revocations_dropped += 1;
             return;
         };
@@ -299,6 +298,20 @@ impl Node {
             }
             Ok(_) | Err(_) => {}
         }
+    }
+}
+
+/// Whether a packet says what its type promises, as far as the node itself acts on it. A revocation that names nothing is not
+/// taken in, so that it takes no room of those that do; nobody is blamed for it, as the signature is right.
+pub(super) fn is_sound(packet: &Packet) -> bool {
+    packet.packet_type() != REVOCATION_TYPE || taken_back_by(packet).is_some()
+}
+
+/// What a revocation takes back.
+fn taken_back_by(revocation: &Packet) -> Option<Revocation> {
+    match revocation.payload() {
+        Payload::Inline(bytes) => Revocation::from_bytes(bytes).ok(),
+        Payload::Link { .. } => None,
     }
 }
 

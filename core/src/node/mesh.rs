@@ -4,12 +4,13 @@ use core::time::Duration;
 
 use super::{
     DISCOVERY_FIRST, DISCOVERY_LAST, Event, FLOOD_LIMIT, Failure, Filter, News, Node, NodeError,
-    Output, Path, Reply, Request, Response, Role, Sent, SentFor, message::MAX_QUERY, peer::Peer,
+    Output, Path, Reply, Request, Response, Role, Sent, SentFor, Verdict, judgement,
+    message::MAX_QUERY, peer::Peer,
 };
 use crate::{
     digest::{Codec, ContentId},
     key::PeerId,
-    packet::{PacketError, REVOCATION_TYPE},
+    packet::REVOCATION_TYPE,
     time::Instant,
 };
 
@@ -120,7 +121,18 @@ impl Node {
         if known.queried || known.role == Role::Stranger || !known.is_direct() {
             return;
         }
+        // Who subscribes again and again is asked when it answers the next ping after a while.
+        let now = self.now.instant;
+        let pause = match known.catch_ups {
+            ..CATCH_UPS_AT_ONCE => Duration::ZERO,
+            _ => CATCH_UP_PAUSE,
+        };
+        if known.caught_up_at.is_some_and(|at| now < at + pause) {
+            return;
+        }
         known.queried = true;
+        known.catch_ups = known.catch_ups.saturating_add(1);
+        known.caught_up_at = Some(now);
         // Newer packets of others do not hide what was taken back.
         let revocations = (Some(REVOCATION_TYPE.into()), MAX_QUERY as u16);
         for (packet_type, limit) in [revocations, (None, CATCH_UP)] {
@@ -209,7 +221,8 @@ impl Node {
                 for bytes in packets.iter().rev() {
                     match self.ingest(peer, bytes) {
                         Ok(true) => self.pass_on_revocation(bytes),
-                        Ok(false) | Err(PacketError::Expired { .. }) => {}
+                        Ok(false) => {}
+                        Err(error) if judgement(&error) == Verdict::Ignore => {}
                         Err(_) => self.fault(peer),
                     }
                 }
@@ -284,6 +297,11 @@ impl Node {
     }
 }
 
+/// How often a peer is asked at once; afterwards there are pauses. Guess: at a ping, at a subscription, and after an answer that
+/// was lost.
+const CATCH_UPS_AT_ONCE: u32 = 4;
+/// Pause before the same peer is asked again. Guess: what it said takes a hundredth of that to verify.
+const CATCH_UP_PAUSE: Duration = Duration::from_secs(30);
 /// Packets asked of a newly connected peer. Guess: what a newcomer can take in at a glance.
 const CATCH_UP: u16 = 64;
 /// Dials under way at once. Source: field notes §0, peer connections are a bounded resource of a page.

@@ -85,6 +85,17 @@ pub enum Response {
     Refused(String),
 }
 
+impl Response {
+    /// Returns how many bytes of blocks and packets it carries.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Block(bytes) => bytes.len(),
+            Self::Packets(packets) => packets.iter().map(Vec::len).sum(),
+            Self::NotFound | Self::Stored | Self::Refused(_) => 0,
+        }
+    }
+}
+
 /// What the packets topic carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {

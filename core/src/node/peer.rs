@@ -59,6 +59,9 @@ pub(crate) struct Peer {
     pub(crate) faults: u32,
     pub(crate) in_flight: usize,
     pub(crate) queried: bool,
+    /// How often it was asked what it knows, and when last.
+    pub(crate) catch_ups: u32,
+    pub(crate) caught_up_at: Option<Instant>,
     pub(crate) bucket: Bucket,
 }
 
@@ -74,6 +77,8 @@ impl Peer {
             faults: 0,
             in_flight: 0,
             queried: false,
+            catch_ups: 0,
+            caught_up_at: None,
             bucket: Bucket::new(REQUEST_BURST, now),
         }
     }
@@ -117,14 +122,16 @@ impl Bucket {
         }
     }
 
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    /// Takes `cost` tokens, or the whole burst where it costs more; nothing where there are not so many.
+    pub(crate) fn take(&mut self, cost: f64, now: Instant) -> bool {
         let secs = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = self.filled.max(now);
         self.tokens = (self.tokens + secs * REQUEST_RATE).min(self.burst);
-        if self.tokens < 1.0 {
+        let cost = cost.min(self.burst);
+        if self.tokens < cost {
             return false;
         }
-        self.tokens -= 1.0;
+        self.tokens -= cost;
         true
     }
 }

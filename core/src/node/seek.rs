@@ -46,10 +46,14 @@ enum Choice {
 
 impl Node {
     pub(super) fn start_fetch(&mut self, purpose: Purpose, cid: ContentId, hints: &[PeerId]) {
-        let id = self.fresh_id();
         let unstored = self.counters.blocks_unstored;
         let mut fetch = Fetch::new(purpose, cid, self.now.instant, unstored);
         hints.iter().for_each(|peer| fetch.provided_by(*peer));
+        self.begin(fetch);
+    }
+
+    pub(super) fn begin(&mut self, fetch: Fetch) {
+        let (id, cid) = (self.fresh_id(), fetch.cid);
         self.fetches.insert(id, fetch);
         match self.library.get(&cid).cloned() {
             Some(packet) => self.on_fetch_packet(id, packet),
@@ -183,8 +187,8 @@ impl Node {
                         .get(&id)
                         .and_then(|f| f.providers.last().copied())
                         .unwrap_or(packet.author());
-                    // Expired or not, known or not: who asks for a packet by its id gets it; only news are announced.
-                    let _ = self.ingest(from, &bytes);
+                    // Known or not: who asks for a packet by its id gets it; only news are announced.
+                    self.take_in(from, packet.clone());
                     self.on_fetch_packet(id, packet);
                 }
                 Err(error) => self.fail(id, NodeError::Packet(error)),

@@ -4,12 +4,15 @@ use alloc::vec::Vec;
 
 use super::{
     Filter, Node, Output, Request, Response, Verdict,
-    fetch::Purpose,
+    fetch::{Fetch, Purpose},
+    judgement,
+    life::is_sound,
     message::{MAX_QUERY, MAX_RESPONSE},
-    seek::MAX_WANTS,
+    seek::{MAX_FETCHES, MAX_WANTS},
     want::{Stage, Waiter},
 };
 use crate::{
+    bounds::LEAF_SIZE,
     digest::ContentId,
     key::PeerId,
     packet::{Packet, Payload},
@@ -22,7 +25,7 @@ impl Node {
         let Some(known) = self.peers.get_mut(&peer) else {
             return self.refuse(token, "not connected");
         };
-        if !known.bucket.take(now) {
+        if !known.bucket.take(1.0, now) {
             return self.refuse(token, "too many requests");
         }
         match request {
@@ -63,7 +66,9 @@ impl Node {
         if self.revoked.contains(&cid) {
             return self.respond(token, Response::NotFound);
         }
-        if self.asked.len() >= MAX_WANTS {
+        let waiting = self.wants.table.get(&cid).map_or(0, |w| w.waiters.len());
+        let of_peer = self.asked.values().filter(|asker| **asker == peer).count();
+        if self.asked.len() >= MAX_WANTS || of_peer >= MAX_ASKED || waiting >= MAX_WAITERS {
             return self.refuse(token, "too much under way");
         }
         let forward = self.config.forward && hops > 0;
@@ -89,13 +94,19 @@ impl Node {
             Ok(packet) => packet,
             Err(error) => {
                 self.counters.packets_refused += 1;
-                self.fault(peer);
+                if judgement(&error) == Verdict::Reject {
+                    self.fault(peer);
+                }
                 return self.refuse(token, &alloc::format!("{error}"));
             }
         };
         if self.is_revoked(&packet) {
             self.refuse_revoked(&packet);
             return self.refuse(token, "its author revoked it");
+        }
+        if !is_sound(&packet) {
+            self.counters.revocations_dropped += 1;
+            return self.refuse(token, "it is no revocation");
         }
         let size = packet_size(&packet);
         let Some(mirror) = self.config.mirror else {
@@ -108,35 +119,101 @@ impl Node {
             );
             return self.refuse(token, &reason);
         }
+        // What is here is read and hashed once more for every offer, so each costs as much as asking for the leaves.
+        let now = self.now.instant;
+        let cost = size.div_ceil(LEAF_SIZE as u64) as f64;
+        let may = (self.peers.get_mut(&peer)).is_some_and(|known| known.bucket.take(cost, now));
+        if !may {
+            return self.refuse(token, "too many requests");
+        }
         let cid = packet.cid();
-        if self.ingest(peer, bytes) == Ok(true) {
-            self.outputs.push_back(Output::Publish(
-                super::News::Packet(bytes.to_vec()).encode(),
-            ));
+        let (mut offers, mut of_peer) = (0, 0);
+        for fetch in self
+            .fetches
+            .values()
+            .filter(|f| f.purpose == Purpose::Offer)
+        {
+            offers += 1;
+            of_peer += fetch
+                .tokens
+                .iter()
+                .filter(|(_, asker)| *asker == peer)
+                .count();
+        }
+        if of_peer >= MAX_OFFERS_OF_PEER {
+            return self.refuse(token, "too much under way");
+        }
+        if self.join_offer(peer, token, cid, Purpose::Offer) {
+            return;
+        }
+        if offers >= MAX_OFFERS || self.fetches.len() >= MAX_FETCHES {
+            return self.refuse(token, "too much under way");
+        }
+        if self.take_in(peer, packet.clone()) {
+            self.announce(&packet);
         } else if self.replay.contains(&cid) {
             // Known, but perhaps not on disk: the store may have been full when it came.
             self.keep(packet);
         } else {
             return self.refuse(token, "no room to remember it");
         }
+        // It may be fetched by now, because it was told before or is kept for others anyway.
+        if self.join_offer(peer, token, cid, Purpose::Mirror) {
+            return;
+        }
+        let now = self.now.instant;
+        let mut fetch = Fetch::new(Purpose::Offer, cid, now, self.counters.blocks_unstored);
+        fetch.provided_by(peer);
+        fetch.tokens.push((token, peer));
         // Fetching what is here already ends at once, so a repeated offer is answered like the first.
-        self.start_fetch(Purpose::Offer(token), cid, &[peer]);
+        self.begin(fetch);
     }
 
+    /// Lets an offer wait for what is fetched already for `purpose`; returns whether that is so, or was refused.
+    fn join_offer(&mut self, peer: PeerId, token: u64, cid: ContentId, purpose: Purpose) -> bool {
+        let is_it = |f: &&mut Fetch| f.cid == cid && f.purpose == purpose;
+        let Some(fetch) = self.fetches.values_mut().find(is_it) else {
+            return false;
+        };
+        if fetch.tokens.len() >= MAX_WAITERS {
+            self.refuse(token, "too much under way");
+        } else {
+            fetch.purpose = Purpose::Offer;
+            fetch.provided_by(peer);
+            fetch.tokens.push((token, peer));
+        }
+        true
+    }
+
+    /// Fetches a packet that a neighbour announced. The announcement is passed on when the packet is here: it is not signed,
+    /// and could name anything.
     pub(super) fn on_announcement(
         &mut self,
         from: PeerId,
+        token: u64,
         cid: ContentId,
         author: PeerId,
-    ) -> Verdict {
-        if self.library.get(&cid).is_some() || self.replay.contains(&cid) {
-            return Verdict::Ignore;
+    ) {
+        let announced = self
+            .fetches
+            .values()
+            .filter_map(|fetch| match fetch.purpose {
+                Purpose::Announced { from, .. } => Some(from),
+                _ => None,
+            });
+        let announced: Vec<PeerId> = announced.collect();
+        let of_peer = announced.iter().filter(|other| **other == from).count();
+        let is_known = self.library.get(&cid).is_some() || self.replay.contains(&cid);
+        if is_known
+            || self.revoked.contains(&cid)
+            || self.fetches.values().any(|f| f.cid == cid)
+            || of_peer >= MAX_ANNOUNCED_OF_PEER
+            || announced.len() >= MAX_ANNOUNCED
+            || self.fetches.len() >= MAX_FETCHES
+        {
+            return self.judge(from, token, Verdict::Ignore);
         }
-        let under_way = self.fetches.values().any(|f| f.cid == cid);
-        if !under_way && self.fetches.len() < super::seek::MAX_FETCHES {
-            self.start_fetch(Purpose::Mirror, cid, &[author, from]);
-        }
-        Verdict::Accept
+        self.start_fetch(Purpose::Announced { token, from }, cid, &[author, from]);
     }
 
     /// Starts keeping a packet's content for others, where the configuration asks for it.
@@ -149,12 +226,7 @@ impl Node {
         let linked = matches!(packet.payload(), Payload::Link { .. });
         let under_way = self.fetches.values().any(|f| f.cid == packet.cid());
         let is_current = self.library.superseded_by(&packet.cid()).is_none();
-        if wanted
-            && linked
-            && is_current
-            && !under_way
-            && self.fetches.len() < super::seek::MAX_FETCHES
-        {
+        if wanted && linked && is_current && !under_way && self.fetches.len() < MAX_FETCHES {
             self.start_fetch(Purpose::Mirror, packet.cid(), &[packet.author()]);
         }
     }
@@ -171,6 +243,12 @@ impl Node {
     pub(super) fn respond(&mut self, token: u64, response: Response) {
         self.asked.remove(&token);
         self.outputs.push_back(Output::Respond { token, response });
+    }
+
+    pub(super) fn refuse_all(&mut self, tokens: impl IntoIterator<Item = u64>, reason: &str) {
+        tokens
+            .into_iter()
+            .for_each(|token| self.refuse(token, reason));
     }
 
     pub(super) fn refuse(&mut self, token: u64, reason: &str) {
@@ -201,3 +279,16 @@ fn fitting(packets: &[Packet]) -> Vec<Vec<u8>> {
         .map(<[u8]>::to_vec)
         .collect()
 }
+
+/// Blocks that one peer may be waiting for. Source: eight times what a node asks of a peer at once.
+const MAX_ASKED: usize = 64;
+/// Who may wait for one block, or one offered object. Guess: each gets a copy of up to 1 MiB.
+const MAX_WAITERS: usize = 16;
+/// Offered objects fetched at once. Source: half of all fetches.
+const MAX_OFFERS: usize = MAX_FETCHES / 2;
+/// Offers of one peer under way at once. Guess: 40 MB under way.
+const MAX_OFFERS_OF_PEER: usize = 4;
+/// Announced packets fetched at once. Source: a quarter of all fetches.
+const MAX_ANNOUNCED: usize = MAX_FETCHES / 4;
+/// Those that one neighbour announced. Source: a quarter of them.
+const MAX_ANNOUNCED_OF_PEER: usize = MAX_ANNOUNCED / 4;

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod crowd;
+mod hostile;
 mod life;
 mod mesh;
 
@@ -405,8 +406,8 @@ fn requests_over_the_rate_are_refused_not_queued() {
                 },
             },
         );
+        mesh.run();
     }
-    mesh.run();
     let refused = mesh.hosts[1].node.counters().requests_refused;
     assert!((900..1100).contains(&refused), "{refused}");
 }

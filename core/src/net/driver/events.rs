@@ -10,7 +10,7 @@ use libp2p::{
     swarm::{ConnectionId, DialError, NetworkBehaviour, SwarmEvent},
 };
 
-use super::{Connection, Driver, address_book::MAX_ADDRESSES, from_libp2p, number};
+use super::{Asker, Connection, Driver, address_book::MAX_ADDRESSES, from_libp2p, number};
 use crate::{
     key::PeerId,
     net::{
@@ -357,13 +357,15 @@ impl<X: NetworkBehaviour> Driver<X> {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request {
-                    request, channel, ..
+                    request_id: id,
+                    request,
+                    channel,
                 } => {
                     let Some(peer) = from_libp2p(&peer) else {
                         return;
                     };
                     let token = self.fresh_token();
-                    self.channels.insert(token, channel);
+                    self.channels.insert(token, Asker { peer, id, channel });
                     self.handle(Input::Request {
                         peer,
                         token,
@@ -389,10 +391,12 @@ impl<X: NetworkBehaviour> Driver<X> {
                 };
                 self.on_answer(request_id, Err(failure));
             }
-            request_response::Event::InboundFailure { .. }
-            | request_response::Event::ResponseSent { .. } => {}
+            request_response::Event::InboundFailure { request_id, .. }
+            | request_response::Event::ResponseSent { request_id, .. } => {
+                self.answers.end(&request_id);
+            }
         }
-        self.channels.retain(|_, channel| channel.is_open());
+        self.channels.retain(|_, asker| asker.channel.is_open());
     }
 
     fn on_answer(&mut self, request: OutboundRequestId, result: Result<Response, Failure>) {

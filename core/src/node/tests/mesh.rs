@@ -245,7 +245,6 @@ impl Mesh {
             Output::Store { cid, bytes, .. } => drop(self.hosts[host].store.insert(cid, bytes)),
             Output::Settle(id) => self.input(host, Input::Settled(id)),
             Output::Hash { id, .. } => self.input(host, Input::Hash(id)),
-            Output::Forget(cid) => drop(self.hosts[host].store.remove(&cid)),
             Output::Free(cids) => {
                 self.hosts[host].store.retain(|cid, _| !cids.contains(cid));
             }
