@@ -57,6 +57,8 @@ pub enum OpenError {
 /// Makes a new key where one is due, forgets those that open nothing any more, and returns the certificate of the newest
 /// for `network`, and whether the keyring changed and must be stored before the certificate is published.
 ///
+/// What a clock that is ahead for a while may cost is said at [`Keyring::forget_expired`].
+///
 /// # Errors
 /// [`SealKeyError::Limit`] where too many keys are still of use.
 pub fn renew(
@@ -67,7 +69,7 @@ pub fn renew(
 ) -> Result<(KeyCertificate, bool), SealKeyError> {
     let has_forgotten = keyring.forget_expired(now) > 0;
     if !keyring.is_due(now)
-        && let Some((secret, validity)) = keyring.entries().last()
+        && let Some((secret, validity)) = keyring.newest(now)
         // Otherwise it was made while the clock was ahead: nobody would seal to it yet.
         && validity.from <= now.saturating_add(Validity::MAX_SKEW)
     {

@@ -219,6 +219,10 @@ fn an_old_secret_opens_until_its_validity_and_the_overlap_end() {
         .rotate(secret(2), &identity(), "main", renewal)
         .unwrap();
     assert!(!keyring.is_due(renewal));
+    let next = start.saturating_add(40 * DAY);
+    keyring
+        .rotate(secret(3), &identity(), "main", next)
+        .unwrap();
 
     let keys = |keyring: &Keyring, now| -> Vec<SealKey> {
         keyring.secrets(now).map(SealSecret::public).collect()
@@ -227,16 +231,19 @@ fn an_old_secret_opens_until_its_validity_and_the_overlap_end() {
     let before = Timestamp::from_millis(end.as_millis() - 1);
     assert_eq!(
         keys(&keyring, before),
-        [secret(2).public(), secret(1).public()]
+        [3, 2, 1].map(|seed| secret(seed).public())
     );
-    assert_eq!(keys(&keyring, end), [secret(2).public()]);
+    assert_eq!(
+        keys(&keyring, end),
+        [3, 2].map(|seed| secret(seed).public())
+    );
     assert_eq!(
         (keyring.forget_expired(before), keyring.entries().count()),
-        (0, 2)
+        (0, 3)
     );
     assert_eq!(
         (keyring.forget_expired(end), keyring.entries().count()),
-        (1, 1)
+        (1, 2)
     );
 
     // What was sealed at the last moment still opens just before that end, and not with the new secret alone.
@@ -314,9 +321,77 @@ fn a_keyring_is_bounded_and_refuses_rather_than_forget_what_still_opens() {
             .rotate(secret(8), &identity(), "main", later)
             .is_ok()
     );
-    assert_eq!(keyring.entries().count(), 1);
+    let left: Vec<_> = keyring.secrets(later).map(SealSecret::public).collect();
+    assert_eq!(left, [secret(8).public()]);
+    assert_eq!(keyring.entries().count(), 8, "the oldest made room");
     let nine = (0..9).map(|seed| (secret(seed), validity(seed.into())));
     assert!(matches!(Keyring::restore(nine), Err(SealKeyError::Limit(error)) if error == limit));
+}
+
+/// A keyring on the day after the third of its keys was made, all of them in time; and that day.
+fn renewed_twice() -> (Keyring, Timestamp) {
+    let mut keyring = Keyring::new();
+    for (seed, days) in [(1_u8, 0_u32), (2, 20), (3, 40)] {
+        let day = NOW.saturating_add(days * DAY);
+        keyring
+            .rotate(secret(seed), &identity(), "main", day)
+            .unwrap();
+    }
+    (keyring, NOW.saturating_add(41 * DAY))
+}
+
+/// A clock that was ahead once erased every secret for good.
+#[test]
+fn what_opens_still_opens_after_the_clock_was_ahead_for_days() {
+    for days in (30_u32..100).chain([400, 3000, 100_000]) {
+        let (mut keyring, now) = renewed_twice();
+        let before: Vec<_> = keyring.secrets(now).map(SealSecret::public).collect();
+        assert_eq!(before, [3, 2, 1].map(|seed| secret(seed).public()));
+        // Twice, and for as long as nearly a month; each time a key is made that is wrong when the clock is right again.
+        for (seed, more) in [(4_u8, 0_u32), (6, 50)] {
+            let ahead = now.saturating_add(DAY * days.saturating_add(more));
+            keyring.forget_expired(ahead);
+            keyring
+                .rotate(secret(seed), &identity(), "main", ahead)
+                .unwrap();
+            keyring.forget_expired(ahead.saturating_add(29 * DAY));
+            keyring.forget_expired(now);
+            keyring
+                .rotate(secret(seed + 1), &identity(), "main", now)
+                .unwrap();
+        }
+        let after: Vec<_> = keyring.secrets(now).map(SealSecret::public).collect();
+        assert!(
+            before.iter().all(|key| after.contains(key)),
+            "{days} days ahead"
+        );
+    }
+}
+
+#[test]
+fn whoever_was_away_loses_what_opens_nothing_a_month_after_coming_back() {
+    let (mut keyring, _) = renewed_twice();
+    let back = NOW.saturating_add(400 * DAY);
+    assert!(keyring.is_due(back) && keyring.newest(back).is_none());
+    keyring
+        .rotate(secret(4), &identity(), "main", back)
+        .unwrap();
+    assert_eq!(keyring.secrets(back).count(), 1);
+    assert_eq!(keyring.entries().count(), 4);
+    let late = back.saturating_add(29 * DAY);
+    assert_eq!(keyring.forget_expired(late), 0);
+    let month = back.saturating_add(30 * DAY);
+    assert_eq!(keyring.forget_expired(month), 3);
+
+    // Who comes so rarely that keys always end in between loses them one time later.
+    let again = back.saturating_add(100 * DAY);
+    assert_eq!(keyring.forget_expired(again), 0);
+    keyring
+        .rotate(secret(5), &identity(), "main", again)
+        .unwrap();
+    let third = again.saturating_add(100 * DAY);
+    assert_eq!(keyring.forget_expired(third), 1);
+    assert_eq!(keyring.entries().count(), 1);
 }
 
 #[test]

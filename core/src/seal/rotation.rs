@@ -56,17 +56,25 @@ impl Keyring {
             .map(|(secret, validity)| (secret, validity))
     }
 
-    /// Tells whether a new key is due: there is none, or the newest ends within [`Keyring::RENEWAL`].
+    /// Returns the newest secret of those that open at `now`, with its validity.
+    pub fn newest(&self, now: Timestamp) -> Option<(&SealSecret, &Validity)> {
+        let mut newest_first = self.secrets.iter().rev();
+        newest_first
+            .find(|(_, validity)| is_open(validity, now))
+            .map(|(secret, validity)| (secret, validity))
+    }
+
+    /// Tells whether a new key is due: none opens at `now`, or the newest that does ends within [`Keyring::RENEWAL`].
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.secrets
-            .last()
+        self.newest(now)
             .is_none_or(|(_, validity)| validity.until <= now.saturating_add(Self::RENEWAL))
     }
 
     /// Makes `secret` the newest, valid from `now` for [`Keyring::LIFE`], and returns its certificate, to be published.
     ///
     /// The epoch is the time in seconds, or one more than the last: whoever lost its keyring is still ahead of what
-    /// others remember. Erases the secrets that open nothing any more.
+    /// others remember. Erases what [`Keyring::forget_expired`] does; where there is no room otherwise, the oldest of those
+    /// that open nothing at `now` goes too.
     ///
     /// # Errors
     /// [`SealKeyError::Limit`] for a network's name that is too long, or for more than [`MAX_SECRETS`] secrets that
@@ -79,6 +87,11 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<KeyCertificate, SealKeyError> {
         self.forget_expired(now);
+        if self.secrets.len() >= MAX_SECRETS
+            && let Some(oldest) = (self.secrets.iter()).position(|(_, v)| !is_open(v, now))
+        {
+            self.secrets.remove(oldest);
+        }
         LimitError::check_len("sealing secrets", self.secrets.len() + 1, MAX_SECRETS)?;
         let last = self.secrets.last().map(|(_, validity)| validity.epoch);
         let validity = Validity {
@@ -100,11 +113,38 @@ impl Keyring {
             .map(|(secret, _)| secret)
     }
 
-    /// Erases the secrets that open nothing any more; returns how many.
+    /// Erases the secrets that open nothing any more; returns how many. The newest always stays.
+    ///
+    /// A clock that is ahead for a while must not cost what is sealed, so `now` counts only where keys followed each other
+    /// up to it without a gap, for at least [`Keyring::OVERLAP`]: a jump that the newest key outlives costs no more than
+    /// what would have ended meanwhile. After a gap (this ran nowhere, or the clock jumped further) what counts is when
+    /// the newest key that is as old as that was made.
     pub fn forget_expired(&mut self, now: Timestamp) -> usize {
+        let Some(certain) = self.certain_time(now) else {
+            return 0;
+        };
         let before = self.secrets.len();
-        self.secrets.retain(|(_, validity)| is_open(validity, now));
+        self.secrets
+            .retain(|(_, validity)| is_open(validity, certain));
         before - self.secrets.len()
+    }
+
+    /// Returns the latest time that has come even if the clock has jumped to `now`; `None` where all keys are too new.
+    fn certain_time(&self, now: Timestamp) -> Option<Timestamp> {
+        let is_settled = |from| now.saturating_duration_since(from) >= Self::OVERLAP;
+        let mut since = now;
+        for (_, validity) in self.secrets.iter().rev() {
+            if since < validity.from || validity.until < since {
+                break;
+            }
+            since = validity.from;
+        }
+        if is_settled(since) {
+            return Some(now);
+        }
+        // In order of epochs: a key that was made while the clock was ahead has a later one beside it.
+        let mut starts = self.secrets.iter().rev().map(|(_, validity)| validity.from);
+        starts.find(|from| is_settled(*from))
     }
 }
 

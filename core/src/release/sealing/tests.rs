@@ -55,10 +55,12 @@ fn a_key_is_kept_until_a_new_one_is_due_and_the_old_one_still_opens() {
     let (second, changed) = renewed(20);
     assert!(changed && second.validity().epoch > first.validity().epoch);
     assert_ne!(second.key(), first.key());
-    assert_eq!(keyring.secrets(at(20)).count(), 2);
+    let (_, changed) = renewed(40);
+    assert!(changed, "a third key");
+    assert_eq!(keyring.secrets(at(40)).count(), 3);
     let (_, changed) = renew(&mut keyring, (&identity(1), "main"), at(60), &mut rng()).unwrap();
-    assert!(changed, "a third key; the first is forgotten");
-    assert_eq!(keyring.entries().count(), 2);
+    assert!(changed, "a fourth key; the first is forgotten");
+    assert_eq!(keyring.entries().count(), 3);
 }
 
 #[test]
@@ -69,6 +71,27 @@ fn a_key_made_while_the_clock_was_ahead_is_replaced_by_a_newer_one() {
         renew(&mut keyring, (&identity(1), "main"), earlier, &mut rng()).unwrap();
     assert!(changed && second.validity().epoch > first.validity().epoch);
     second.recipient(earlier).unwrap();
+}
+
+/// A clock that was ahead once erased every key for good: nothing that had been sealed opened again.
+#[test]
+fn what_was_sealed_opens_however_often_the_clock_was_wrong_meanwhile() {
+    let sender = ("main", identity(1).peer_id());
+    for wrong in [60, 75, 400, 3000].map(|days| NOW.saturating_add(DAY * days)) {
+        let (mut keyring, certificate) = keys(2);
+        let recipients = [certificate.recipient(NOW).unwrap()];
+        let envelope = seal_parcel(&parcel(), &recipients, sender, &mut rng()).unwrap();
+        for time in [wrong, NOW, Timestamp::UNIX_EPOCH, NOW].repeat(20) {
+            for hours in 0..3 {
+                let time = time.saturating_add(DAY * hours / 24);
+                let whose = (&identity(2), "main");
+                let (newest, _) = renew(&mut keyring, whose, time, &mut rng()).unwrap();
+                newest.recipient(time).unwrap();
+            }
+        }
+        let opened = open_parcel(&envelope, &keyring, sender, NOW);
+        assert_eq!(opened.unwrap(), parcel());
+    }
 }
 
 #[test]
