@@ -1,6 +1,12 @@
 //! One module per command, and what they share: the runtime, logs, signals and the exit status.
 
-use std::{fmt::Display, future::Future, io::Write, path::Path, process::ExitCode};
+use std::{
+    fmt::Display,
+    future::Future,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use chorus_core::key::Keypair;
 use tracing_subscriber::EnvFilter;
@@ -124,20 +130,26 @@ async fn unless_asked_to_end(
     }
 }
 
-/// Logs go to standard error, as `RUST_LOG` says.
+/// Logs go to standard error, as `RUST_LOG` says. A line that cannot be written there is lost, and nothing else.
 fn start_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        // It would tell standard error that standard error is closed, and panic.
+        .log_internal_errors(false)
         .init();
 }
 
 /// Prints one line for scripts at once, however standard output is buffered.
 fn print_line(line: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")
+    print(io::stdout().lock(), format!("{line}\n").as_bytes())
+}
+
+/// Writes all of `bytes` to standard output, `out`, and not only into its buffer.
+fn print(mut out: impl Write, bytes: &[u8]) -> Result<(), Failure> {
+    out.write_all(bytes)
         .and_then(|()| out.flush())
         .map_err(|error| Failure::Failed(format!("standard output: {error}")))
 }
@@ -153,7 +165,7 @@ struct Termination {
 impl Termination {
     /// # Errors
     /// The operating system refuses to deliver signals.
-    fn listen() -> std::io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -176,7 +188,7 @@ struct Termination;
 
 #[cfg(not(unix))]
 impl Termination {
-    fn listen() -> std::io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self)
     }
 
@@ -201,7 +213,7 @@ fn open_store(dir: &Path, bounds: Bounds) -> Result<(BlockStore, Secrets), Store
     let generate = || {
         let unavailable = |message: String| StoreError::Io {
             path: dir.to_path_buf(),
-            source: std::io::Error::other(message),
+            source: io::Error::other(message),
         };
         Ok(Secrets {
             seed: new_seed().map_err(|error| unavailable(error.to_string()))?,
@@ -236,5 +248,83 @@ fn keypair(secrets: &Secrets) -> Keypair {
     Keypair::from_seed(&secrets.seed)
 }
 
-/// Our own events, and what goes wrong below; that a lone relay knows no other to ask is nothing wrong.
-const DEFAULT_LOG: &str = "warn,chorus_relay=info,libp2p_kad=error";
+/// Our own events, and errors alone of what is below: others can make it warn as often as they like.
+const DEFAULT_LOG: &str = "error,chorus_relay=info,chorus_core=info";
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        process::{self, Stdio},
+    };
+
+    use tracing::Level;
+
+    use super::*;
+
+    /// What makes the test below the one that only logs.
+    const ONLY_LOG: &str = "CHORUS_TEST_ONLY_LOG";
+
+    /// Standard error was a closed pipe, and the first line to it ended the thread that logged.
+    ///
+    /// Runs itself again, with such a standard error.
+    #[test]
+    fn a_log_line_that_cannot_be_written_is_lost_and_nothing_else() {
+        if env::var_os(ONLY_LOG).is_some() {
+            start_logs();
+            tracing::error!("nobody reads this");
+            return;
+        }
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let name = "cmd::tests::a_log_line_that_cannot_be_written_is_lost_and_nothing_else";
+        let output = process::Command::new(env::current_exe().unwrap())
+            .args([name, "--exact", "--nocapture"])
+            .env(ONLY_LOG, "1")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stderr(writer)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    fn by_default_our_crates_tell_what_happens_and_libraries_only_errors() {
+        let filter = EnvFilter::new(DEFAULT_LOG);
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::enabled!(target: "chorus_relay::cmd", Level::INFO));
+            assert!(tracing::enabled!(target: "chorus_core::net", Level::INFO));
+            assert!(tracing::enabled!(target: "libp2p_swarm", Level::ERROR));
+            assert!(!tracing::enabled!(target: "libp2p_swarm", Level::WARN));
+        });
+    }
+
+    /// A disk without room.
+    struct FullDisk;
+
+    impl Write for FullDisk {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Content that did not end with a line was lost on a full disk, and the exit status was 0.
+    #[test]
+    fn what_stays_in_the_buffer_of_standard_output_is_not_printed() {
+        for bytes in [&b"the end of a file"[..], b"a line\n"] {
+            let error = print(io::LineWriter::new(FullDisk), bytes).unwrap_err();
+            assert!(error.to_string().starts_with("standard output: "));
+        }
+        let mut out = Vec::<u8>::new();
+        print(io::LineWriter::new(&mut out), b"the end of a file").unwrap();
+        assert_eq!(out, b"the end of a file");
+    }
+}

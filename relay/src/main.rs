@@ -3,7 +3,10 @@
 //! Standard output carries what scripts read (contract.md); everything else goes to standard error.
 //! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stderr},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -24,7 +27,8 @@ fn main() -> ExitCode {
     match cmd::run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("chorus-relay: {failure}");
+            // The exit status says it too, where nobody reads.
+            let _ = writeln!(stderr(), "chorus-relay: {failure}");
             failure.exit_code()
         }
     }

@@ -24,6 +24,7 @@ use crate::{
     cmd::{
         Failure, client, identity,
         keys::{self, OwnKeys},
+        print,
         unfinished::Unfinished,
     },
     store::StoreError,
@@ -57,12 +58,11 @@ pub(crate) async fn get(args: GetArgs) -> Result<(), Failure> {
         content
     };
     let path = &args.output;
-    let written = if path == Path::new("-") {
-        io::stdout().write_all(&content)
-    } else {
-        write_whole(path, &content, was_sealed)
-    };
-    written.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    if path == Path::new("-") {
+        return print(io::stdout().lock(), &content);
+    }
+    write_whole(path, &content, was_sealed)
+        .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
 /// What a data directory has for opening.
@@ -118,12 +118,13 @@ fn opened(
                 "{cid} is sealed, and the keys in {dir} do not open it: {error}"
             ))
         })?;
-    // Quoted: the sender chose these words.
+    // Quoted: the sender chose these words. Where nobody hears them the content counts still.
     let (name, content_type) = (&parcel.name, &parcel.content_type);
-    eprintln!("opened {name:?}, type {content_type:?}, sealed by {author}");
+    let mut said = format!("opened {name:?}, type {content_type:?}, sealed by {author}\n");
     for (metric, value) in &parcel.quality {
-        eprintln!("  {metric:?}: {value}");
+        said.push_str(&format!("  {metric:?}: {value}\n"));
     }
+    let _ = io::stderr().write_all(said.as_bytes());
     Ok(parcel.content)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{Write, stderr},
     path::Path,
 };
 
@@ -120,7 +121,8 @@ pub(crate) async fn share(args: ShareArgs) -> Result<(), Failure> {
         drop(leaving);
         leaving = Leaving::of(unpaid.paid(&rules, rng).await?, &recipients, handle)?;
     }
-    eprint!("{}", Report::to_standard_error(&leaving.preview));
+    // Where nobody reads it, it leaves all the same.
+    let _ = write!(stderr(), "{}", Report::to_standard_error(&leaving.preview));
     let entry = leaving.entry();
     let packet = privacy::publish(handle, dir, (leaving.packet, entry)).await?;
     handle.offer(client.relay, packet.cid()).await?;
