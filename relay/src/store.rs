@@ -8,33 +8,38 @@
 //! - Blocks are bounded in bytes and in number; expired ones leave first, then the least recently used. Revocations have
 //!   an eighth of the room for themselves, so that no other packets push them out, and what is pinned stays until its
 //!   time has passed: up to half of the room.
+//! - After a full disk it refuses to write for a minute and leaves the file alone; what is stored can still be read.
 //!
-//! It does not check that a block matches its content id, and it reads no clock: times are arguments.
+//! It does not check that a block matches its content id, and reads no clock but for that minute: times are arguments.
 
 use std::{
     collections::HashMap,
     io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
-use chorus_core::release::JournalError;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use zeroize::Zeroizing;
 
 use crate::store::{
     file::{Stamp, classify, create, io_error, open_existing, open_or_make},
     index::{Entry, Index, PinError},
+    pause::Pause,
     table::{BLOCKS, ENTRIES, MARKS, Tables},
 };
 
+mod error;
 mod file;
 mod index;
 mod keyring;
 mod ledger;
 mod node_store;
+mod pause;
 mod table;
 
 pub(crate) use self::{
+    error::StoreError,
     keyring::KeyringFile,
     ledger::{LedgerFile, Seeds, SpendError},
     node_store::{NodeStore, now_ms},
@@ -52,6 +57,7 @@ pub(crate) struct BlockStore {
     /// Uses since they were last written, bounded by the number of blocks.
     touched: HashMap<BlockKey, u64>,
     counts: Counts,
+    pause: Pause,
 }
 
 /// Bounds of the store.
@@ -104,78 +110,6 @@ pub(crate) struct Secrets {
     pub(crate) certificate: Zeroizing<String>,
 }
 
-/// Why the store refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum StoreError {
-    /// The directory or file cannot be made, read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The directory or file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The file system is full.
-    #[error("{path}: no space left on the device; free some or lower store.max_bytes")]
-    DiskFull {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Another process has the store open.
-    #[error("{path}: in use by another process")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file was not made by chorus-relay.
-    #[error("{path}: not a chorus-relay store, left untouched ({message})")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// How that shows.
-        message: String,
-    },
-    /// The file is damaged.
-    #[error("{path}: damaged, left as it is ({message}); move it away to start afresh")]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        message: String,
-    },
-    /// More would be pinned than may be.
-    #[error(
-        "{path}: pinned {what} must be at most {max}, got {got}; unpin some or raise store.max_{what}"
-    )]
-    Pins {
-        /// The file.
-        path: PathBuf,
-        /// `bytes` or `blocks`.
-        what: &'static str,
-        /// How much it would be.
-        got: u64,
-        /// The bound.
-        max: u64,
-    },
-    /// The list of what left takes no more.
-    #[error("{path}: {source}; share from another data directory")]
-    Journal {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: JournalError,
-    },
-    /// A block above the bound of the whole store, or of what it may take of it.
-    #[error("a block must be at most {max} bytes, got {got}")]
-    TooLarge {
-        /// Its length, bytes.
-        got: u64,
-        /// The bound, bytes.
-        max: u64,
-    },
-}
-
 /// The name of the store's file in the data directory.
 pub(crate) const FILE_NAME: &str = "chorus.redb";
 
@@ -199,6 +133,7 @@ impl BlockStore {
             index: Index::default(),
             touched: HashMap::new(),
             counts: Counts::default(),
+            pause: Pause::default(),
             database: Some(database),
             path,
         };
@@ -461,19 +396,23 @@ impl BlockStore {
 
     /// Runs `write` in one transaction, together with the uses that wait to be written.
     ///
-    /// A failure leaves what was committed before, and the file is opened again: the disk may have room later.
+    /// A failure leaves what was committed before, and the file is opened again, which reads all of it: so after a full
+    /// disk there is a pause before the next attempt, which would most likely end as this one.
     fn commit(
         &mut self,
         write: impl FnOnce(&mut Tables<'_>) -> Result<(), redb::StorageError>,
     ) -> Result<(), StoreError> {
+        self.pause.check(&self.path, Instant::now())?;
         if self.database.is_none() {
-            self.database = Some(open_existing(&self.path, STAMP)?);
+            let opened = open_existing(&self.path, STAMP);
+            self.database = Some(opened.inspect_err(|e| self.pause.note(e, Instant::now()))?);
         }
         let result = self.try_commit(write);
-        if result.is_err() {
+        if let Err(error) = &result {
             // The lock on the file goes with the old handle.
             self.database = None;
             self.database = open_existing(&self.path, STAMP).ok();
+            self.pause.note(error, Instant::now());
         }
         result
     }

@@ -6,6 +6,8 @@ use std::{
 
 use super::*;
 
+mod full_disk;
+
 const ROOMY: Bounds = Bounds {
     max_bytes: 1 << 20,
     max_blocks: 100,
