@@ -16,6 +16,7 @@ use axum::{
     routing::get,
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use prometheus_client::metrics::counter::Counter;
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use self::page::Page;
@@ -81,18 +82,20 @@ fn finish(router: Router<Arc<Site>>, site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-/// Serves `router` until the relay drains; requests under way are finished.
+/// Serves `router` until the relay drains; requests under way are finished. Connections beyond the share of an address
+/// are closed and added to `refused`.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     mut phase: watch::Receiver<Phase>,
+    refused: Counter,
 ) {
     let drained = async move {
         // The sender gone means the same as draining.
         let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
     };
-    let server =
-        axum::serve(BoundedListener::new(listener), router).with_graceful_shutdown(drained);
+    let listener = BoundedListener::new(listener, refused);
+    let server = axum::serve(listener, router).with_graceful_shutdown(drained);
     if let Err(error) = server.await {
         tracing::error!(%error, "http");
     }

@@ -39,6 +39,8 @@ pub(crate) struct Metrics {
     pub(crate) store_errors: Counter,
     /// HTTP answers.
     pub(crate) http_responses: Family<StatusLabel, Counter>,
+    /// HTTP connections that were closed at once: their address had its share.
+    pub(crate) http_refused: Counter,
 }
 
 /// Who opened the connection.
@@ -208,6 +210,11 @@ impl Metrics {
             "http_responses",
             "HTTP answers by class of status",
             self.http_responses.clone(),
+        );
+        r.register(
+            "http_connections_refused",
+            "HTTP connections closed at once because their address had its share",
+            self.http_refused.clone(),
         );
         registry
     }

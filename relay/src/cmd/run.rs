@@ -189,12 +189,14 @@ impl HttpListeners {
             self.page,
             http::site_router(site.clone(), beside),
             phase.clone(),
+            site.metrics.http_refused.clone(),
         ))];
         if let Some((listener, _)) = self.metrics {
             servers.push(tokio::spawn(http::serve(
                 listener,
                 http::metrics_router(site.clone()),
                 phase.clone(),
+                site.metrics.http_refused.clone(),
             )));
         }
         let metrics = own

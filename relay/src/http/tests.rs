@@ -37,6 +37,7 @@ async fn start(with_metrics: bool) -> Fixture {
         listener,
         site_router(site, with_metrics),
         phase_receiver,
+        Counter::default(),
     ));
     Fixture {
         addr,
