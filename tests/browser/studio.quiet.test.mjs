@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 
+import { provided } from '../lib/dht.mjs'
 import { Studio, dialog, drop, shown } from '../lib/studio.mjs'
 import { Tasks, checkLongest } from '../lib/tasks.mjs'
 import { PATIENCE_MS } from '../lib/wait.mjs'
@@ -41,7 +42,8 @@ test('a model of 20 MB is packed as its owner chose, comes from two providers, i
   await one.answer('yes')
 
   const packed = await two.fetch(cid)
-  // The third has it from both: the relay knows both as providers, and each sends a part.
+  // The third has it from both: the relay names both as having it, and each sends a part.
+  await provided(studio.relay, cid, [one.id, two.id])
   const got = await three.fetch(cid)
   assert.ok(got.equals(packed))
   await three.tab.until(ids => ids.every(id => document.querySelector(`[data-peer="${id}"]`)?.dataset.bytesIn > 100_000), [one.id, two.id], PATIENCE_MS, 'both sent a part')

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 
+import { bytesOfCid } from '../lib/dht.mjs'
 import { start } from '../lib/js/peer.mjs'
 import { Relay, cli } from '../lib/relay.mjs'
 import { PATIENCE_MS, within } from '../lib/wait.mjs'
@@ -40,18 +41,12 @@ async function ask (request) {
   return await within(exchange(), PATIENCE_MS, 'the relay answers')
 }
 
-/** The binary form of a content id: base32 without padding, after the letter that says so. */
-function bytesOf (cid) {
-  const bits = [...cid.slice(1)].map(letter => 'abcdefghijklmnopqrstuvwxyz234567'.indexOf(letter).toString(2).padStart(5, '0')).join('')
-  return Buffer.from(bits.match(/.{8}/g).map(byte => parseInt(byte, 2)))
-}
-
 test('a revoked packet that is offered again is refused, before and after a restart', async () => {
   const file = join(dir, 'slip.txt')
   await writeFile(file, 'regretted')
   const own = ['--relay', relay.http, '--data-dir', join(dir, 'own')]
   const cid = (await cli(['share', file, ...own])).trim()
-  const got = await ask(Buffer.concat([[GET], bytesOf(cid), [0, 0]].map(part => Buffer.from(part))))
+  const got = await ask(Buffer.concat([[GET], bytesOfCid(cid), [0, 0]].map(part => Buffer.from(part))))
   assert.equal(got[0], BLOCK)
   // A block and an offered packet are written alike.
   const offer = Buffer.concat([Buffer.from([OFFER]), got.subarray(1)])
