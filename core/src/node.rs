@@ -14,6 +14,7 @@ mod life;
 mod memory;
 mod mesh;
 mod message;
+mod news;
 mod peer;
 mod seek;
 mod serve;
@@ -35,10 +36,10 @@ pub use message::{
 pub use peer::{Path, PeerInfo, Role};
 
 use crate::{
-    digest::{Codec, ContentId},
+    digest::ContentId,
     flat::{FlatMap, FlatSet},
     key::PeerId,
-    packet::{Admission, Packet, PacketError, Policy, ReplayGuard, UnverifiedPacket, block::Block},
+    packet::{Packet, PacketError, Policy, ReplayGuard, UnverifiedPacket, block::Block},
     status::{Category, Status},
     time::{Instant, Now},
 };
@@ -47,6 +48,7 @@ use fetch::{Fetch, Purpose};
 use library::Library;
 use life::is_sound;
 use memory::Memory;
+use news::{FLOOD_LIMIT, judgement};
 use peer::{Candidates, Peer};
 use sweep::{Sweep, Sweeper};
 use want::Wants;
@@ -317,19 +319,6 @@ impl Node {
         self.emit(Event::PacketShared(packet));
     }
 
-    /// Tells the news of a packet of this node's own, or of one that was offered to it.
-    fn announce(&mut self, packet: &Packet) {
-        let news = if packet.as_cbor().len() <= FLOOD_LIMIT {
-            News::Packet(packet.as_cbor().to_vec())
-        } else {
-            News::Announcement {
-                cid: packet.cid(),
-                author: packet.author(),
-            }
-        };
-        self.outputs.push_back(Output::Publish(news.encode()));
-    }
-
     fn provide(&mut self, packet: &Packet) {
         if packet.ttl_secs() >= PROVIDE_MIN_TTL_SECS {
             self.outputs.push_back(Output::Provide(packet.cid()));
@@ -397,85 +386,6 @@ impl Node {
             self.provide(&packet);
         }
         self.know(packet);
-    }
-
-    fn on_gossip(&mut self, from: PeerId, token: u64, data: &[u8]) {
-        let verdict = match News::decode(data) {
-            Ok(News::Packet(bytes)) => self.on_news(from, &bytes),
-            Ok(News::Announcement { cid, author }) => {
-                return self.on_announcement(from, token, cid, author);
-            }
-            Err(_) => Verdict::Reject,
-        };
-        self.judge(from, token, verdict);
-    }
-
-    /// Says what becomes of a gossip message, and holds it against `from` where it is rejected.
-    fn judge(&mut self, from: PeerId, token: u64, verdict: Verdict) {
-        if verdict == Verdict::Reject {
-            self.fault(from);
-        }
-        self.outputs.push_back(Output::Verdict {
-            token,
-            from,
-            verdict,
-        });
-    }
-
-    fn on_news(&mut self, from: PeerId, bytes: &[u8]) -> Verdict {
-        match self.ingest(from, bytes) {
-            Ok(true) => Verdict::Accept,
-            Ok(false) => Verdict::Ignore,
-            Err(error) => judgement(&error),
-        }
-    }
-
-    /// Takes in what a peer sent, unless it is known; returns whether it was news.
-    fn ingest(&mut self, from: PeerId, bytes: &[u8]) -> Result<bool, PacketError> {
-        // What was verified once is not verified again.
-        let cid = ContentId::of(Codec::DagCbor, bytes);
-        if self.replay.contains(&cid) && !self.revoked.contains(&cid) {
-            self.counters.packets_duplicate += 1;
-            return Ok(false);
-        }
-        match self.verify(bytes) {
-            Ok(packet) => Ok(self.take_in(from, packet)),
-            Err(error) => {
-                self.counters.packets_refused += 1;
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes in a verified packet, unless it is known; returns whether it was news.
-    fn take_in(&mut self, from: PeerId, packet: Packet) -> bool {
-        if self.is_revoked(&packet) {
-            self.refuse_revoked(&packet);
-            return false;
-        }
-        if !is_sound(&packet) {
-            self.counters.revocations_dropped += 1;
-            return false;
-        }
-        match self.replay.insert_packet(&packet, self.now.wall) {
-            Admission::Fresh => {}
-            Admission::Duplicate => {
-                self.counters.packets_duplicate += 1;
-                return false;
-            }
-            Admission::Expired | Admission::Full => {
-                self.counters.packets_refused += 1;
-                return false;
-            }
-        }
-        self.counters.packets_accepted += 1;
-        if let Some(peer) = self.peers.get_mut(&from) {
-            peer.packets_in += 1;
-        }
-        self.keep(packet.clone());
-        self.mirror(&packet);
-        self.emit(Event::PacketReceived { packet, from });
-        true
     }
 
     fn verify(&self, bytes: &[u8]) -> Result<Packet, PacketError> {
@@ -583,15 +493,6 @@ impl Node {
     }
 }
 
-/// What becomes of a packet that is refused.
-fn judgement(error: &PacketError) -> Verdict {
-    match error {
-        // By another clock than this one's it may be right: nobody who passed it on is to blame.
-        PacketError::Expired { .. } | PacketError::Future { .. } => Verdict::Ignore,
-        _ => Verdict::Reject,
-    }
-}
-
 /// Without progress for so long, a fetch fails. Guess: two rounds of asking everybody.
 const FETCH_PATIENCE: Duration = Duration::from_secs(30);
 /// First pause between searches for members; doubles up to [`DISCOVERY_LAST`].
@@ -602,8 +503,6 @@ const DISCOVERY_LAST: Duration = Duration::from_secs(30);
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Shortest sleep the node asks for, so that no deadline in the past spins the driver.
 const MIN_SLEEP: Duration = Duration::from_millis(10);
-/// Largest packet flooded whole, in bytes; larger ones are announced. Guess: a few Ethernet frames' worth of burst.
-const FLOOD_LIMIT: usize = 16 * 1024;
 /// Packets that live shorter are not worth a DHT record. Guess.
 const PROVIDE_MIN_TTL_SECS: u64 = 600;
 /// Faults after which a peer is banned. Guess: more than one unlucky race.

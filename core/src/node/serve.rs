@@ -161,7 +161,6 @@ impl Node {
         if self.join_offer(peer, token, cid, Purpose::Mirror) {
             return;
         }
-        let now = self.now.instant;
         let mut fetch = Fetch::new(Purpose::Offer, cid, now, self.counters.blocks_unstored);
         fetch.provided_by(peer);
         fetch.tokens.push((token, peer));
@@ -183,37 +182,6 @@ impl Node {
             fetch.tokens.push((token, peer));
         }
         true
-    }
-
-    /// Fetches a packet that a neighbour announced. The announcement is passed on when the packet is here: it is not signed,
-    /// and could name anything.
-    pub(super) fn on_announcement(
-        &mut self,
-        from: PeerId,
-        token: u64,
-        cid: ContentId,
-        author: PeerId,
-    ) {
-        let announced = self
-            .fetches
-            .values()
-            .filter_map(|fetch| match fetch.purpose {
-                Purpose::Announced { from, .. } => Some(from),
-                _ => None,
-            });
-        let announced: Vec<PeerId> = announced.collect();
-        let of_peer = announced.iter().filter(|other| **other == from).count();
-        let is_known = self.library.get(&cid).is_some() || self.replay.contains(&cid);
-        if is_known
-            || self.revoked.contains(&cid)
-            || self.fetches.values().any(|f| f.cid == cid)
-            || of_peer >= MAX_ANNOUNCED_OF_PEER
-            || announced.len() >= MAX_ANNOUNCED
-            || self.fetches.len() >= MAX_FETCHES
-        {
-            return self.judge(from, token, Verdict::Ignore);
-        }
-        self.start_fetch(Purpose::Announced { token, from }, cid, &[author, from]);
     }
 
     /// Starts keeping a packet's content for others, where the configuration asks for it.
@@ -288,7 +256,3 @@ const MAX_WAITERS: usize = 16;
 const MAX_OFFERS: usize = MAX_FETCHES / 2;
 /// Offers of one peer under way at once. Guess: 40 MB under way.
 const MAX_OFFERS_OF_PEER: usize = 4;
-/// Announced packets fetched at once. Source: a quarter of all fetches.
-const MAX_ANNOUNCED: usize = MAX_FETCHES / 4;
-/// Those that one neighbour announced. Source: a quarter of them.
-const MAX_ANNOUNCED_OF_PEER: usize = MAX_ANNOUNCED / 4;
