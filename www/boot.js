@@ -17,7 +17,8 @@ const app = document.getElementById('app')
 join.ahead = begin(join)
 try {
   await load()
-  mount(app, join, view, dialogs, name => { if (name === 'peer') prefetch() })
+  // Held on to: what is collected no longer wakes when the tab is shown again, nor says good-bye.
+  app.mounted = mount(app, join, view, dialogs, name => { if (name === 'peer') prefetch() })
 } catch (error) {
   const banner = document.createElement('p')
   banner.className = 'banner'

@@ -82,6 +82,17 @@ test('a closed tab is gone from the list of the others', () => withRelay(async r
   await closeAll(tabs)
 }))
 
+test('a page that the browser keeps for the way back goes on, and one that it does not keep says good-bye', () => withRelay(async relay => {
+  const tabs = await openMesh(browser, relay, [{ storage: 'memory' }, { storage: 'memory' }])
+  const [one, other] = tabs
+  await one.tab.run(() => { dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })) })
+  const bytes = new TextEncoder().encode('still here')
+  assert.deepEqual(new Uint8Array(await other.fetch(await one.share('back.txt', bytes))), bytes)
+  await one.tab.run(() => { dispatchEvent(new PageTransitionEvent('pagehide')) })
+  await other.waitGone(one, SOON_MS)
+  await closeAll(tabs)
+}))
+
 test('a reload keeps the peer id, and a second tab of the same profile is a second peer', () => withRelay(async relay => {
   const tab = await Dashboard.open(browser, relay)
   const { id } = tab
