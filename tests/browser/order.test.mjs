@@ -143,7 +143,7 @@ test('what its author revokes disappears everywhere, and only its author can', a
   }
   // Who comes later hears of the revocation and not of the packet.
   const late = await open()
-  await told(late, 'packet', by)
+  await Promise.all([by, behind].map(cid => told(late, 'packet', cid)))
   assert.deepEqual(await listed(late, { type: 'slip' }), [behind])
   await Promise.all([author, reader, late].map(tab => tab.close()))
 })
