@@ -22,6 +22,7 @@ export function join(options?: JoinOptions): Promise<Peer>
 /** Loads the wasm from beside this module, once; `join` does so by itself. Call it early to join sooner. */
 export function load(): Promise<unknown>
 
+/** One that is not among these rejects with `ERR_INVALID_ARGUMENT`, which names it; `undefined` is as good as absent. */
 export interface JoinOptions {
   /** The relay's address on the web. Default: where this module came from. */
   relay?: string
@@ -115,7 +116,7 @@ export interface Peer {
   peers(): Promise<PeerInfo[]>
   /** Reconnects at once; call it where the page knows that the network changed. */
   wake(): void
-  /** Leaves the mesh. Every later call throws `ERR_CLOSED`. */
+  /** Leaves the mesh; its identity is free for the next `join`. Every later call throws `ERR_CLOSED`. */
   close(): Promise<void>
 }
 

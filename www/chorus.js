@@ -140,6 +140,9 @@ function isModel (file) { return /\.safetensors$/i.test(file.name) }
 /** Joins the mesh through a relay; resolves to a peer. */
 export async function join (options = {}) {
   const { relay = new URL('.', import.meta.url).href, ...rest } = options
+  // One that is misspelt must not be as good as absent: `relayOnly` hides the visitor's address.
+  const unknown = Object.keys(options).find(key => !OPTIONS.includes(key))
+  if (unknown !== undefined) throw fail('ERR_INVALID_ARGUMENT', `options must be among ${OPTIONS.join(', ')}, got ${JSON.stringify(unknown)}`)
   try {
     void new URL(relay)
   } catch {
@@ -351,6 +354,7 @@ export const MAX_OBJECT = 10_000_000
 const JOINING_MS = 3_000
 /** Longest wait for idle time. Guess: a page that is busy for longer is busy for good. */
 const MAX_IDLE_MS = 10_000
+const OPTIONS = ['relay', 'network', 'storage', 'iceServers', 'relayOnly']
 const EVENTS = ['peer', 'packet', 'due', 'undue', 'revoked', 'status', 'pulse', 'progress', 'error']
 /** An address of a relay that a page can open a socket to. */
 const WEB_SOCKET = /^\/(ip4|ip6|dns[46]?)\/([^/]+)\/tcp\/(\d+)\/(ws|wss|tls\/ws)(\/p2p\/[^/]+)?$/

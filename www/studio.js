@@ -87,7 +87,7 @@ export async function receive (peer, cid, root) {
       try {
         integration = await desk.keep(integrate(model, packet.content, { cid, signal: desk.signal, onStep: ({ trail }) => { state.trail = trail; show() } }))
         await integration.run()
-        after = await desk.keep(integration.model())
+        after = await desk.keep(integration.model({ signal: desk.signal }))
         Object.assign(state, { trail: integration.trail, digests: [model.digest, after.digest] })
         remember(file)
       } finally {
@@ -106,7 +106,7 @@ export async function receive (peer, cid, root) {
       },
       undo: async () => {
         await integration.undo()
-        after = await desk.keep(integration.model())
+        after = await desk.keep(integration.model({ signal: desk.signal }))
         Object.assign(state, { trail: integration.trail, digests: [state.digests[0], after.digest] })
         show()
       },
@@ -147,10 +147,11 @@ class Desk {
 
   async answer () { return await this.#dialog.answer() }
 
-  /** Holds what is made until the dialog is closed. */
+  /** Holds what is made until the dialog is closed; what comes later is closed at once. */
   async keep (making) {
     const made = await making
-    this.#held.push(made)
+    if (this.signal.aborted) made.close()
+    else this.#held.push(made)
     return made
   }
 

@@ -11,7 +11,8 @@ class ChorusMesh extends HTMLElement {
   static observedAttributes = ['consent']
   #root = this.attachShadow({ mode: 'open' })
   #mounted
-  #isStarting = false
+  /** Where the start that counts puts its view; one from before the element was moved has another. */
+  #box
   #styled
 
   connectedCallback () {
@@ -23,7 +24,7 @@ class ChorusMesh extends HTMLElement {
   disconnectedCallback () {
     const mounted = this.#mounted
     this.#mounted = undefined
-    this.#isStarting = false
+    this.#box = undefined
     mounted?.close()
     this.#root.replaceChildren()
   }
@@ -54,17 +55,24 @@ class ChorusMesh extends HTMLElement {
   }
 
   async #start () {
-    if (this.#isStarting || this.#mounted) return
-    this.#isStarting = true
+    if (this.#box) return
     const box = document.createElement('div')
+    const pressed = this.#root.activeElement
+    this.#box = box
     this.#root.replaceChildren(box)
+    if (pressed) {
+      // The button is gone: who uses the keyboard goes on from here.
+      box.tabIndex = -1
+      box.focus()
+    }
     const view = VIEWS.includes(this.getAttribute('view')) ? this.getAttribute('view') : 'panel'
     try {
       const [{ begin, dialogs, load, prefetch }, { mount }] = await Promise.all([import('./chorus.js'), import('./chorus_web.js')])
+      if (box !== this.#box) return
       const join = { relay: this.#relay, storage: this.getAttribute('storage') ?? 'indexeddb' }
       const ahead = begin(join)
       await load()
-      if (!this.isConnected || !this.#isStarting) {
+      if (box !== this.#box) {
         const { socket, connection } = await ahead
         socket?.close()
         connection?.close()
@@ -77,7 +85,8 @@ class ChorusMesh extends HTMLElement {
         if (learns && name === 'peer') prefetch()
       })
     } catch (error) {
-      this.#isStarting = false
+      if (box !== this.#box) return
+      this.#box = undefined
       box.className = 'chorus widget'
       box.textContent = `Chorus cannot start here: ${error?.message ?? error}`
       this.#emit('error', error)

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { Tab, launch } from '../lib/chromium.mjs'
 import { Relay } from '../lib/relay.mjs'
 import { html, serve } from '../lib/serve.mjs'
+import { deferred } from '../lib/wait.mjs'
 
 let browser
 let relay
@@ -16,6 +17,7 @@ before(async () => {
   site = await serve({
     '/': page(''),
     '/ask': page(`<script type="module" src="${relay.http}/widget.js"></script><chorus-mesh relay="${relay.http}" view="panel" consent="ask"></chorus-mesh>`),
+    '/panel': page(`<script type="module" src="${relay.http}/widget.js"></script><chorus-mesh relay="${relay.http}" view="panel" consent="given" storage="memory"></chorus-mesh>`),
     '/given': page(`<script type="module" src="${relay.http}/widget.js"></script><chorus-mesh relay="${relay.http}" view="bar" consent="given"></chorus-mesh>`)
   })
 })
@@ -165,7 +167,40 @@ test('join says why it cannot: a relay that is not there, an option that is not 
   await tab.close()
 })
 
-test('a widget connects only after consent, and its events bubble', async () => {
+test('an option that is undefined is as good as absent, and one that is misspelt is named', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/`)
+  const [code, message] = await tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    const options = { relay, network: undefined, storage: 'memory', iceServers: undefined, relayOnly: undefined }
+    const peer = await join(options)
+    const stop = await peer.streams.handle('/chorus-test/twice/1.0.0', () => {})
+    stop()
+    stop()
+    await peer.close()
+    return await join({ ...options, relayonly: true }).then(() => [], ({ code, message }) => [code, message])
+  }, relay.http)
+  assert.equal(code, 'ERR_INVALID_ARGUMENT')
+  assert.match(message, /"relayonly"/)
+  await tab.close()
+})
+
+test('a page that closes its peer and joins again is the same peer', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/`)
+  const [first, second] = await tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    // Held on to: what is collected has let go of its identity anyway.
+    globalThis.peers = [await join({ relay })]
+    await peers[0].close()
+    peers.push(await join({ relay }))
+    return peers.map(({ id }) => id)
+  }, relay.http)
+  assert.equal(second, first)
+  await tab.close()
+})
+
+test('a widget connects only after consent, keeps the keyboard, and its events bubble', async () => {
   const tab = await Tab.open(browser)
   await tab.page.addInitScript(() => {
     globalThis.up = new Promise(resolve => document.addEventListener('chorus:status', resolve, { once: true }))
@@ -180,6 +215,52 @@ test('a widget connects only after consent, and its events bubble', async () => 
   await button.click()
   await tab.run(async () => { await globalThis.up })
   assert.notDeepEqual(await tab.run(() => globalThis.sockets), [])
+  assert.equal(await tab.run(() => document.activeElement.localName), 'chorus-mesh', 'the focus is where the button was')
+  await tab.close()
+})
+
+test('a widget that is moved while it loads is one peer', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.addInitScript(() => {
+    globalThis.sockets = []
+    globalThis.WebSocket = new Proxy(WebSocket, {
+      construct (target, args) {
+        const socket = Reflect.construct(target, args)
+        sockets.push(socket)
+        return socket
+      }
+    })
+  })
+  const isMoved = deferred()
+  await tab.page.route('**/chorus_web_bg.wasm', async route => {
+    await isMoved.promise
+    await route.continue()
+  })
+  // Each start greets the relay while the wasm is on its way.
+  const greeted = tab.page.waitForEvent('websocket')
+  await tab.page.goto(`${site.origin}/given`)
+  await greeted
+  const greetedAgain = tab.page.waitForEvent('websocket')
+  await tab.run(() => document.body.append(document.querySelector('chorus-mesh')))
+  await greetedAgain
+  isMoved.resolve()
+  await tab.page.locator('chorus-mesh [data-peer-id]').first().waitFor({ state: 'attached' })
+  assert.equal(await tab.run(() => sockets.filter(({ readyState }) => readyState <= WebSocket.OPEN).length), 1)
+  await tab.close()
+})
+
+test('a widget that cannot learn privately says why, tries again, and learns openly where that is asked for', async () => {
+  const tab = await Tab.open(browser)
+  await tab.page.goto(`${site.origin}/panel`)
+  const find = selector => tab.page.locator(`chorus-mesh ${selector}`)
+  await find('[data-action="private"]').click()
+  assert.match(await find('[data-error="notice"]').innerText(), /cannot learn like this/)
+  await find('[data-error="notice"] button').click()
+  await find('[data-error="notice"]').waitFor({ state: 'detached' })
+  await find('[data-action="learn"]').click()
+  await find('[data-error="notice"]').waitFor()
+  await find('[data-action="private"]').click()
+  await find('[data-private="false"][data-running="true"]').waitFor()
   await tab.close()
 })
 

@@ -55,7 +55,34 @@ test('the file button and the learning switch are reached with the Tab key', asy
   }
   assert.ok(reached.has('learn'), [...reached].join(' '))
   assert.ok(reached.has('file'), [...reached].join(' '))
+  // Words that say what pressing does say the state as well: “Pause learning, pressed” would contradict itself.
+  assert.equal(await tab.page.locator('[data-action][aria-pressed]').count(), 0)
   await tab.close()
+})
+
+test('a file that is fetched from the keyboard keeps the focus, is announced, and is let go when it is taken back', async () => {
+  const [reader, author] = await Promise.all([1, 2].map(() => Dashboard.open(browser, relay, { storage: 'memory' })))
+  const cid = await author.tab.run(async relay => {
+    const { join } = await import(`${relay}/chorus.js`)
+    globalThis.peer = await join({ relay, storage: 'memory' })
+    return await peer.share({ type: 'file', name: 'slip.txt', content: 'a slip' })
+  }, relay.http)
+  await reader.tab.run(() => {
+    const real = URL.revokeObjectURL
+    URL.revokeObjectURL = url => {
+      document.body.dataset.revoked = url
+      real.call(URL, url)
+    }
+  })
+  const row = reader.page.locator(`.files [data-cid="${cid}"]`)
+  await row.locator('[data-action="fetch"]').press('Enter')
+  const url = await row.locator('a[download]').getAttribute('href')
+  assert.ok(await row.evaluate(row => row.contains(document.activeElement)))
+  assert.equal(await row.locator('[role="status"]').textContent(), 'slip.txt can be saved')
+  await author.tab.run(cid => peer.revoke(cid), cid)
+  await reader.tab.until(url => document.body.dataset.revoked === url, url, 30_000, 'the address is given up')
+  assert.equal(await row.count(), 0)
+  for (const tab of [reader, author]) await tab.close()
 })
 
 test('a digit drawn with the mouse gets an answer', async () => {

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 
 import { meet } from '../lib/dashboard.mjs'
 import { Studio, dialog, drop, shown } from '../lib/studio.mjs'
-import { PATIENCE_MS } from '../lib/wait.mjs'
+import { PATIENCE_MS, SLOW_MS, deferred, within } from '../lib/wait.mjs'
 
 const studio = new Studio()
 before(() => studio.start(2))
@@ -46,6 +46,19 @@ test('of a model that the others have, only the difference is packed, and who op
   await dialog(two).locator('[data-choice="file"]').setInputFiles(studio.paths.three)
   await shown(two, '[data-answer="undo"]')
   await two.answer('no')
+
+  // Once more, closed while the third worker takes the blended model: the first has the own one, the second lets it in.
+  const ended = []
+  const third = deferred()
+  two.page.on('worker', worker => {
+    if (ended.push(new Promise(resolve => worker.once('close', resolve))) === 3) third.resolve()
+  })
+  await two.page.locator(`.files [data-cid="${cid}"] [data-action="engram"]`).click()
+  await shown(two, '[data-choice="file"]')
+  await dialog(two).locator('[data-choice="file"]').setInputFiles(studio.paths.three)
+  await within(third.promise, SLOW_MS, 'the blended model is on its way')
+  await two.answer('no')
+  await within(Promise.all(ended), PATIENCE_MS, 'no worker is left')
   studio.tabs.forEach(tab => tab.tab.check())
 })
 

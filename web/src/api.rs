@@ -23,9 +23,9 @@ use crate::{
     transport::{Config, IceServer},
 };
 
-/// The options of `join`, as JavaScript gives them.
+/// The options of `join`, as JavaScript gives them. Only these are looked at: `www/chorus.js` refuses others.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct JoinOptions {
     relay: String,
     #[serde(default)]
@@ -33,9 +33,9 @@ pub(crate) struct JoinOptions {
     #[serde(default)]
     storage: Option<String>,
     #[serde(default)]
-    ice_servers: Vec<IceServerOptions>,
+    ice_servers: Option<Vec<IceServerOptions>>,
     #[serde(default)]
-    relay_only: bool,
+    relay_only: Option<bool>,
     /// Not the caller's: `www/chorus.js` begins this. A promise of what [`Ahead::read`](crate::transport::Ahead::read) reads.
     #[serde(default, with = "serde_wasm_bindgen::preserve")]
     ahead: JsValue,
@@ -75,7 +75,8 @@ impl JoinOptions {
                 )));
             }
         };
-        let ice_servers = options.ice_servers.into_iter().map(|server| IceServer {
+        let ice_servers = options.ice_servers.into_iter().flatten();
+        let ice_servers = ice_servers.map(|server| IceServer {
             urls: match server.urls {
                 Urls::One(url) => vec![url],
                 Urls::Many(urls) => urls,
@@ -85,7 +86,7 @@ impl JoinOptions {
         });
         let transport = Config {
             ice_servers: ice_servers.collect(),
-            relay_only: options.relay_only,
+            relay_only: options.relay_only.unwrap_or_default(),
         };
         Ok(Options {
             relay: options.relay,

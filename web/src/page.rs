@@ -41,6 +41,7 @@ use crate::{
     peer::{Learner, Learning, Lesson, Options, Peer, StartError, Steps, text},
     ui::{App, AppProps, Controls, View},
     view::{
+        link::Link,
         state::{Action, FileRow, FileStage, PacketRow},
         store::Store,
     },
@@ -48,7 +49,7 @@ use crate::{
 
 /// How a view behaves, as JavaScript gives it.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 struct ViewOptions {
     /// Which digits this tab holds, such as `0,1,2`, for good; it chooses what the others lack otherwise.
     #[serde(default)]
@@ -88,12 +89,10 @@ impl Mounted {
         if let Some(app) = self.app.take() {
             app.destroy();
         }
-        // The identity and the database are free again once nobody holds the peer.
         self.page.learner.take();
         self.page.retry.take();
-        if let Some(api) = self.page.api.take() {
-            free(&api);
-        }
+        // Not freed: a call may be under way, which the closed peer ends.
+        self.page.api.take();
         let peer = self.page.peer.take();
         if let Some(peer) = peer {
             peer.close().await;
@@ -392,6 +391,7 @@ impl Page {
             // Another was asked for meanwhile.
             _ if self.learners.get() != mine => {}
             Ok(learner) => {
+                let train = self.is_to_run.get();
                 learner.switch(train);
                 *self.learner.borrow_mut() = Some(learner);
                 self.change(Action::LearningSwitched(train));
@@ -522,7 +522,7 @@ impl Page {
         let parts = Array::of1(&content);
         let blob = Blob::new_with_u8_array_sequence(&parts).map_err(|e| text(&e))?;
         let url = Url::create_object_url_with_blob(&blob).map_err(|e| text(&e))?;
-        Ok(FileStage::Ready(url.into()))
+        Ok(FileStage::Ready(Rc::new(Link { url, revoke })))
     }
 
     /// Fetches what is sealed, opens it and names the file as it is called inside.
@@ -540,13 +540,9 @@ impl Page {
     }
 }
 
-/// Frees a class of this module that JavaScript was handed: it holds the peer until then.
-fn free(object: &JsValue) {
-    let free = Reflect::get(object, &"free".into()).and_then(JsCast::dyn_into::<Function>);
-    if let Ok(free) = free {
-        // It was there, so this frees it.
-        let _ = free.call0(object);
-    }
+fn revoke(url: &str) {
+    // One that is gone already is no error.
+    let _ = Url::revoke_object_url(url);
 }
 
 async fn fetch_digits(base: &str) -> Result<Digits, String> {

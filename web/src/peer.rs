@@ -107,7 +107,7 @@ pub struct Peer {
     /// What the learner exchanged.
     pub learned: Rc<Learned>,
     writer: Option<Writer>,
-    // The lock on the identity is held as long as the peer lives.
+    // The lock on the identity is held until the peer is closed.
     identity: Rc<Identity>,
 }
 
@@ -219,12 +219,13 @@ impl Peer {
         self.identity.seed()
     }
 
-    /// Closes every connection and waits until what is to be kept is kept.
+    /// Closes every connection, waits until what is to be kept is kept, and lets the identity go: the next peer can have it.
     pub async fn close(&self) {
         self.handle.close().await;
         if let Some(writer) = &self.writer {
             writer.flush().await;
         }
+        self.identity.release();
     }
 
     /// Runs `on_setback` with the reason whenever the browser does not keep what this peer stores: until the tab closes it

@@ -14,7 +14,7 @@ mod lock;
 mod record;
 mod store;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
@@ -81,12 +81,12 @@ pub struct Storage {
     setback: Option<StorageError>,
 }
 
-/// A tab's identity. The slot stays its own until this is dropped.
+/// A tab's identity. The slot stays its own until [`Identity::release`], or until this is dropped.
 pub struct Identity {
     seed: Zeroizing<[u8; 32]>,
     slot: Option<u32>,
     setback: Option<StorageError>,
-    _lock: Option<LockGuard>,
+    lock: RefCell<Option<LockGuard>>,
 }
 
 /// Opens the storage called `name`, one for each network. What only IndexedDB needs is compiled only with it, so it is
@@ -204,12 +204,17 @@ impl Identity {
         self.setback.as_ref()
     }
 
+    /// Gives the slot to whoever asks next. Nothing is to be written in its name afterwards.
+    pub fn release(&self) {
+        self.lock.take();
+    }
+
     fn ephemeral(setback: Option<StorageError>) -> Result<Self, StorageError> {
         Ok(Self {
             seed: random_seed()?,
             slot: None,
             setback,
-            _lock: None,
+            lock: RefCell::default(),
         })
     }
 
@@ -234,7 +239,7 @@ impl Identity {
             seed,
             slot: Some(slot),
             setback: None,
-            _lock: Some(guard),
+            lock: RefCell::new(Some(guard)),
         }))
     }
 }

@@ -4,5 +4,6 @@ pub mod digit;
 pub mod drawing;
 pub mod format;
 pub mod geometry;
+pub mod link;
 pub mod state;
 pub mod store;

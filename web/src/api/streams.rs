@@ -183,7 +183,9 @@ impl ChorusPeer {
         spawn_local(async move {
             let _ = Abortable::new(accept, registration).await;
         });
-        Ok(Closure::once_into_js(move || handle.abort()).unchecked_into())
+        // Ending it twice is no error.
+        let end = Closure::<dyn FnMut()>::new(move || handle.abort());
+        Ok(end.into_js_value().unchecked_into())
     }
 
     /// Measures the round trip to a directly connected peer, in milliseconds.

@@ -64,10 +64,15 @@ impl Control for PageControl {
     }
 
     fn learn(&self, on: bool) {
+        // One that is starting takes it from here.
+        self.0.is_to_run.set(on);
+        let shown = self.0.store.state().learner.clone();
         if let Some(learner) = &*self.0.learner.borrow() {
             learner.switch(on);
-            self.0.is_to_run.set(on);
             self.0.change(Action::LearningSwitched(on));
+        } else if on && shown.is_ready {
+            // The last one could not start: it is tried again.
+            self.learn_privately(shown.is_private);
         }
     }
 

@@ -62,7 +62,7 @@ pub(crate) fn App(props: &AppProps) -> Html {
     let controls = (state.phase == Phase::Up).then(|| props.controls.clone());
     let content = match props.view {
         View::Page | View::Full => page(&state, controls, &props.controls, props.view),
-        View::Panel => panel(&state, controls),
+        View::Panel => panel(&state, controls, &props.controls),
         View::Bar => bar(&state),
     };
     let class = if props.view == View::Page {
@@ -109,11 +109,12 @@ fn page(state: &State, controls: Option<Controls>, always: &Controls, view: View
     }
 }
 
-fn panel(state: &State, controls: Option<Controls>) -> Html {
+fn panel(state: &State, controls: Option<Controls>, always: &Controls) -> Html {
     html! {
         <>
             { bar(state) }
             <div class="stack">
+                { banner(state, always) }
                 <Learner learner={state.learner.clone()} {controls} span="" />
                 <Peers peers={state.peers.clone()} span="" />
             </div>

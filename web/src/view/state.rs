@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use chorus_core::{learner::Classes, status::Category};
 
+use super::link::Link;
+
 /// Everything the page shows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
@@ -133,8 +135,8 @@ pub enum FileStage {
     Offered,
     /// Being fetched: bytes received so far.
     Fetching(u64),
-    /// Here; the object URL to save it from.
-    Ready(Rc<str>),
+    /// Here; the object URL to save it from, revoked with the row.
+    Ready(Rc<Link>),
     /// Shared by this tab.
     Own,
     /// Could not be fetched; why, in plain words.

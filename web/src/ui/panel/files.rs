@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use web_sys::{DragEvent, Event, HtmlInputElement};
+use wasm_bindgen::JsCast;
+use web_sys::{DragEvent, Element, Event, HtmlElement, HtmlInputElement, MouseEvent};
 use yew::{Callback, Html, Properties, TargetCast, classes, component, html, use_state};
 
 use crate::ui::Controls;
@@ -111,12 +112,14 @@ fn row(file: &FileRow, controls: Option<&Controls>) -> Html {
         FileStage::Failed(why) => why.to_string(),
     };
     let is_failed = matches!(file.stage, FileStage::Failed(_));
+    let is_ready = matches!(file.stage, FileStage::Ready(_));
     html! {
-        <li key={&*file.cid} class="arrive" data-cid={file.cid.to_string()} data-size={file.size.to_string()}
+        <li key={&*file.cid} class="arrive" tabindex="-1" data-cid={file.cid.to_string()} data-size={file.size.to_string()}
             data-state={file.stage.as_str()} data-name={file.name.to_string()}>
             <div>
                 <div class="name" title={file.name.to_string()}>{ file.name.to_string() }</div>
                 <div class={classes!("sub", is_failed.then_some("error"))} role={is_failed.then_some("alert")}>{ words }</div>
+                <span class="hidden" role="status">if is_ready { { format!("{} can be saved", file.name) } }</span>
             </div>
             { action(file, controls) }
             if let FileStage::Fetching(received) = file.stage {
@@ -134,10 +137,10 @@ fn row(file: &FileRow, controls: Option<&Controls>) -> Html {
 fn action(file: &FileRow, controls: Option<&Controls>) -> Html {
     match &file.stage {
         FileStage::Own | FileStage::Fetching(_) => html! { <span></span> },
-        FileStage::Ready(url) => html! {
+        FileStage::Ready(link) => html! {
             <span class="buttons">
                 if file.is_engram { { open(file, controls) } }
-                <a class="button small primary" href={url.to_string()} download={file.name.to_string()}>
+                <a class="button small primary" href={link.url.clone()} download={file.name.to_string()}>
                     { "Save" }<span class="hidden">{ " " }{ file.name.to_string() }</span>
                 </a>
             </span>
@@ -149,7 +152,13 @@ fn action(file: &FileRow, controls: Option<&Controls>) -> Html {
                 "Try again"
             };
             let (controls, cid) = (controls.cloned(), file.cid.clone());
-            let onclick = Callback::from(move |_| {
+            let onclick = Callback::from(move |event: MouseEvent| {
+                // The button goes: who uses the keyboard goes on from its row.
+                let button = event.target_dyn_into::<Element>();
+                let row = button.and_then(|button| button.closest("li").ok().flatten());
+                if let Some(row) = row.and_then(|row| row.dyn_into::<HtmlElement>().ok()) {
+                    let _ = row.focus();
+                }
                 if let Some(controls) = &controls {
                     controls.fetch(&cid);
                 }

@@ -62,7 +62,7 @@ fn switch(is_running: bool, controls: Option<&Controls>) -> Html {
     };
     let onclick = Callback::from(move |_| controls.learn(!is_running));
     html! {
-        <button type="button" class="button small" {onclick} data-action="learn" aria-pressed={is_running.to_string()}>
+        <button type="button" class="button small" {onclick} data-action="learn">
             { if is_running { "Pause learning" } else { "Start learning" } }
         </button>
     }
@@ -76,7 +76,7 @@ fn privately(learner: &LearnerView, controls: Option<&Controls>) -> Html {
     let is_private = learner.is_private;
     let onclick = Callback::from(move |_| controls.learn_privately(!is_private));
     html! {
-        <button type="button" class="button small" {onclick} data-action="private" aria-pressed={is_private.to_string()}
+        <button type="button" class="button small" {onclick} data-action="private"
             title="Adds noise to what this tab shares, so that nobody can tell any single example in it. Begins anew.">
             { if is_private { "Learn openly" } else { "Learn privately" } }
         </button>

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use super::*;
 
 pub(in crate::view) fn peer(id: &str, kind: Kind) -> PeerRow {
@@ -119,6 +121,35 @@ fn what_its_author_takes_back_is_no_longer_listed() {
         state.packets.iter().map(|p| &*p.cid).collect::<Vec<_>>(),
         ["x"]
     );
+}
+
+#[test]
+fn the_address_of_a_file_is_given_up_with_its_row() {
+    thread_local! {
+        static GIVEN_UP: Cell<usize> = const { Cell::new(0) };
+    }
+    let ready = || Action::FileMoved {
+        cid: "f".into(),
+        stage: FileStage::Ready(Rc::new(Link {
+            url: "blob:f".into(),
+            revoke: |_| GIVEN_UP.set(GIVEN_UP.get() + 1),
+        })),
+    };
+    let listed = run([Action::FileSeen(file()), ready()]);
+    assert_eq!(GIVEN_UP.get(), 0);
+    let gone = listed.after(Action::PacketRevoked("f".into()));
+    drop(listed);
+    assert_eq!(GIVEN_UP.get(), 1);
+    // It was being fetched when its row went.
+    let gone = gone.after(ready());
+    assert_eq!(GIVEN_UP.get(), 2);
+    let other = |n: usize| FileRow {
+        cid: n.to_string().into(),
+        ..file()
+    };
+    let listed = gone.after(Action::FileSeen(file())).after(ready());
+    let full = (0..MAX_FILES).fold(listed, |state, n| state.after(Action::FileSeen(other(n))));
+    assert_eq!((full.files.len(), GIVEN_UP.get()), (MAX_FILES, 3));
 }
 
 #[test]
