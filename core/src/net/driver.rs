@@ -68,7 +68,7 @@ pub struct Driver<X: NetworkBehaviour> {
     next_token: u64,
     gossip: HashMap<u64, gossipsub::MessageId>,
     channels: HashMap<u64, Asker>,
-    answers: Answers,
+    answers: Answers<InboundRequestId>,
     requests: HashMap<OutboundRequestId, u64>,
     commands: HashMap<u64, oneshot::Sender<Result<Reply, NodeError>>>,
     dials: HashMap<ConnectionId, oneshot::Sender<Result<(), String>>>,
@@ -325,7 +325,7 @@ impl<X: NetworkBehaviour> Driver<X> {
                     let size = response.size();
                     let response = match self.answers.begin(id, peer, size) {
                         true => response,
-                        false => Response::Refused("too much is on its way to you".into()),
+                        false => Response::Refused("too much is on its way already".into()),
                     };
                     let blocks = self.behaviour().blocks.get();
                     if blocks.send_response(channel, Some(response)).is_err() {
