@@ -18,6 +18,9 @@ const MARK = 'chorus-test-tab-'
  * @typedef {{ ms: number, clock: number, steps: string[] }} Task
  */
 
+/** Processor time of an event, µs. Where the trace lacks it, the clock's, which is no less. */
+const timeOf = ({ tdur, dur }) => tdur ?? dur
+
 /** Follows the tasks of the pages of one browser, from `watch` to `longest`. */
 export class Tasks {
   #browser
@@ -57,17 +60,18 @@ export class Tasks {
       if (page == null) throw new Error(`the trace does not know the page ${name}`)
       const own = events.filter(({ ph, pid, tid, dur }) => ph === 'X' && pid === page.pid && tid === page.tid && dur > 0)
       const tasks = own.filter(event => event.name === 'RunTask')
-      if (tasks.length === 0 || tasks.some(({ tdur }) => tdur == null)) throw new Error(`the trace lacks the tasks of the page ${name}`)
-      const longest = tasks.reduce((a, b) => b.tdur > a.tdur ? b : a)
+      if (tasks.length === 0) throw new Error(`the trace has ${own.length} events of the page ${name}, and none is a task`)
+      const longest = tasks.reduce((a, b) => timeOf(b) > timeOf(a) ? b : a)
       const steps = own
         .filter(event => event !== longest && event.ts >= longest.ts && event.ts + event.dur <= longest.ts + longest.dur)
-        .toSorted((a, b) => b.tdur - a.tdur)
+        .toSorted((a, b) => timeOf(b) - timeOf(a))
         .slice(0, 4)
-        .map(({ name, tdur, args: { data = {} } = {} }) => {
+        .map(event => {
+          const { name, args: { data = {} } = {} } = event
           const place = [data.functionName, data.url, data.lineNumber].filter(Boolean)
-          return [name, ...place, `${Math.round(tdur / 1000)} ms`].join(' ')
+          return [name, ...place, `${Math.round(timeOf(event) / 1000)} ms`].join(' ')
         })
-      return [name, { ms: longest.tdur / 1000, clock: longest.dur / 1000, steps }]
+      return [name, { ms: timeOf(longest) / 1000, clock: longest.dur / 1000, steps }]
     }))
   }
 }
