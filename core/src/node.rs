@@ -118,8 +118,8 @@ struct Settling {
 enum Answer {
     /// To the owner's command to share `packet`, which is published then.
     Share { command: u64, packet: Packet },
-    /// To the requests of peers that offered.
-    Offers(Vec<u64>),
+    /// To the requests of peers that offered, as in [`Fetch::tokens`].
+    Offers(Vec<(u64, PeerId)>),
     /// To the owner's command to keep an object's blocks.
     Pin {
         command: u64,
@@ -358,7 +358,7 @@ impl Node {
                 self.reply(command, Err(NodeError::NotStored(cid)));
             }
             Answer::Offers(tokens) if is_kept => {
-                for token in tokens {
+                for (token, _) in tokens {
                     self.respond(token, Response::Stored);
                 }
                 self.emit(Event::Mirrored(cid));

@@ -183,12 +183,10 @@ impl Node {
                 self.reply(command, Err(error))
             }
             (Purpose::Offer, true) => {
-                let tokens = fetch.tokens.into_iter().map(|(token, _)| token).collect();
-                self.settle(packet.cid(), Answer::Offers(tokens), fetch.unstored);
+                self.settle(packet.cid(), Answer::Offers(fetch.tokens), fetch.unstored);
             }
             (Purpose::Offer, false) => {
-                let tokens = fetch.tokens.into_iter().map(|(token, _)| token);
-                self.refuse_all(tokens, &alloc::format!("{error}"));
+                self.refuse_all(fetch.tokens, &alloc::format!("{error}"));
             }
             (Purpose::Mirror | Purpose::Announced { .. }, true) => {
                 self.emit(Event::Mirrored(packet.cid()));
@@ -208,10 +206,7 @@ impl Node {
                 self.reply(command, Err(error))
             }
             Purpose::Predecessor => self.on_predecessor(fetch.cid, Err(&error)),
-            Purpose::Offer => {
-                let tokens = fetch.tokens.into_iter().map(|(token, _)| token);
-                self.refuse_all(tokens, &alloc::format!("{error}"));
-            }
+            Purpose::Offer => self.refuse_all(fetch.tokens, &alloc::format!("{error}")),
             // A neighbour passes on only what it has verified; that it did not hand it over may be bad luck.
             Purpose::Announced { token, from } => {
                 let verdict = match &error {

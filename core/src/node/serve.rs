@@ -213,10 +213,10 @@ impl Node {
         self.outputs.push_back(Output::Respond { token, response });
     }
 
-    pub(super) fn refuse_all(&mut self, tokens: impl IntoIterator<Item = u64>, reason: &str) {
+    pub(super) fn refuse_all(&mut self, tokens: Vec<(u64, PeerId)>, reason: &str) {
         tokens
             .into_iter()
-            .for_each(|token| self.refuse(token, reason));
+            .for_each(|(token, _)| self.refuse(token, reason));
     }
 
     pub(super) fn refuse(&mut self, token: u64, reason: &str) {

@@ -15,8 +15,8 @@ pub const DEFAULT_MAX_FRAME: usize = 16 * 1024;
 /// Largest frame two Chorus peers agree on, in bytes. Below the 262144 bytes Chromium sends at most as one message.
 pub const LARGE_MAX_FRAME: usize = 255 * 1024;
 
-/// Most bytes of memory held for a reader that does not read, however they came; data channels have no back-pressure for receivers, so a stream
-/// beyond this is reset. Guess: sixteen blocks of 1 MiB.
+/// Most bytes of memory held for a reader that does not read, however they came; data channels have no back-pressure for
+/// receivers, so a stream beyond this is reset. Guess: sixteen blocks of 1 MiB.
 pub const MAX_BUFFERED: usize = 16 * 1024 * 1024;
 
 /// Bytes that an allocation takes beside what it holds. Guess.
